@@ -1,0 +1,1 @@
+"""Images: from their sources, packed once, to batches."""

@@ -1,0 +1,224 @@
+"""Where images come from: CIFAR-10 (the publisher's files or a folder of images) and the built-in stand-in.
+
+Every source ends in two ImageSets, train and test. Sources that need decoding are packed once under `prepared/` in the data
+root (in the user's cache where the root cannot be written) and found again by what they were made of.
+"""
+
+import hashlib
+import os
+import pickle
+import socket
+import tarfile
+import urllib.error
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from alexnet.data.imageset import DataError, ImageSet, open_imageset, pack
+from alexnet.data.standin import STANDIN_VERSION, standin_arrays
+from alexnet.files import locked
+
+Splits = dict[str, ImageSet]
+Progress = Callable[[str, int, int], None]  # what is being done, images done, images in all
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_COUNTS = {"train": 50_000, "test": 10_000}
+# md5 of the publisher's files, as on the CIFAR-10 page and in torchvision.datasets.CIFAR10.
+CIFAR10_ARCHIVE = ("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a")
+CIFAR10_FILES = {
+    "train": (
+        ("data_batch_1", "c99cafc152244af753f735de768cd75f"),
+        ("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
+        ("data_batch_3", "54ebc095f3ab1f0389bbae665268c751"),
+        ("data_batch_4", "634d18415352ddfa80567beed471001a"),
+        ("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"),
+    ),
+    "test": (("test_batch", "40351d587109b95175f43aff81a1287e"),),
+}
+CIFAR10_HOST = "www.cs.toronto.edu"
+DATASETS = ("cifar10", "stand-in")
+
+
+def cache_root() -> Path:
+    """The folder for files that can be made again: `$XDG_CACHE_HOME/alexnet`, by default `~/.cache/alexnet`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alexnet"
+
+
+def data_root(given: Path | None = None) -> Path:
+    """The folder that holds the data sets: `given`, else `$ALEXNET_DATA`, else the cache. DataError if it is no folder."""
+    named = given or (Path(os.environ["ALEXNET_DATA"]) if os.environ.get("ALEXNET_DATA") else None)
+    if named is None:
+        return cache_root()
+    if not named.expanduser().is_dir():
+        raise DataError(f"the data root {named} is not a folder; create it or name another with --data or ALEXNET_DATA")
+    return named.expanduser()
+
+
+def find_cifar10(root: Path) -> Path | None:
+    """CIFAR-10 under `root`: the publisher's folder, its archive, or a folder with train/<class>/ and test/<class>/."""
+    for path in (root / "cifar-10-batches-py", root / CIFAR10_ARCHIVE[0], root / "cifar10", root):
+        is_images = path.is_dir() and any((path / split / CIFAR10_CLASSES[0]).is_dir() for split in CIFAR10_COUNTS)
+        if path.is_file() or (path.is_dir() and path.name == "cifar-10-batches-py") or is_images:
+            return path
+    return None
+
+
+def download_cifar10(root: Path) -> Path:
+    """Fetch the publisher's archive (170 MB) into `root` through torchvision; DataError if it cannot be had."""
+    from torchvision.datasets.utils import download_url  # noqa: PLC0415 - torch is slow to import and seldom needed here
+
+    name, md5 = CIFAR10_ARCHIVE
+    try:
+        socket.create_connection((CIFAR10_HOST, 443), timeout=5).close()  # a closed network must not block a batch job
+        root.mkdir(parents=True, exist_ok=True)
+        download_url(f"https://{CIFAR10_HOST}/~kriz/{name}", str(root), name, md5)
+    except (OSError, RuntimeError, urllib.error.URLError) as error:
+        raise DataError(f"CIFAR-10 is not under {root} and could not be downloaded ({error})") from error
+    return root / name
+
+
+def open_dataset(name: str, root: Path, progress: Progress | None = None, *, pack_missing: bool = True) -> Splits:
+    """Both splits of a data set, packed first if that has not been done. Never downloads.
+
+    With `pack_missing` False nothing is written, and a set that is not packed yet comes back empty.
+    Raises DataError if the data are absent, incomplete, broken or fail their checksum, ValueError for an unknown name.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"no data set is called {name!r}; there are {' and '.join(DATASETS)}")
+    if name == "stand-in":
+        return _open_standin(pack_missing)
+    path = find_cifar10(root)
+    if path is None:
+        raise DataError(
+            f"CIFAR-10 is not under {root}: put cifar-10-batches-py, {CIFAR10_ARCHIVE[0]} or train/<class>/ and "
+            "test/<class>/ image folders there, or name another folder with --data or ALEXNET_DATA"
+        )
+    splits = {split: _open_cifar10(path, split, root, progress, pack_missing) for split in CIFAR10_COUNTS}
+    return {name: split for name, split in splits.items() if split} if all(splits.values()) else {}
+
+
+def _open_standin(pack_missing: bool) -> Splits:
+    splits = {}
+    for split in CIFAR10_COUNTS:
+        folder = cache_root() / "prepared" / f"stand-in-{STANDIN_VERSION}-{split}"
+        if not folder.exists() and not pack_missing:
+            return {}
+        with locked(folder.with_suffix(".lock")):
+            if not folder.exists():
+                images, labels = standin_arrays(split)
+                named = {"name": "stand-in", "split": split, "classes": CIFAR10_CLASSES, "source": "procedural"}
+                pack(folder, images, labels, canonical=False, **named)
+        splits[split] = open_imageset(folder)
+    return splits
+
+
+def _open_cifar10(path: Path, split: str, root: Path, progress: Progress | None, pack_missing: bool) -> ImageSet | None:
+    if path.is_file() or path.name == "cifar-10-batches-py":
+        key, canonical, source = CIFAR10_ARCHIVE[1][:12], True, "cifar-10-python, verified by md5"
+    else:
+        key, canonical, source = _listing_key(path, split), False, f"image folder, decoded by Pillow {PIL.__version__}"
+    folder = _prepared(root) / f"cifar10-{key}-{split}"
+    if not folder.exists() and not pack_missing:
+        return None
+    with locked(folder.with_suffix(".lock")):
+        if not folder.exists():
+            images, labels = _read_batches(path, split) if canonical else _decode_folder(path, split, folder, progress)
+            named = {"name": "cifar10", "split": split, "classes": CIFAR10_CLASSES, "source": source}
+            pack(folder, images, labels, canonical=canonical, **named)
+    return open_imageset(folder)
+
+
+def _prepared(root: Path) -> Path:
+    writable = os.access(root / "prepared" if (root / "prepared").exists() else root, os.W_OK)
+    return (root if writable else cache_root()) / "prepared"
+
+
+def _read_batches(path: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The publisher's pickles, each unpickled only after its md5 is right; an archive is read in place, nothing extracted."""
+    if path.is_file():
+        _check_md5(path.read_bytes(), CIFAR10_ARCHIVE[1], path)
+    pixels, labels = [], []
+    for name, md5 in CIFAR10_FILES[split]:
+        try:
+            if path.is_file():
+                with tarfile.open(path) as archive:
+                    member = archive.extractfile(f"cifar-10-batches-py/{name}")
+                    content = member.read() if member else b""
+            else:
+                content = (path / name).read_bytes()
+        except (OSError, KeyError, tarfile.TarError, EOFError) as error:
+            raise DataError(f"{path} lacks {name} ({error}); download CIFAR-10 again") from error
+        _check_md5(content, md5, path / name)
+        batch = pickle.loads(content, encoding="bytes")  # noqa: S301 - its bytes are the publisher's
+        pixels.append(np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+        labels.append(np.asarray(batch[b"labels"], dtype=np.int64))
+    return np.ascontiguousarray(np.concatenate(pixels)), np.concatenate(labels)
+
+
+def _check_md5(content: bytes, expected: str, path: Path) -> None:
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != expected:
+        raise DataError(f"{path} has md5 {found}, the publisher's is {expected}: it is truncated or altered; download it again")
+
+
+def _class_files(path: Path, split: str) -> dict[str, list[Path]]:
+    files = {}
+    for name in CIFAR10_CLASSES:
+        folder = path / split / name
+        found = [f for f in sorted(folder.glob("*")) if f.suffix.lower() in {".jpg", ".jpeg", ".png"}]
+        wanted = CIFAR10_COUNTS[split] // len(CIFAR10_CLASSES)
+        if len(found) != wanted:
+            raise DataError(
+                f"{folder} holds {len(found):,} images, CIFAR-10 has {wanted:,}: the copy is incomplete; unpack it again"
+            )
+        files[name] = found
+    return files
+
+
+def _listing_key(path: Path, split: str) -> str:
+    digest = hashlib.sha256()
+    for files in _class_files(path, split).values():
+        for file in files:
+            stat = file.stat()
+            digest.update(f"{file.relative_to(path)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _decode_folder(path: Path, split: str, target: Path, progress: Progress | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Decode class by class, each class kept as a file until all are there: an interrupted call goes on where it stopped."""
+    files = _class_files(path, split)
+    parts = target.with_name(target.name + ".parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    total, done, pixels = CIFAR10_COUNTS[split], 0, []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name in CIFAR10_CLASSES:
+            part = parts / f"{name}.npy"
+            if not part.exists():
+                decoded = np.stack(list(pool.map(_decode, files[name])))
+                np.save(part.with_suffix(".partial.npy"), decoded)
+                part.with_suffix(".partial.npy").rename(part)
+            pixels.append(np.load(part, allow_pickle=False))
+            done += len(files[name])
+            if progress:
+                progress(f"packing cifar10 {split}", done, total)
+    labels = np.repeat(np.arange(len(CIFAR10_CLASSES)), [len(files[name]) for name in CIFAR10_CLASSES])
+    for part in parts.iterdir():
+        part.unlink()
+    parts.rmdir()
+    return np.concatenate(pixels), labels
+
+
+def _decode(file: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(file) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
+        raise DataError(f"{file} is not a readable image ({error}); unpack the images again") from error
+    if pixels.shape != (32, 32, 3):
+        raise DataError(f"{file} is {pixels.shape[1]}×{pixels.shape[0]} pixels, CIFAR-10 images are 32×32")
+    return pixels

@@ -1,0 +1,50 @@
+"""The update rule as printed in §5, and as `weights.cu` of the 2012 code computes it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class PaperSGD(torch.optim.Optimizer):
+    """v ← momentum · v − weight_decay · ε · w − ε · g, then w ← w + v; g is the gradient averaged over the batch.
+
+    The rate ε is inside the velocity. `torch.optim.SGD` keeps it outside: both agree while the rate is constant, and after a
+    drop torch rescales the velocity that has been gathered while this rule lets it fade.
+
+    Each parameter group takes `lr` (ε) and `weight_decay`; `momentum` is shared by default.
+    """
+
+    def __init__(self, params: Any, lr: float, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient. `closure` is accepted for torch's interface and must be None."""
+        if closure is not None:
+            raise ValueError("the paper's rule evaluates no closure")
+        for group in self.param_groups:
+            rate, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["velocity"] = torch.zeros_like(weight)
+                velocity = state["velocity"].mul_(momentum)
+                if decay:
+                    velocity.add_(weight, alpha=-decay * rate)
+                velocity.add_(weight.grad, alpha=-rate)
+                weight.add_(velocity)
+
+
+def paper_groups(net: nn.Module, rate: float, bias_factor: float, decay: float) -> list[dict[str, Any]]:
+    """Weights at `rate` with `decay`; biases at `bias_factor` × `rate` without decay (2012 code: epsB = 2 · epsW, wc 0)."""
+    named = list(net.named_parameters())
+    weights = [p for name, p in named if not name.endswith("bias")]
+    biases = [p for name, p in named if name.endswith("bias")]
+    return [
+        {"params": weights, "lr": rate, "weight_decay": decay},
+        {"params": biases, "lr": rate * bias_factor, "weight_decay": 0.0},
+    ]

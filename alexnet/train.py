@@ -1,0 +1,180 @@
+"""The only code in the repository that trains: fit a network to images by a recipe, resumable to the bit."""
+
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from alexnet.config import CifarNetConfig, Recipe
+from alexnet.data.batches import Batches
+from alexnet.data.imageset import ImageSet
+from alexnet.files import write_atomic
+from alexnet.model import CifarNet, init_weights
+from alexnet.optim import PaperSGD, paper_groups
+from alexnet.precision import batch_loss, choose_precision
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a run's history: running means over the images since the row before, as the 2012 code printed them."""
+
+    step: int  # updates so far
+    epoch: float  # passes over the training images so far
+    images: int  # images in this row
+    train_loss: float  # mean log-loss in nats, each batch before its update
+    train_error: float  # percent
+    seconds: float  # of training, without checkpoints
+
+
+@dataclass
+class Run:
+    """A training in progress: what a checkpoint holds is exactly this."""
+
+    net: CifarNet
+    optimizer: PaperSGD
+    history: list[Row] = field(default_factory=list)
+    precision: str = "fp32"
+    attempts: int = 1
+
+    @property
+    def step(self) -> int:
+        """Updates so far."""
+        return self.history[-1].step if self.history else 0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss is no longer a number."""
+        return bool(self.history) and not math.isfinite(self.history[-1].train_loss)
+
+
+def fit(
+    config: CifarNetConfig,
+    recipe: Recipe,
+    train: ImageSet,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: str | None = None,
+    checkpoint: Path | None = None,
+    on_row: Callable[[Row], None] = lambda _: None,
+) -> Run:
+    """Train until the budget is spent, `recipe.stop_below` is reached or the loss diverges.
+
+    The result depends on (config, recipe, train, seed) and on the arithmetic of (device, precision, thread count), on nothing
+    else: a run killed at any moment and started again with the same `checkpoint` ends with the same bits.
+    `precision` None takes bf16 where it is native and agrees with fp32.
+    """
+    batches = training_batches(config, train, train, device)
+    run = start(config, recipe, batches, seed, precision)
+    if checkpoint and not load(checkpoint, run):
+        run = start(config, recipe, batches, seed, precision)
+    steps_per_epoch = math.ceil(batches.count / recipe.batch_size)
+    row_ends = [round(steps_per_epoch * (k + 1) / recipe.rows_per_epoch) for k in range(recipe.rows_per_epoch)]
+    while not finished(run, recipe, steps_per_epoch):
+        epoch, done = divmod(run.step, steps_per_epoch)
+        iterator = batches.epoch(seed, epoch, recipe.batch_size, skip=done)
+        for end in row_ends:
+            if end > done and not finished(run, recipe, steps_per_epoch):
+                row = train_row(run, iterator, end - done, steps_per_epoch)
+                done = end
+                run.history.append(row)
+                if checkpoint:
+                    save(checkpoint, run)
+                on_row(row)
+    return run
+
+
+def training_batches(config: CifarNetConfig, split: ImageSet, train: ImageSet, device: torch.device) -> Batches:
+    """`split` as the network of `config` sees it: the training images' mean subtracted, in grey levels or standardised."""
+    scale = 1.0 if config.inputs == "raw" else 1.0 / train.meta.pixel_std
+    return Batches(split, train.mean_image, scale, device)
+
+
+def start(config: CifarNetConfig, recipe: Recipe, batches: Batches, seed: int, precision: str | None) -> Run:
+    """The network and optimiser before the first update."""
+    net = CifarNet(config)
+    init_weights(net, config, seed)
+    net = net.to(batches.device, memory_format=torch.channels_last)
+    groups = paper_groups(net, recipe.learning_rate, recipe.bias_rate_factor, recipe.weight_decay)
+    optimizer = PaperSGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+    if precision is None:
+        probe = torch.arange(min(recipe.batch_size, batches.count), device=batches.device)
+        precision = choose_precision(net, *batches.take(probe))
+    return Run(net, optimizer, precision=precision)
+
+
+def finished(run: Run, recipe: Recipe, steps_per_epoch: int) -> bool:
+    """Whether the budget is spent, the target is reached or the loss is lost."""
+    reached = bool(run.history) and recipe.stop_below is not None and run.history[-1].train_error < recipe.stop_below
+    return run.step >= recipe.epochs * steps_per_epoch or reached or run.diverged
+
+
+def train_row(run: Run, iterator: Any, steps: int, steps_per_epoch: int) -> Row:
+    """Make `steps` updates and sum what the network said of each batch before it learned from it."""
+    device = next(run.net.parameters()).device
+    began, images = time.perf_counter(), 0
+    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+    wrong = torch.zeros((), dtype=torch.int64, device=device)
+    for _ in range(steps):
+        batch, labels = next(iterator)
+        loss, scores = train_step(run, batch, labels)
+        loss_sum += loss.double() * len(labels)
+        wrong += (scores.argmax(1) != labels).sum()
+        images += len(labels)
+    seconds = (run.history[-1].seconds if run.history else 0.0) + time.perf_counter() - began
+    step = run.step + steps
+    return Row(step, step / steps_per_epoch, images, loss_sum.item() / images, 100 * wrong.item() / images, seconds)
+
+
+def train_step(run: Run, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """One update by the rule of §5. Returns the batch's loss and scores from before it."""
+    loss, scores = batch_loss(run.net, images, labels, run.precision)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    run.optimizer.step()
+    return loss.detach(), scores.detach()
+
+
+@torch.no_grad()
+def evaluate(run: Run, batches: Batches, batch_size: int = 500) -> Tensor:
+    """For every image of a split, in stored order, whether its best class is its label: bool [N] on the CPU."""
+    correct = []
+    for images, labels in batches.in_order(batch_size):
+        correct.append(batch_loss(run.net, images, labels, run.precision)[1].argmax(1) == labels)
+    return torch.cat(correct).cpu()
+
+
+def save(path: Path, run: Run) -> None:
+    """Write a checkpoint, whole or not at all."""
+    buffer = io.BytesIO()
+    state = {
+        "net": run.net.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "history": [asdict(row) for row in run.history],
+        "precision": run.precision,
+        "attempts": run.attempts,
+    }
+    torch.save(state, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def load(path: Path, run: Run) -> bool:
+    """Continue `run` from a checkpoint. False, and the file deleted, if there is a broken one: a run can start again."""
+    try:
+        state = torch.load(path, weights_only=True, map_location=next(run.net.parameters()).device)
+        run.net.load_state_dict(state["net"])
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.history = [Row(**row) for row in state["history"]]
+        run.precision, run.attempts = state["precision"], state["attempts"] + 1
+    except FileNotFoundError:
+        return True
+    except Exception:  # noqa: BLE001 - torch raises half a dozen kinds for a broken file
+        path.unlink(missing_ok=True)
+        return False
+    return True

@@ -1,0 +1,65 @@
+"""Figure 2: eight layers of the printed shapes, 60 million parameters, 650,000 neurons, convolutions of at most 1 % each (Figure 2, §3.5, §1).
+
+    nox -s reproduce -- fig2_architecture
+    python -m reproductions run fig2_architecture        # counts, in under a second; needs no images and no GPU
+
+Nothing is trained. The network of `AlexNetConfig` is counted by layer arithmetic, and every count is an exact claim:
+confirmed or refuted. Figures that the paper rounds ("60 million", "650,000") may be 2 % away, since it both rounds and
+truncates; all others must agree to the last digit.
+"""
+
+from alexnet.config import AlexNetConfig
+from reproductions.harness import Claim, Exact, Scale
+
+LAYERS = AlexNetConfig().layers()
+PARAMETERS = sum(layer.parameters for layer in LAYERS)
+ROUNDED = 0.02
+
+PRINTED_NEURONS = (253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000)  # caption of Figure 2
+PRINTED_FILTERS = (11 * 11 * 3, 5 * 5 * 48, 3 * 3 * 256, 3 * 3 * 192, 3 * 3 * 192)  # §3.5
+
+CLAIM = Claim(
+    source="Figure 2, §1, §3.5",
+    questions=(
+        Exact("parameters", "60 million parameters", 60e6, lambda: PARAMETERS, ROUNDED),
+        Exact("neurons", "650,000 neurons", 650e3, lambda: sum(layer.units for layer in LAYERS), ROUNDED),
+        Exact(
+            "convolution_share",
+            "each convolution holds at most 1 % of the parameters",
+            1.0,
+            lambda: max(100 * layer.parameters / PARAMETERS for layer in LAYERS[:5]),
+            at_most=True,
+            unit="percent",
+            note="conv3 holds 1.452 % and conv4 1.089 % of the parameters; the other three hold less than 1 %.",
+        ),
+        Exact("layers", "eight learned layers, five of them convolutions", 8, lambda: len(LAYERS)),
+        Exact("input", "the input has 150,528 dimensions", 150_528, lambda: 3 * AlexNetConfig().image_size ** 2),
+        *(
+            Exact(
+                f"neurons_{layer.name}",
+                f"{printed:,} neurons in {layer.name}",
+                printed,
+                lambda layer=layer: layer.units,
+                note="The printed number is 55 · 48 · 96; 55 outputs per side and 96 kernels are 55 · 55 · 96 = 290,400. The paper's "
+                "own total of 650,000 fits only the larger number."
+                if layer.name == "conv1"
+                else "",
+            )
+            for layer, printed in zip(LAYERS, PRINTED_NEURONS, strict=True)
+        ),
+        *(
+            Exact(
+                f"filter_{layer.name}",
+                f"{printed:,} weights in one kernel of {layer.name}",
+                printed,
+                lambda layer=layer: layer.inputs * layer.kernel**2,
+            )
+            for layer, printed in zip(LAYERS[:5], PRINTED_FILTERS, strict=True)
+        ),
+    ),
+    scales={"paper": Scale(dataset=None)},
+    deviations=(
+        "Sizes follow the 2012 code, which rounds the number of outputs up and reads zeros outside the image: 224 pixels give 55 "
+        "outputs per side. The text's 224 with kernels of 11 at stride 4 gives no whole number.",
+    ),
+)

@@ -1,0 +1,139 @@
+"""Claims and numbers in words: what a claim declares, where a number comes from, how two sets of records differ."""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from reproductions.harness.claim import Claim, Exact, SpeedUp, Variant, as_data
+from reproductions.harness.judge import Judged, epochs_of, judge
+from reproductions.harness.record import Stored, read_records
+from reproductions.harness.verdict import welch
+
+
+def describe(claim: Claim) -> str:
+    """A claim's statement, protocol, questions, variants, scales and differences from the paper."""
+    lines = [f"{claim.name} ({claim.source})", claim.statement, "", claim.protocol]
+    for question in claim.questions:
+        lines += ["", f"{question.name}: {question.text}"]
+        if isinstance(question, Exact):
+            bound = "at most " if question.at_most else ""
+            lines.append(f"  paper: {bound}{question.paper:,g}, tolerance {100 * question.tolerance:g} %")
+        else:
+            lines += _describe_speedup(question)
+    lines += ["", "scales: " + ", ".join(f"{name} ({scale.dataset or 'no images'})" for name, scale in claim.scales.items())]
+    lines += [f"differs from the paper: {line}" for line in claim.deviations]
+    return "\n".join(lines)
+
+
+def _describe_speedup(question: SpeedUp) -> list[str]:
+    sweep = question.sweep
+    rates = ", ".join(f"{rate:g}" for rate in sweep.rates)
+    return [
+        f"  paper: {question.paper:g}×; the smallest worth having: {question.worthwhile:g}×; target: {question.target:g} % training error",
+        f"  seeds: {', '.join(map(str, question.seeds))}; rates tried: {rates} on seeds {', '.join(map(str, sweep.seeds))}, {sweep.epochs} epochs",
+        f"  {question.fast.name}: {as_data(question.fast.config)}",
+        f"  recipe: {as_data(question.fast.recipe)}",
+        f"  {question.slow.name} differs in: {'; '.join(variant_differences(question.fast, question.slow))}",
+    ]
+
+
+def variant_differences(first: Variant, second: Variant) -> list[str]:
+    """The fields in which two variants differ, as "config.activation: 'relu' → 'tanh'"."""
+    lines = []
+    for part in ("config", "recipe"):
+        old, new = getattr(first, part), getattr(second, part)
+        lines += [
+            f"{part}.{f.name}: {getattr(old, f.name)!r} → {getattr(new, f.name)!r}"
+            for f in dataclasses.fields(old)
+            if getattr(old, f.name) != getattr(new, f.name)
+        ]
+    return lines
+
+
+def explain_cell(claim: Claim, name: str, root: Path) -> str:
+    """Formula, values, records and provenance of every row of one question."""
+    blocks = []
+    for row in judge(claim, read_records(root)[0]):
+        if row.question.name == name:
+            blocks.append("\n".join(_explain_row(row, root)))
+    return "\n\n".join(blocks)
+
+
+def _explain_row(row: Judged, root: Path) -> list[str]:
+    v = row.verdict
+    lines = [
+        f"{row.cell} at scale {row.scale}: {v.word} ({v.reason})",
+        f"data: {row.data}; hardware: {row.hardware}; n {row.n} of {row.planned}",
+    ]
+    if isinstance(row.question, SpeedUp):
+        lines.append(
+            "formula: exp(mean log epochs of the slow arm − mean log epochs of the fast arm), Welch's t interval over seeds"
+        )
+        if v.ratio and v.low and v.high:
+            lines.append(f"ratio {v.ratio:.4f}, 95 % interval [{v.low:.4f}, {v.high:.4f}]; paper {row.question.paper:g}")
+    else:
+        lines.append(f"formula: a count; measured {row.measured}, paper {row.question.paper:,g}")
+    for item in row.members:
+        r = item.record
+        metric = r.metrics[row.question.name if isinstance(row.question, Exact) else "epochs_to_target"]
+        value = "not reached" if metric.value is None else f"{metric.value:,.4f} {metric.unit}"
+        commit = f"commit {(r.code.commit or 'none')[:10]}{' with changes' if r.code.dirty else ''}"
+        lines.append(f"  {r.variant} seed {r.seed}: {value}; code {r.code.hash}, {commit}; {item.folder.relative_to(root)}")
+    lines += [f"  not counted: {item.folder.relative_to(root)}" for item in row.extra]
+    return lines
+
+
+def compare_sets(claims: Sequence[Claim], ours: Path, other: Path) -> list[dict[str, Any]]:
+    """Arm by arm, the epochs to the target in two results folders, their ratio with its 95 % interval, and what differs."""
+    first, second = (read_records(root)[0] for root in (ours, other))
+    rows = []
+    for claim in claims:
+        for a in judge(claim, first):
+            for b in judge(claim, second):
+                if (a.cell, a.scale) == (b.cell, b.scale) and a.members and b.members:
+                    rows += _compare_rows(a, b)
+    return rows
+
+
+def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
+    differs = "; ".join(provenance_differences(a.members[0], b.members[0])) or "nothing recorded"
+    if isinstance(a.question, Exact):
+        return [{"cell": a.cell, "scale": a.scale, "arm": "", "ours": a.measured, "theirs": b.measured,
+                 "theirs / ours [95 %]": "equal" if a.measured == b.measured else "different", "verdicts": f"{a.verdict.word} / {b.verdict.word}", "differs in": differs}]  # fmt: skip
+    rows = []
+    for variant in a.question.variants:
+        arms = [[e for e in epochs_of(row.arm(variant.name)) if e is not None] for row in (a, b)]
+        cells = [f"{statistics.fmean(arm):.2f} epochs (n={len(arm)})" if arm else "–" for arm in arms]
+        rows.append({"cell": a.cell, "scale": a.scale, "arm": variant.name, "ours": cells[0], "theirs": cells[1],
+                     "theirs / ours [95 %]": _ratio(*arms), "verdicts": f"{a.verdict.word} / {b.verdict.word}", "differs in": differs})  # fmt: skip
+    return rows
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> str:
+    if not ours or not theirs:
+        return "–"
+    if len(ours) < 2 or len(theirs) < 2:
+        return f"{statistics.fmean(theirs) / statistics.fmean(ours):.2f} (too few seeds for an interval)"
+    effect, error, df = welch(np.log(ours), np.log(theirs))
+    half = float(stats.t.ppf(0.975, df)) * error
+    return f"{math.exp(effect):.2f} [{math.exp(effect - half):.2f}, {math.exp(effect + half):.2f}]"
+
+
+def provenance_differences(a: Stored, b: Stored) -> list[str]:
+    """What two records do not share of data, code, machine and versions."""
+    x, y = a.record, b.record
+    pairs = {
+        "data": (x.data and f"{x.data.name} {x.data.fingerprint}", y.data and f"{y.data.name} {y.data.fingerprint}"),
+        "code": (x.code.hash, y.code.hash),
+        "hardware": (x.machine.hardware, y.machine.hardware),
+        "threads": (x.machine.threads, y.machine.threads),
+        "precision": (x.machine.precision, y.machine.precision),
+        **{name: (x.machine.versions.get(name), y.machine.versions.get(name)) for name in x.machine.versions},
+    }
+    return [f"{name}: {old} → {new}" for name, (old, new) in pairs.items() if old != new]

@@ -1,0 +1,74 @@
+"""What this machine offers to a run, and what is missing."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from alexnet.data.imageset import DataError
+from alexnet.data.sources import data_root, find_cifar10
+from alexnet.precision import native_bf16
+from reproductions.harness import provenance
+
+Finding = tuple[str, str]  # state (ok, missing or broken) and what was found
+
+
+def examine(data: Path | None, results: Path) -> list[dict[str, str]]:
+    """One row per thing looked at: its state ("ok", "missing" where one can do without, "broken") and what was found."""
+    looks: dict[str, Callable[[], Finding]] = {
+        "versions": lambda: ("ok", ", ".join(f"{name} {version}" for name, version in provenance.versions().items())),
+        "processor": lambda: ("ok", f"{provenance.cpu_model()}, {len(os.sched_getaffinity(0))} cores for this process"),
+        "GPU": _gpu,
+        "number format": lambda: ("ok", "bf16" if native_bf16(_device()) else "fp32: this processor has no native bf16"),
+        "CIFAR-10": lambda: _cifar10(data),
+        "results folder": lambda: _writable(results),
+        "disk": lambda: ("ok", f"{shutil.disk_usage(_existing(results)).free / 1e9:.0f} GB free under the results folder"),
+        "git": lambda: _git(results),
+        "Slurm": lambda: ("ok", "sbatch is there") if shutil.which("sbatch") else ("missing", "no sbatch; runs go to this machine"),
+    }
+    return [dict(zip(("what", "state", "found"), (what, *look()), strict=True)) for what, look in looks.items()]
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _gpu() -> Finding:
+    return (
+        ("ok", torch.cuda.get_device_name()) if torch.cuda.is_available() else ("missing", "no CUDA device; runs use the processor")
+    )
+
+
+def _cifar10(data: Path | None) -> Finding:
+    try:
+        root = data_root(data)
+        path = find_cifar10(root)
+    except DataError as error:
+        return "broken", str(error)
+    return ("ok", str(path)) if path else ("missing", f"not under {root}; `run` downloads it or uses the stand-in images")
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
+def _writable(folder: Path) -> Finding:
+    try:
+        with tempfile.TemporaryFile(dir=_existing(folder)):
+            return "ok", f"{folder} can be written"
+    except OSError as error:
+        return "broken", f"{folder} cannot be written ({error.strerror}); name another with --results"
+
+
+def _git(folder: Path) -> Finding:
+    try:
+        git = subprocess.run(
+            ["git", "-C", str(_existing(folder)), "status", "--porcelain"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "missing", "no git checkout; records will name no commit"
+    return "ok", "clean" if not git.stdout else f"{len(git.stdout.splitlines())} changed files; records made now say so"

@@ -1,0 +1,169 @@
+"""From records to judged rows: which records belong together, and what the rule says of them. Pure; imports no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reproductions.harness.claim import Claim, Exact, PlannedRun, Question, SpeedUp, at_scale, planned_runs
+from reproductions.harness.plan import differences
+from reproductions.harness.record import Stored
+from reproductions.harness.verdict import Verdict, at_most_earned, judge_exact, judge_speedup
+
+Cohort = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One row of the verdict table: one question, answered by one cohort of records.
+
+    A cohort shares data, code, hardware class and precision. Nothing is ever pooled across cohorts.
+    """
+
+    claim: Claim
+    question: Question
+    scale: str
+    verdict: Verdict
+    planned: int
+    n: int  # seeds per arm that count
+    data: str
+    hardware: str
+    members: tuple[Stored, ...] = ()  # the records that count, by arm and seed
+    sweep: tuple[Stored, ...] = ()
+    extra: tuple[Stored, ...] = field(default=())  # repeats and seeds outside the plan: shown, not counted
+
+    @property
+    def cell(self) -> str:
+        """The row's name: claim and question."""
+        return f"{self.claim.name}.{self.question.name}"
+
+    @property
+    def measured(self) -> float | None:
+        """The count of an exact question."""
+        if isinstance(self.question, Exact) and self.members:
+            return self.members[0].record.metrics[self.question.name].value
+        return None
+
+    def arm(self, variant: str) -> list[Stored]:
+        """The counted records of one variant, by seed."""
+        return [item for item in self.members if item.record.variant == variant]
+
+
+def judge(claim: Claim, stored: Sequence[Stored]) -> list[Judged]:
+    """All rows of a claim: every cohort at every scale, or one `not run` row where there is none."""
+    mine = [item for item in stored if item.record.claim == claim.name]
+    rows = []
+    for question in claim.questions:
+        found = []
+        for scale in claim.scales:
+            runs = {run.key: run for run in planned_runs(claim, scale)}
+            cohorts: dict[Cohort, list[Stored]] = {}
+            for item in mine:
+                if item.record.scale == scale and _concerns(question, item):
+                    cohorts.setdefault(_cohort(item), []).append(item)
+            found += [_judge_cohort(claim, question, scale, items, runs) for _, items in sorted(cohorts.items())]
+        rows += found or [_not_run(claim, question)]
+    return rows
+
+
+def epochs_of(items: Sequence[Stored]) -> list[float | None]:
+    """Epochs to the target of each record, None where it was not reached."""
+    return [item.record.metrics["epochs_to_target"].value if item.record.status == "ok" else None for item in items]
+
+
+def _concerns(question: Question, item: Stored) -> bool:
+    if isinstance(question, Exact):
+        return item.record.role == "inspect" and question.name in item.record.metrics
+    return item.record.question == question.name and item.record.status != "failed"
+
+
+def _cohort(item: Stored) -> Cohort:
+    record = item.record
+    if record.role == "inspect":  # counting gives the same on every machine
+        return ("", record.code.hash)
+    data = record.data
+    assert data is not None  # noqa: S101 - the schema of a trained run; for mypy
+    return data.name, data.fingerprint, record.code.hash, record.machine.hardware, record.machine.precision
+
+
+def _judge_cohort(
+    claim: Claim, question: Question, scale: str, items: Sequence[Stored], runs: dict[tuple[str, str, str, int], PlannedRun]
+) -> Judged:
+    first = min(items, key=lambda item: item.record.id).record
+    data = "none" if first.data is None else f"{first.data.name}, {'canonical' if first.data.canonical else 'other copy'}"
+    hardware = "any" if first.role == "inspect" else f"{first.machine.hardware}, {first.machine.precision}"
+    counted, sweep, extra, stale = [], [], [], []
+    seen = set()
+    for item in sorted(
+        items, key=lambda item: (item.record.role, item.record.variant, item.record.seed, item.repeat, item.folder.name)
+    ):
+        run = runs.get(item.record.key)
+        why = differences(item.record, run, None) if run else []
+        if run is None or item.record.key in seen or item.repeat:
+            extra.append(item)
+        elif why:
+            stale.append((item, why))
+        else:
+            seen.add(item.record.key)
+            (sweep if item.record.role == "tune" else counted).append(item)
+    if isinstance(question, Exact):
+        planned, n, verdict = 1, len(counted), _judge_exact(question, counted)
+    else:
+        brief = at_scale(question, claim.scales[scale])
+        planned = len(brief.seeds)
+        arms = [[item for item in counted if item.record.variant == variant.name] for variant in brief.variants]
+        n = min(len(arm) for arm in arms)
+        verdict = _judge_speedup(brief, arms)
+    stale_runs = [pair for pair in stale if pair[0].record.role != "tune"]
+    if n < planned and stale_runs:
+        item, why = stale_runs[0]
+        word = "exploratory" if all("declaration" in reason for reason in why) else "stale"
+        verdict = Verdict(word, f"{len(stale_runs)} records: {'; '.join(why)}")  # type: ignore[arg-type]
+    canonical = first.data is None or first.data.canonical
+    return Judged(
+        claim, question, scale, at_most_earned(verdict, scale, canonical), planned, n, data, hardware,
+        tuple(counted), tuple(sweep), tuple(extra + [item for item, _ in stale]),
+    )  # fmt: skip
+
+
+def _judge_exact(question: Exact, counted: Sequence[Stored]) -> Verdict:
+    value = counted[0].record.metrics[question.name].value if counted else None
+    if value is None:
+        return Verdict("not run", "no records")
+    return judge_exact(value, paper=question.paper, tolerance=question.tolerance, at_most=question.at_most)
+
+
+def _judge_speedup(question: SpeedUp, arms: Sequence[Sequence[Stored]]) -> Verdict:
+    fast, slow = (epochs_of(arm) for arm in arms)
+    return judge_speedup(
+        fast,
+        slow,
+        budget=question.fast.recipe.epochs,
+        paper=question.paper,
+        worthwhile=question.worthwhile,
+        planned=len(question.seeds),
+    )
+
+
+def _not_run(claim: Claim, question: Question) -> Judged:
+    scale = next(iter(claim.scales))
+    planned = len(question.seeds) if isinstance(question, SpeedUp) else 1
+    return Judged(claim, question, scale, Verdict("not run", "no records"), planned, 0, "–", "–")
+
+
+def sweep_table(row: Judged) -> dict[str, dict[float, list[float | None]]]:
+    """Epochs to the target by arm and rate, over the tuning seeds."""
+    question = row.question
+    assert isinstance(question, SpeedUp)  # noqa: S101 - only these have sweeps; for mypy
+    table: dict[str, dict[float, list[float | None]]] = {}
+    for variant in question.variants:
+        rates: dict[float, list[float | None]] = {}
+        for item in row.sweep:
+            if item.record.variant.startswith(f"{variant.name}-rate"):
+                rates.setdefault(float(item.record.recipe["learning_rate"]), []).extend(epochs_of([item]))
+        table[variant.name] = dict(sorted(rates.items()))
+    return table
+
+
+def best_rate(rates: dict[float, list[float | None]]) -> float | None:
+    """The rate with the fewest mean epochs to the target among those whose every tuning run reached it; None without one."""
+    means = {rate: sum(e for e in epochs if e) / len(epochs) for rate, epochs in rates.items() if None not in epochs}
+    return min(means, key=lambda rate: means[rate]) if means else None

@@ -1,0 +1,122 @@
+"""What made a record: the source of every definition used, the commit, the machine and its versions. Imports no torch."""
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import io
+import platform
+import subprocess
+import tokenize
+from functools import cache
+from pathlib import Path
+
+PACKAGES = ("alexnet",)  # whose definitions count as the code of a run; what the harness does around it changes no result
+# What decides the result of a run, by the kind of run; everything that these reach is followed.
+ENTRIES = {
+    "tune": ("alexnet.train:fit", "alexnet.train:evaluate", "alexnet.data.imageset:statistics"),
+    "evaluate": ("alexnet.train:fit", "alexnet.train:evaluate", "alexnet.data.imageset:statistics"),
+    "inspect": ("alexnet.config:AlexNetConfig",),
+}
+# Reached but without effect on the numbers: checkpoints (the tests compare a killed run's bits with an uninterrupted run's) and
+# the ImageSet container (its content is told by its fingerprint).
+WITHOUT_EFFECT = {
+    "alexnet.train:save",
+    "alexnet.train:load",
+    "alexnet.data.imageset:ImageSet",
+}
+
+
+@cache
+def _module(name: str) -> tuple[dict[str, ast.stmt], dict[str, str], list[str]]:
+    """A module's top-level definitions, what its other names are imported as ("module:name"), and its lines."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(name)
+    text = Path(spec.origin).read_text()
+    definitions: dict[str, ast.stmt] = {}
+    imports: dict[str, str] = {}
+    for node in ast.parse(text).body:
+        match node:
+            case ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
+                definitions[node.name] = node
+            case ast.Assign(targets=[ast.Name(id=target)]) | ast.AnnAssign(target=ast.Name(id=target)):
+                definitions[target] = node
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in PACKAGES:
+                imports |= {alias.asname or alias.name: f"{module}:{alias.name}" for alias in node.names}
+    return definitions, imports, text.splitlines(keepends=True)
+
+
+def _normalised(node: ast.stmt, lines: list[str]) -> str:
+    """The source of a definition without comments, docstrings and spacing; the same text on every Python version."""
+    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    source = "".join(lines[first - 1 : node.end_lineno])
+    marks = {tokenize.NEWLINE: "\n", tokenize.INDENT: ">", tokenize.DEDENT: "<"}
+    parts, fresh = [], True  # fresh: at the start of a statement, where a string is a docstring
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER) or (token.type == tokenize.STRING and fresh):
+            continue
+        parts.append(marks.get(token.type, token.string))
+        fresh = token.type in marks
+    return "".join(parts)
+
+
+def definitions_used(entries: tuple[str, ...]) -> dict[str, str]:
+    """Digests of all definitions reachable from "module:name" entries, by "module:name".
+
+    A definition reaches every top-level name of its own module that it mentions and every name imported from PACKAGES.
+    """
+    found: dict[str, str] = {}
+    todo = list(entries)
+    while todo:
+        entry = todo.pop()
+        if entry in found or entry in WITHOUT_EFFECT:
+            continue
+        module, name = entry.split(":")
+        definitions, imports, lines = _module(module)
+        node = definitions[name]
+        source = _normalised(node, lines)
+        found[entry] = hashlib.sha256(source.encode()).hexdigest()[:12]
+        names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+        todo += [f"{module}:{other}" for other in names & definitions.keys()]
+        todo += [imports[other] for other in names & imports.keys()]
+    return dict(sorted(found.items()))
+
+
+def code_hash(definitions: dict[str, str]) -> str:
+    """One digest for a set of definitions."""
+    return hashlib.sha256(repr(sorted(definitions.items())).encode()).hexdigest()[:12]
+
+
+def git_state(folder: Path) -> tuple[str | None, bool | None]:
+    """Commit and whether tracked source differs from it; (None, None) outside a git checkout."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(
+            git("status", "--porcelain", "--untracked-files=no", "--", "alexnet", "reproductions")
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def cpu_model() -> str:
+    """The processor's name and the widest instructions that matter here."""
+    name, flags = platform.processor() or platform.machine(), ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        fields = dict(line.split(":", 1) for line in cpuinfo.read_text().split("\n\n")[0].splitlines() if ":" in line)
+        fields = {key.strip(): value.strip() for key, value in fields.items()}
+        name, flags = fields.get("model name", name), fields.get("flags", "")
+    for wanted, label in (("amx_bf16", "AMX bf16"), ("avx512_bf16", "AVX-512 bf16"), ("avx512f", "AVX-512"), ("avx2", "AVX2")):
+        if wanted in flags.split():
+            return f"{name} ({label})"
+    return name
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes the numbers."""
+    named = {name: importlib.metadata.version(name) for name in ("torch", "numpy")}
+    return {"python": platform.python_version(), **named, "system": f"{platform.system()} {platform.machine()}"}

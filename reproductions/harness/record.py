@@ -1,0 +1,215 @@
+"""One record per run: what was measured, of what, by which code, on which kind of machine. Written once, never changed.
+
+A record is a folder `records/<claim>/<variant>/<scale>-seed<k>-<id>/` with `record.json`, `history.csv` and, where a split was
+evaluated, `correct.npy` (one bit per image, in the split's order). The id comes from everything that tells two runs of the same
+seed apart, so records made from other data, by other code or on other hardware stand side by side.
+"""
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from alexnet.files import write_atomic
+from reproductions.harness.claim import PlannedRun, digest
+
+SCHEMA = 1
+HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")
+
+
+class RecordError(Exception):
+    """A record is broken or cannot be written. The message says which and what to do."""
+
+
+class Part(BaseModel):
+    """A part of a record: no unknown fields, no later changes, no NaN or infinity (missing is null)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Metric(Part):
+    """A number with its unit and what it was measured on. `value` is null where the run gives none."""
+
+    value: float | None
+    unit: str
+    split: str | None = None
+    examples: int | None = Field(default=None, ge=0)
+
+
+class Data(Part):
+    """The images of a run."""
+
+    name: str
+    fingerprint: str  # digest of both splits' fingerprints
+    canonical: bool
+    source: str
+    train_images: int
+    test_images: int
+
+
+class Code(Part):
+    """The source that made a record: a digest per definition used, and the commit."""
+
+    hash: str
+    definitions: dict[str, str]
+    commit: str | None
+    dirty: bool | None
+
+
+class Machine(Part):
+    """What the run ran on, in words that name no host and no user."""
+
+    hardware: str  # the class: processor or accelerator model
+    device: Literal["cpu", "cuda"]
+    threads: int
+    precision: str
+    determinism: str
+    versions: dict[str, str]
+
+
+class Cost(Part):
+    """What the run took."""
+
+    wall_seconds: float
+    images: int
+    images_per_second: float | None
+    peak_memory_bytes: int | None
+    attempts: int = Field(ge=1)
+
+
+class Record(Part):
+    """One run."""
+
+    schema_version: Literal[1] = SCHEMA
+    claim: str
+    question: str
+    variant: str
+    scale: Literal["paper", "reduced", "mini", "smoke"]
+    seed: int = Field(ge=0)
+    role: Literal["tune", "evaluate", "inspect"]
+    status: Literal["ok", "diverged", "censored", "failed"]
+    failure: str | None = None
+    metrics: dict[str, Metric]
+    config: dict[str, Any]
+    recipe: dict[str, Any]
+    declaration: str
+    data: Data | None
+    code: Code
+    machine: Machine
+    cost: Cost
+    started: str  # UTC, to the second
+
+    @model_validator(mode="after")
+    def _missing_has_a_status(self) -> "Record":
+        if self.status == "ok" and any(metric.value is None for metric in self.metrics.values()):
+            raise ValueError("status is ok but a metric is null")
+        return self
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What it shares with the run that planned it."""
+        return self.claim, self.variant, self.scale, self.seed
+
+    @property
+    def id(self) -> str:
+        """Digest of everything that tells it from another record of the same run."""
+        fingerprint = self.data.fingerprint if self.data else None
+        made = [self.config, self.recipe, fingerprint, self.code.hash, self.machine.hardware, self.machine.precision]
+        return digest([*made, self.declaration, self.status == "failed"])[:8]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record with its place and, read when asked for, its history."""
+
+    record: Record
+    folder: Path
+
+    @property
+    def repeat(self) -> int:
+        """0 for the first record of its id; a forced repeat has 2, 3, ..."""
+        _, _, last = self.folder.name.rpartition("-r")
+        return int(last) if last.isdigit() else 0
+
+    def history(self) -> list[dict[str, float]]:
+        """The rows of history.csv; RecordError if they cannot be read."""
+        try:
+            with (self.folder / "history.csv").open(newline="") as file:
+                return [{name: float(row[name]) for name in HISTORY} for row in csv.DictReader(file)]
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise RecordError(f"{self.folder / 'history.csv'} is broken ({error}); move the folder away and run again") from error
+
+
+def work_file(root: Path, run: PlannedRun, identity: str) -> Path:
+    """The stem of an unfinished run's files under a results folder: checkpoint (.pt), heartbeat (.json) and lock (.lock)."""
+    return root / ".work" / f"{run.claim}-{run.variant}-{run.scale}-seed{run.seed}-{identity}"
+
+
+def folder_of(root: Path, record: Record) -> Path:
+    """Where a record belongs under a results folder."""
+    return root / "records" / record.claim / record.variant / f"{record.scale}-seed{record.seed}-{record.id}"
+
+
+def write_record(
+    root: Path, record: Record, history: Iterable[Sequence[float | int]] = (), correct: NDArray[np.bool_] | None = None
+) -> Path:
+    """Store a record; its folder appears only when complete. A record that is there already is left, the new one gets "-r2".
+
+    Raises RecordError if the folder cannot be written (no permission, disk full); then nothing of it is left behind.
+    """
+    final = folder_of(root, record)
+    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(HISTORY)
+    writer.writerows(history)
+    try:
+        partial.mkdir(parents=True)
+        write_atomic(partial / "record.json", record.model_dump_json(indent=1) + "\n")
+        write_atomic(partial / "history.csv", table.getvalue())
+        if correct is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, np.packbits(correct))
+            write_atomic(partial / "correct.npy", buffer.getvalue())
+        return _settle(partial, final)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise RecordError(
+            f"cannot write the record {final}: {error.strerror}; mend that and give the same command again"
+        ) from error
+
+
+def _settle(partial: Path, final: Path) -> Path:
+    target, repeat = final, 2
+    while True:
+        try:
+            partial.rename(target)  # fails where a folder with files in it is there, so nothing is ever overwritten
+            return target
+        except OSError:
+            if not target.is_dir():
+                raise
+            target = final.with_name(f"{final.name}-r{repeat}")
+            repeat += 1
+
+
+def read_records(root: Path) -> tuple[list[Stored], list[str]]:
+    """All records under a results folder in the order of their paths, and one line for each that is broken."""
+    stored, broken = [], []
+    for path in sorted((root / "records").glob("*/*/[!.]*/record.json")):
+        try:
+            record = Record.model_validate_json(path.read_bytes())
+            if not path.parent.name.startswith(folder_of(root, record).name) or path.parent.parent.name != record.variant:
+                raise ValueError(f"its content belongs in {folder_of(Path(), record)}")
+            stored.append(Stored(record, path.parent))
+        except (OSError, ValueError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            broken.append(f"{path.relative_to(root)}: not a record ({reason}); left out, move it away or restore it")
+    return stored, broken

@@ -1,0 +1,387 @@
+"""Records to one page: report.md, report.json, runs.csv and figures. A pure function of the records; imports no torch."""
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from alexnet.files import write_atomic
+from reproductions.harness import figures
+from reproductions.harness.claim import Claim, Exact, SpeedUp, at_scale
+from reproductions.harness.judge import Judged, best_rate, epochs_of, judge, sweep_table
+from reproductions.harness.record import RecordError, Stored, read_records
+
+HEAD = "<!-- Generated from the records by `nox -s report`; edit the records' claims, not this page. -->"
+METHOD = """\
+- The unit of replication is a whole training run with its own seed (weights and image order). Epochs and images are not.
+- Speed-ups are judged on log(epochs), with Welch's t interval over seeds; the rule, its words and its thresholds stand in
+  `reproductions/harness/verdict.py` and are fixed before the runs. n must equal what was planned, no more and no less.
+- The paper's number is one run per arm; `compatible` says that such a pair could have drawn it.
+- A run that never reaches the target within its budget is censored: it counts as later than all that did, and the ratio
+  becomes a bound. No run is dropped.
+- Records made from other data, by other code or on other hardware form rows of their own and are never pooled. A record made by
+  code that has changed since is `stale`, one made under another declaration of its claim is `exploratory`.
+- `confirmed` takes the claim's own data, verified by checksum, at its own scale; elsewhere the strongest word is `consistent`.
+- sd is the standard deviation over seeds; [low, high] is a 95 % confidence interval of the mean or ratio, never of one run."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A report in memory: texts by file name, pictures as (row, numbers) by file name, and lines on broken records."""
+
+    texts: dict[str, str]
+    pictures: dict[str, tuple[Judged, dict[str, Any]]]
+    broken: list[str]
+    rows: list[Judged]
+
+
+def build(root: Path, claims: dict[str, Claim]) -> Built:
+    """Judge all records under `root` and write the report in memory."""
+    stored, broken = read_records(root)
+    whole = []
+    for item in stored:
+        try:
+            item.history()
+            whole.append(item)
+        except RecordError as error:
+            broken.append(str(error).replace(f"{root}/", ""))
+    rows = [row for claim in claims.values() for row in judge(claim, whole)]
+    pictures: dict[str, tuple[Judged, dict[str, Any]]] = {}
+    for row in rows:
+        if isinstance(row.question, SpeedUp) and row.members:
+            pictures[_picture_name(row, pictures)] = (row, figures.numbers_of(row))
+    names = {id(row): name for name, (row, _) in pictures.items()}
+    texts = {
+        "report.md": _page(claims, rows, whole, broken, names),
+        "report.json": json.dumps(_as_json(rows, whole, broken), indent=1, ensure_ascii=False) + "\n",
+        "runs.csv": _runs(whole, root).to_csv(index=False, lineterminator="\n"),
+    }
+    return Built(texts, pictures, broken, rows)
+
+
+def write(root: Path, claims: dict[str, Claim]) -> Built:
+    """Rebuild the report's files where they differ; pictures are drawn again only if their numbers changed."""
+    built = build(root, claims)
+    for name in differing(root, built):
+        content = built.texts[name] if name in built.texts else figures.draw_speedup(*built.pictures[name])
+        write_atomic(root / name, content)
+    for path in (root / "figures").glob("*.png"):
+        if f"figures/{path.name}" not in built.pictures:
+            path.unlink()
+    return built
+
+
+def differing(root: Path, built: Built) -> list[str]:
+    """The files under `root` that are not what the records say."""
+    wrong = [
+        name for name, text in built.texts.items() if not (root / name).is_file() or (root / name).read_bytes() != text.encode()
+    ]
+    for name, (_, numbers) in built.pictures.items():
+        if figures.stored_digest(root / name) != figures.digest(numbers):
+            wrong.append(name)
+    return wrong
+
+
+def _picture_name(row: Judged, taken: Iterable[str]) -> str:
+    base = row.claim.name if row.question.name == row.claim.questions[0].name else f"{row.claim.name}-{row.question.name}"
+    names = [f"figures/{base}.png", *(f"figures/{base}-{k}.png" for k in range(2, 100))]
+    return next(name for name in names if name not in taken)
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table; every cell is text already, so that nothing is formatted behind our back."""
+    if not rows:
+        return "(none)"
+    frame = pd.DataFrame([{k: str(v).replace("|", "\\|").replace("\n", " ") for k, v in row.items()} for row in rows])
+    return str(frame.to_markdown(index=False, disable_numparse=True))
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number for people: thousands separated, `digits` after the point unless it is whole; "–" where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1 else f"{value:,.{digits}f}"
+
+
+def measured(row: Judged) -> str:
+    """The measured number of a row with its 95 % interval."""
+    if isinstance(row.question, Exact):
+        unit = " %" if row.question.unit == "percent" else ""
+        return number(row.measured, 3) + unit if row.members else "–"
+    v = row.verdict
+    if v.ratio is None:
+        return "–"
+    if v.low is not None and v.high is not None:
+        return f"{v.ratio:.2f}× [{v.low:.2f}, {v.high:.2f}]"
+    return f"≥ {v.ratio:.2f}×" if v.low is not None else f"≤ {v.ratio:.2f}×"
+
+
+def paper(row: Judged) -> str:
+    """The paper's number of a row."""
+    question = row.question
+    if isinstance(question, SpeedUp):
+        return f"{question.paper:g}×"
+    unit = " %" if question.unit == "percent" else ""
+    return ("≤ " if question.at_most else "") + number(question.paper) + unit
+
+
+def _verdict_row(row: Judged) -> dict[str, str]:
+    word = f"**{row.verdict.word}**" if not getattr(row.question, "sensitivity", False) else f"{row.verdict.word} (sensitivity)"
+    return {
+        "Claim": f"`{row.cell}`",
+        "§": row.claim.source,
+        "What is asked": row.question.text,
+        "Paper": paper(row),
+        "2012 log": number(row.question.log, 3) if isinstance(row.question, Exact) and row.question.log is not None else "–",
+        "Scale": row.scale,
+        "Data": row.data,
+        "n of planned": f"{row.n} of {row.planned}",
+        "Measured [95 %]": measured(row),
+        "Verdict": word,
+        "Evidence": f"[page](#{row.claim.name}), {len(row.members)} records",
+    }
+
+
+def verdict_table(rows: Sequence[Judged]) -> str:
+    """The first table of the report."""
+    return _table([_verdict_row(row) for row in rows])
+
+
+def _page(claims: dict[str, Claim], rows: list[Judged], stored: list[Stored], broken: list[str], names: dict[int, str]) -> str:
+    smoke = bool(stored) and all(item.record.scale == "smoke" for item in stored)
+    parts = [HEAD, "# AlexNet (2012): do the claims hold?"]
+    if smoke:
+        parts.append(
+            "**Everything below comes from the built-in stand-in images. It proves that the code runs and is no evidence for "
+            "or against any claim.**"
+        )
+    parts += [_summary(rows, stored), "## Verdicts", verdict_table(rows)]
+    parts += [_claim_page(claim, [row for row in rows if row.claim.name == claim.name], names) for claim in claims.values()]
+    parts += ["## Failures and negative results", _failures(rows, stored, broken)]
+    parts += ["## Cost", _cost(stored), "## Provenance", _provenance(stored)]
+    parts += ["## Reproduce any row", _commands(rows), "## Method", METHOD]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(rows: Sequence[Judged], stored: Sequence[Stored]) -> str:
+    words: dict[str, int] = {}
+    for row in rows:
+        words[row.verdict.word] = words.get(row.verdict.word, 0) + 1
+    counts = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
+    hours = sum(item.record.cost.wall_seconds for item in stored) / 3600
+    return f"{len(stored)} records, {hours:.2f} hours of runs; questions: {counts}."
+
+
+def _claim_page(claim: Claim, rows: Sequence[Judged], names: dict[int, str]) -> str:
+    parts = [f"## {claim.name}", f"**{claim.statement}**"]
+    prose = [block for block in claim.protocol.split("\n\n") if block and not block.startswith("    ")]
+    parts += [" ".join(block.split()) for block in prose]
+    for row in rows:
+        if isinstance(row.question, SpeedUp):
+            parts += _speedup_section(row, names.get(id(row)))
+    notes = [
+        f"- `{row.cell}` is {row.verdict.word}: {row.question.note}"
+        for row in rows
+        if isinstance(row.question, Exact) and row.question.note and row.verdict.word == "refuted"
+    ]
+    if notes:
+        parts += ["### Where it fails", "\n".join(notes)]
+    if claim.deviations:
+        parts += ["### Differences from the paper", "\n".join(f"- {line}" for line in claim.deviations)]
+    return "\n\n".join(parts)
+
+
+def _speedup_section(row: Judged, picture: str | None) -> list[str]:
+    question, v = row.question, row.verdict
+    assert isinstance(question, SpeedUp)  # noqa: S101 - the caller's choice; for mypy
+    kind = "Sensitivity" if question.sensitivity else "Verdict"
+    parts = [f"### {kind}: {question.text} ({row.scale}; {row.data}; {row.hardware})"]
+    parts.append(
+        f"Rule: {row.planned} seeds per arm; the smallest ratio worth having is {question.worthwhile:g}×, the paper's is "
+        f"{question.paper:g}×; a run that has not reached {question.target:g} % in {question.fast.recipe.epochs} epochs is censored."
+    )
+    line = f"**{v.word}** — {measured(row)}. {v.reason[:1].upper()}{v.reason[1:]}."
+    if v.prediction:
+        line += f" One more run per arm would give a ratio in [{v.prediction[0]:.2f}, {v.prediction[1]:.2f}] (95 % prediction interval)."
+    parts.append(line)
+    if picture:
+        parts.append(f"![{question.text}]({picture})")
+    if row.members:
+        parts += [_table([_arm_row(row, variant.name) for variant in question.variants]), _table(_seed_rows(row))]
+    if row.sweep:
+        parts += [f"#### Learning rates of {question.name}", *_sweep_section(row)]
+    if row.extra:
+        parts.append("Shown, not counted (repeats, seeds outside the plan, stale or exploratory): " + _paths(row.extra))
+    return parts
+
+
+def _arm_row(row: Judged, variant: str) -> dict[str, str]:
+    items = row.arm(variant)
+    epochs = [e for e in epochs_of(items) if e is not None]
+    errors = [m.value for item in items if (m := item.record.metrics.get("test_error")) and m.value is not None]
+    speed = [item.record.cost.images_per_second for item in items if item.record.cost.images_per_second]
+    diverged = sum(item.record.status == "diverged" for item in items)
+    return {
+        "Arm": variant,
+        "rate": f"{items[0].record.recipe['learning_rate']:g}" if items else "–",
+        "n": str(len(items)),
+        "epochs to target, mean [95 %]": interval(epochs),
+        "sd": number(statistics.stdev(epochs)) if len(epochs) > 1 else "–",
+        "min–max": f"{min(epochs):.2f}–{max(epochs):.2f}" if epochs else "–",
+        "censored": str(len(items) - len(epochs) - diverged),
+        "diverged": str(diverged),
+        "test error at the end (%)": interval(errors),
+        "images/s (median)": number(round(statistics.median(speed))) if speed else "–",
+    }
+
+
+def interval(values: Sequence[float]) -> str:
+    """Mean with its 95 % t interval; without an interval for a single value."""
+    if not values:
+        return "–"
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return f"{mean:.2f}"
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]"
+
+
+def _seed_rows(row: Judged) -> list[dict[str, str]]:
+    return [
+        {
+            "Arm": item.record.variant,
+            "seed": str(item.record.seed),
+            "status": item.record.status,
+            "epochs to target": number(item.record.metrics["epochs_to_target"].value),
+            "test error (%)": number(m.value) if (m := item.record.metrics.get("test_error")) else "–",
+            "minutes": f"{item.record.cost.wall_seconds / 60:.1f}",
+            "attempts": str(item.record.cost.attempts),
+            "record": f"`{_path(item)}`",
+        }
+        for item in row.members
+    ]
+
+
+def _sweep_section(row: Judged) -> list[str]:
+    question = row.question
+    assert isinstance(question, SpeedUp)  # noqa: S101 - the caller's choice; for mypy
+    sweep = at_scale(question, row.claim.scales[row.scale]).sweep
+    table, lines = sweep_table(row), []
+    rows = []
+    for variant in question.variants:
+        rates, declared = table[variant.name], variant.recipe.learning_rate
+        best = best_rate(rates)
+        cells = {f"{r:g}": ", ".join("censored" if e is None else f"{e:.2f}" for e in rates.get(r, [])) or "–" for r in sweep.rates}
+        rows.append({"Arm": variant.name, **cells, "fewest": f"{best:g}" if best else "–", "used": f"{declared:g}"})
+        if best is not None and best != declared:
+            lines.append(f"- The rate used for {variant.name}, {declared:g}, is not this sweep's best, {best:g}.")
+        if best in (sweep.rates[0], sweep.rates[-1]):
+            lines.append(f"- The best rate of {variant.name}, {best:g}, lies on the edge of the grid: a better one may lie beyond.")
+    head = f"Epochs to {question.target:g} % on tuning seeds {', '.join(map(str, sweep.seeds))} (budget {sweep.epochs}), which never enter the verdict:"
+    return [head, _table(rows), *(["\n".join(lines)] if lines else [])]
+
+
+def _failures(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[str]) -> str:
+    lines = [f"- `{row.cell}` ({row.scale}): {row.verdict.word}; {row.verdict.reason}." for row in rows if row.verdict.word in
+             ("refuted", "reversed", "not supported", "direction only", "inconclusive", "stale", "exploratory")]  # fmt: skip
+    lines += [
+        f"- {item.record.status}: `{_path(item)}`{': ' + item.record.failure if item.record.failure else ''}"
+        for item in stored
+        if item.record.status != "ok"
+    ]
+    return "\n".join([*lines, *(f"- {line}" for line in broken)]) or "(none)"
+
+
+def _cost(stored: Sequence[Stored]) -> str:
+    groups: dict[tuple[str, str, str, str], list[Stored]] = {}
+    for item in stored:
+        record = item.record
+        if record.role != "inspect":
+            groups.setdefault(
+                (record.claim, record.role, record.scale, f"{record.machine.hardware}, {record.machine.threads} threads"), []
+            ).append(item)
+    return _table([
+        {
+            "Claim": claim,
+            "runs for": role,
+            "scale": scale,
+            "machine": machine,
+            "runs": str(len(items)),
+            "hours": f"{sum(i.record.cost.wall_seconds for i in items) / 3600:.2f}",
+            "images/s (median)": number(round(statistics.median(i.record.cost.images_per_second or 0 for i in items))),
+            "peak memory (GB)": f"{max(i.record.cost.peak_memory_bytes or 0 for i in items) / 1e9:.2f}",
+        }
+        for (claim, role, scale, machine), items in sorted(groups.items())
+    ])  # fmt: skip
+
+
+def _provenance(stored: Sequence[Stored]) -> str:
+    groups: dict[tuple[str, ...], int] = {}
+    for item in stored:
+        r = item.record
+        commit = f"{(r.code.commit or 'no git')[:10]}{', changed since' if r.code.dirty else ''}"
+        data = f"{r.data.name} {r.data.fingerprint} ({r.data.source})" if r.data else "–"
+        versions = ", ".join(f"{name} {version}" for name, version in r.machine.versions.items())
+        key = (r.code.hash, commit, data, f"{r.machine.hardware}, {r.machine.precision}", versions)
+        groups[key] = groups.get(key, 0) + 1
+    names = ("code", "commit", "data", "machine", "versions")
+    return _table([{"records": str(count), **dict(zip(names, key, strict=True))} for key, count in sorted(groups.items())])
+
+
+def _commands(rows: Sequence[Judged]) -> str:
+    return _table([
+        {"Row": f"`{row.cell}` ({row.scale})", "Run it": f"`nox -s reproduce -- {row.claim.name}{' --scale smoke' if row.scale == 'smoke' else ''}`",
+         "See its records": f"`python -m reproductions explain {row.cell}`"} for row in rows])  # fmt: skip
+
+
+def _path(item: Stored) -> str:
+    return "/".join(item.folder.parts[-4:])
+
+
+def _paths(items: Sequence[Stored]) -> str:
+    return ", ".join(f"`{_path(item)}`" for item in items)
+
+
+def _as_json(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[str]) -> dict[str, Any]:
+    return {
+        "records": len(stored),
+        "broken": list(broken),
+        "rows": [
+            {
+                "cell": row.cell, "source": row.claim.source, "text": row.question.text, "paper": row.question.paper,
+                "scale": row.scale, "data": row.data, "hardware": row.hardware, "planned": row.planned, "n": row.n,
+                "measured": row.measured if isinstance(row.question, Exact) else row.verdict.ratio,
+                "low": row.verdict.low, "high": row.verdict.high, "prediction": row.verdict.prediction,
+                "verdict": row.verdict.word, "magnitude": row.verdict.magnitude, "reason": row.verdict.reason,
+                "censored": row.verdict.censored, "sensitivity": getattr(row.question, "sensitivity", False),
+                "evidence": [_path(item) for item in row.members],
+            }
+            for row in rows
+        ],
+    }  # fmt: skip
+
+
+def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
+    """One flat row per record, plain numbers."""
+    lines = []
+    for item in stored:
+        r = item.record
+        line: dict[str, Any] = {
+            "claim": r.claim, "question": r.question, "variant": r.variant, "scale": r.scale, "seed": r.seed, "role": r.role,
+            "status": r.status, "learning_rate": r.recipe.get("learning_rate"), "data": r.data.name if r.data else None,
+            "fingerprint": r.data.fingerprint if r.data else None, "canonical": r.data.canonical if r.data else None,
+            "hardware": r.machine.hardware, "threads": r.machine.threads, "precision": r.machine.precision,
+            "wall_seconds": r.cost.wall_seconds, "images": r.cost.images, "images_per_second": r.cost.images_per_second,
+            "attempts": r.cost.attempts, "code": r.code.hash, "commit": r.code.commit, "started": r.started,
+            "record": str(item.folder.relative_to(root)),
+        }  # fmt: skip
+        names = ("train_error", "epochs_to_target", "test_error")
+        line |= {name: r.metrics[name].value if name in r.metrics else None for name in names}
+        lines.append(line)
+    return pd.DataFrame(lines)

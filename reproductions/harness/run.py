@@ -1,0 +1,214 @@
+"""Make the records that a plan lacks: train or count, one run after the other, each with all the cores it was given."""
+
+import ctypes
+import json
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from alexnet import train
+from alexnet.config import CifarNetConfig, Recipe
+from alexnet.data.imageset import ImageSet
+from alexnet.files import locked, write_atomic
+from alexnet.train import Row
+from reproductions.harness import provenance
+from reproductions.harness.claim import Claim, Exact, PlannedRun, digest
+from reproductions.harness.plan import code_of, fingerprint_of
+from reproductions.harness.record import Code, Cost, Data, Machine, Metric, Record, work_file, write_record
+
+REPOSITORY = Path(__file__).parents[2]
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where runs are made: the images, the device and the results folder."""
+
+    root: Path  # results folder
+    splits: dict[str, ImageSet]
+    device: torch.device
+    threads: int
+
+    @property
+    def fingerprint(self) -> str | None:
+        """One digest for both splits."""
+        return fingerprint_of(self.splits)
+
+
+def set_up(device_name: str | None, threads: int) -> torch.device:
+    """Choose the device and make its arithmetic repeatable. Raises ValueError if the device is not there."""
+    if device_name is None:
+        device_name = "cuda" if torch.cuda.is_available() else "cpu"
+    if device_name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("no CUDA device is here; leave --device out or give --device cpu")
+    _keep_freed_memory()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
+    return torch.device(device_name)
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse what it has instead of returning it to the kernel after every step.
+
+    A step frees and asks again for tens of megabytes; fresh pages must be zeroed by the kernel each time.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc only
+        for parameter, value in ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 1 << 28)):
+            libc.mallopt(parameter, value)
+
+
+def make(run: PlannedRun, claim: Claim, bench: Bench, on_row: Callable[[Row], None]) -> Path | None:
+    """Make one run and store its record; None if another process is making it now.
+
+    A run that was interrupted goes on from its checkpoint, which is deleted when the record is in its place. A run that torch
+    cannot carry out is stored as a record with status "failed". Raises RecordError if the record cannot be written.
+    """
+    commit, dirty = provenance.git_state(REPOSITORY)
+    code = code_of(run.role)
+    code_part = Code(hash=provenance.code_hash(code), definitions=code, commit=commit, dirty=dirty)
+    identity = digest([run.config, run.recipe, bench.fingerprint, code_part.hash, str(bench.device), bench.threads])
+    work = work_file(bench.root, run, identity)
+    with locked(Path(f"{work}.lock"), wait=False) as mine:
+        if not mine:
+            return None
+        began, started = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        checkpoint, beat = Path(f"{work}.pt"), Path(f"{work}.json")
+
+        def tell(row: Row) -> None:
+            write_atomic(beat, json.dumps({"epoch": row.epoch, "train_error": row.train_error}))
+            on_row(row)
+
+        try:
+            outcome = _count(claim) if run.role == "inspect" else _train(run, bench, checkpoint, tell)
+        except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
+            outcome = Outcome("failed", {}, failure=" ".join(str(error).split())[:300])
+        wall = outcome.wall_seconds or time.perf_counter() - began
+        record = Record(
+            claim=run.claim,
+            question=run.question,
+            variant=run.variant,
+            scale=run.scale,  # type: ignore[arg-type]  # validated by the schema
+            seed=run.seed,
+            role=run.role,
+            status=outcome.status,  # type: ignore[arg-type]
+            failure=outcome.failure,
+            metrics=outcome.metrics,
+            config=run.config,
+            recipe=run.recipe,
+            declaration=run.declaration,
+            data=_data(bench) if run.dataset else None,
+            code=code_part,
+            machine=_machine(bench, outcome.precision),
+            cost=Cost(
+                wall_seconds=round(wall, 3),
+                images=outcome.images,
+                images_per_second=round(outcome.images / wall, 1) if outcome.images else None,
+                peak_memory_bytes=_peak_memory(bench.device),
+                attempts=outcome.attempts,
+            ),
+            started=started,
+        )
+        folder = write_record(bench.root, record, [astuple(row) for row in outcome.history], outcome.correct)
+        for path in (checkpoint, beat, Path(f"{work}.lock")):
+            path.unlink(missing_ok=True)
+        return folder
+
+
+@dataclass
+class Outcome:
+    """What a run found out, before it is a record."""
+
+    status: str
+    metrics: dict[str, Metric]
+    precision: str = "exact"
+    history: Sequence[Row] = ()
+    correct: NDArray[np.bool_] | None = None
+    images: int = 0
+    wall_seconds: float | None = None
+    attempts: int = 1
+    failure: str | None = None
+
+
+def _train(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Callable[[Row], None]) -> Outcome:
+    config, recipe = _typed(CifarNetConfig, run.config), _typed(Recipe, run.recipe)
+    training, test = bench.splits["train"], bench.splits["test"]
+    done = train.fit(config, recipe, training, seed=run.seed, device=bench.device, checkpoint=checkpoint, on_row=on_row)
+    last = done.history[-1]
+    target = recipe.stop_below
+    epochs = epochs_to([(row.epoch, row.train_error) for row in done.history], target) if target is not None else None
+    status = "diverged" if done.diverged else "censored" if target is not None and epochs is None else "ok"
+    metrics = {"train_error": Metric(value=last.train_error, unit="percent", split="train", examples=last.images)}
+    if target is not None:
+        metrics["epochs_to_target"] = Metric(value=epochs, unit="epochs", split="train", examples=last.images)
+    correct = None
+    if run.role == "evaluate" and not done.diverged:
+        correct = train.evaluate(done, train.training_batches(config, test, training, bench.device)).numpy()
+        error = 100 * float(1 - correct.mean())
+        metrics["test_error"] = Metric(value=error, unit="percent", split="test", examples=len(correct))
+    finite = [row for row in done.history if np.isfinite(row.train_loss)]
+    images = sum(row.images for row in done.history)
+    return Outcome(status, metrics, done.precision, finite, correct, images, last.seconds, done.attempts)
+
+
+def epochs_to(curve: Sequence[tuple[float, float]], target: float) -> float | None:
+    """Where a curve of (epoch, error) first falls to `target`, linearly interpolated from the row before; None if it never does.
+
+    The first row has none before it: reaching the target there counts as the epoch of that row.
+    """
+    for index, (epoch, error) in enumerate(curve):
+        if error <= target:
+            if index == 0:
+                return epoch
+            before, above = curve[index - 1]
+            return before + (above - target) / (above - error) * (epoch - before)
+    return None
+
+
+def _typed(kind: Any, fields: dict[str, Any]) -> Any:
+    """A config from its JSON form: lists are tuples again."""
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+
+
+def _count(claim: Claim) -> Outcome:
+    exact = [question for question in claim.questions if isinstance(question, Exact)]
+    return Outcome("ok", {q.name: Metric(value=float(q.measure()), unit=q.unit or "count") for q in exact})
+
+
+def _data(bench: Bench) -> Data:
+    training, test = bench.splits["train"].meta, bench.splits["test"].meta
+    return Data(
+        name=training.name,
+        fingerprint=bench.fingerprint or "",
+        canonical=training.canonical and test.canonical,
+        source=training.source,
+        train_images=training.count,
+        test_images=test.count,
+    )
+
+
+def _machine(bench: Bench, precision: str) -> Machine:
+    cuda = bench.device.type == "cuda"
+    return Machine(
+        hardware=torch.cuda.get_device_name() if cuda else provenance.cpu_model(),
+        device="cuda" if cuda else "cpu",
+        threads=bench.threads,
+        precision=precision,
+        determinism="bitwise repeatable on one machine with one number of threads",
+        versions=provenance.versions(),
+    )
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

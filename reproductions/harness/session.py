@@ -1,0 +1,303 @@
+"""What one command does with one claim: find the data, plan, make the missing runs, rebuild the report."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from alexnet.data.imageset import DataError, ImageSet, open_imageset
+from alexnet.data.sources import data_root, download_cifar10, find_cifar10, open_dataset
+from alexnet.files import locked
+from reproductions.harness import provenance
+from reproductions.harness.claim import Claim, PlannedRun, SpeedUp, at_scale, discover, planned_runs
+from reproductions.harness.plan import Planned, expected_seconds, fingerprint_of, plan
+from reproductions.harness.record import Stored, read_records
+from reproductions.harness.verdict import detectable
+
+console = Console(highlight=False, soft_wrap=True)
+
+# Spread of log(epochs to the target) over seeds, for the detectable effect while no arm has records of its own.
+ASSUMED_SPREAD = 0.1
+
+
+@dataclass(frozen=True)
+class Work:
+    """A claim at a scale: what is planned, what is there, and the images for it."""
+
+    claim: Claim
+    scale: str
+    root: Path  # the results folder of this scale: stand-in runs live in a folder of their own
+    results: Path  # the results folder that was asked for
+    splits: dict[str, ImageSet]
+    planned: list[Planned]
+    stored: list[Stored]
+    note: str  # the first line to print
+
+    @property
+    def missing(self) -> list[Planned]:
+        """The planned runs without a current record."""
+        return [item for item in self.planned if item.current is None]
+
+
+def root_of(results: Path, scale: str) -> Path:
+    """Records of stand-in images live in `smoke/` below the results, with a report of their own: they change no real row."""
+    return results / "smoke" if scale == "smoke" else results
+
+
+def prepare(
+    claim: Claim,
+    results: Path,
+    *,
+    scale: str | None,
+    dataset: str | None,
+    data: Path | None,
+    seeds: str | None = None,
+    force: bool = False,
+    pack: bool = True,
+) -> Work:
+    """Settle scale and data of a claim and plan its runs. With `pack` False nothing is written or downloaded.
+
+    Raises DataError if data that were insisted on are absent or broken, ValueError for a scale, data set or seed that the claim
+    does not have.
+    """
+    scale, splits, note = _settle(claim, scale, dataset, data, pack)
+    runs = planned_runs(claim, scale)
+    if seeds is not None:
+        runs = [run for run in runs if run.role != "evaluate" or run.seed in _parse_seeds(seeds, runs)]
+    root = root_of(results, scale)
+    stored, broken = read_records(root)
+    for line in broken:
+        console.print(f"warning: {line}", markup=False)
+    planned = plan(runs, stored, fingerprint_of(splits))
+    if force:
+        planned = [Planned(item.run, None, "asked for with --force") for item in planned]
+    return Work(claim, scale, root, results, splits, planned, stored, note)
+
+
+def _settle(
+    claim: Claim, scale: str | None, dataset: str | None, data: Path | None, pack: bool
+) -> tuple[str, dict[str, ImageSet], str]:
+    if scale is not None and scale not in claim.scales:
+        raise ValueError(f"{claim.name} has no scale {scale!r}; it has {', '.join(claim.scales)}")
+    by_data = [name for name, s in claim.scales.items() if dataset in (None, s.dataset) and scale in (None, name)]
+    if dataset is not None and all(s.dataset is None for s in claim.scales.values()):
+        by_data = list(claim.scales)  # a claim without images is indifferent to them
+    if not by_data:
+        raise ValueError(f"{claim.name} does not use {dataset!r}{f' at scale {scale}' if scale else ''}")
+    chosen = by_data[0]
+    wanted = claim.scales[chosen].dataset
+    if wanted is None:
+        return chosen, {}, f"{claim.name}: counting, no images needed"
+    if wanted == "stand-in":
+        return chosen, open_dataset(wanted, Path(), pack_missing=pack), f"{claim.name}: built-in stand-in images (scale {chosen})"
+    root = data_root(data)
+    if find_cifar10(root) is None:
+        try:
+            if not pack:
+                raise DataError(f"{wanted} is not under {root} (`run` would try to download it)")
+            download_cifar10(root)
+        except DataError as error:
+            if scale is not None or dataset is not None or "smoke" not in claim.scales:
+                raise
+            note = f"{claim.name}: NO REAL IMAGES: {error}. Running on the built-in stand-in images (scale smoke): no evidence for any claim"
+            return "smoke", open_dataset("stand-in", Path(), pack_missing=pack), note
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(f"opening {wanted}", total=None)
+        splits = open_dataset(
+            wanted,
+            root,
+            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+            pack_missing=pack,
+        )
+    if not splits:
+        return chosen, splits, f"{claim.name}: {wanted} under {root} is not packed yet (scale {chosen})"
+    meta = splits["train"].meta
+    kind = "the publisher's own files" if meta.canonical else "a copy that is not the publisher's bytes"
+    return chosen, splits, f"{claim.name}: {wanted} under {root}, {kind} (scale {chosen})"
+
+
+def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
+    seeds: set[int] = set()
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            seeds |= set(range(int(first), int(last or first) + 1))
+    except ValueError:
+        raise ValueError(f"--seeds {text!r} is no list of seeds; write it like 0-4 or 0,2") from None
+    planned = {run.seed for run in runs if run.role == "evaluate"}
+    if not seeds or seeds - planned:
+        raise ValueError(f"--seeds {text}: the plan has seeds {', '.join(map(str, sorted(planned)))}, fixed before the runs")
+    return seeds
+
+
+def plan_rows(work: Work) -> list[dict[str, Any]]:
+    """One row per planned run: state, reason, expected minutes; and the effect that the plan can see."""
+    threads, hardware = len(os.sched_getaffinity(0)), provenance.cpu_model()
+    images = len(work.splits["train"]) if work.splits else 50_000
+    rows = []
+    for item in work.planned:
+        seconds = expected_seconds(item.run, work.stored, images, hardware, threads) if item.current is None else 0.0
+        rows.append({
+            "run": str(item.run), "role": item.run.role, "state": "done" if item.current else "missing",
+            "why": item.reason, "minutes": None if seconds is None else round(seconds / 60, 1), "sees": detects(work, item.run),
+        })  # fmt: skip
+    return rows
+
+
+def detects(work: Work, run: PlannedRun) -> str:
+    """The smallest ratio that the run's question tells from 1 in four of five attempts, by the spread of log(epochs)."""
+    question = next((q for q in work.claim.questions if q.name == run.question), None)
+    if not isinstance(question, SpeedUp) or run.role != "evaluate":
+        return ""
+    n = len(at_scale(question, work.claim.scales[work.scale]).seeds)
+    return f"≥ {detectable(ASSUMED_SPREAD, n):.2f}× (paper {question.paper:g}×)" if n > 1 else ""
+
+
+def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> bool:
+    """Print the plan, make what is missing, rebuild the report. Returns whether every planned run has its record."""
+    console.print(work.note, markup=False)
+    _print_plan(work, threads)
+    if dry_run:
+        return True
+    complete = True
+    if work.missing:
+        signal.signal(signal.SIGTERM, _interrupt)
+        complete = _make_missing(work, device, threads)
+    from reproductions.harness import report  # noqa: PLC0415 - pandas is not needed before
+
+    claims = discover()
+    for root in dict.fromkeys((work.root, work.results)):
+        built = report.write(root, claims)
+        for line in built.broken:
+            console.print(f"warning: {line}", markup=False)
+        if root == work.root:
+            for row in (r for r in built.rows if r.claim.name == work.claim.name and r.scale == work.scale):
+                console.print(f"  {row.cell}: {report.measured(row)}, paper {report.paper(row)}: {row.verdict.word}", markup=False)
+    console.print(f"report: {work.root / 'report.md'}", markup=False)
+    return complete
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _print_plan(work: Work, threads: int) -> None:
+    done = len(work.planned) - len(work.missing)
+    if not work.missing:
+        console.print(f"nothing to do: all {done} runs have current records under {work.root / 'records'}", markup=False)
+        for machine in sorted({i.current.record.machine.hardware for i in work.planned if i.current}):
+            console.print(
+                f"  made on {machine}; --results DIR makes your own set, --force makes these again beside the old", markup=False
+            )
+        return
+    images = len(work.splits["train"]) if work.splits else 50_000
+    hardware = provenance.cpu_model()
+    seconds = [expected_seconds(item.run, work.stored, images, hardware, threads) for item in work.missing]
+    known = [s for s in seconds if s is not None]
+    estimate = (
+        f"about {sum(known) / 60:.0f} minutes"
+        if len(known) == len(seconds)
+        else "time unknown before the first run on this machine"
+    )
+    budget = sum(item.run.recipe.get("epochs", 0) for item in work.missing)
+    console.print(
+        f"plan: {len(work.missing)} of {len(work.planned)} runs to make, {estimate} (at most {budget:,} epochs)", markup=False
+    )
+    for reason in dict.fromkeys(item.reason for item in work.missing):
+        same = [str(item.run) for item in work.missing if item.reason == reason]
+        console.print(f"  {len(same)} runs: {reason} (first: {same[0]})", markup=False)
+
+
+def _make_missing(work: Work, device: str | None, threads: int) -> bool:
+    from reproductions.harness.run import Bench, make, set_up  # noqa: PLC0415 - torch takes seconds to import
+
+    bench = Bench(work.root, work.splits, set_up(device, threads), threads)
+    complete = True
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[row]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        whole = bar.add_task(f"{len(work.missing)} runs", total=len(work.missing), row="")
+        for item in work.missing:
+            task = bar.add_task(str(item.run), total=item.run.recipe.get("epochs"), row="")
+            folder = make(item.run, work.claim, bench, _teller(bar, task, item.run))
+            bar.remove_task(task)
+            bar.advance(whole)
+            if folder is None:
+                console.print(f"  {item.run}: another process is making it", markup=False)
+                complete = False
+            else:
+                failed = '"status": "failed"' in (folder / "record.json").read_text()
+                complete &= not failed
+                console.print(f"  {item.run}: {'failed, see ' if failed else ''}{folder.name}", markup=False)
+    return complete
+
+
+def _teller(bar: Progress, task: Any, run: PlannedRun) -> Callable[[Any], None]:
+    """What to say after each row of history: on a terminal the bar moves, elsewhere a line per epoch."""
+    before = [0.0]
+
+    def tell(row: Any) -> None:
+        speed = row.images / max(row.seconds - before[0], 1e-9)
+        before[0] = row.seconds
+        text = f"epoch {row.epoch:.1f}, training error {row.train_error:.1f} %, {speed:,.0f} images/s"
+        bar.update(task, completed=row.epoch, row=text)
+        if not console.is_terminal and round(row.epoch, 6).is_integer():
+            console.print(f"  {run}: {text}", markup=False)
+
+    return tell
+
+
+def status_rows(claim: Claim, results: Path) -> list[dict[str, Any]]:
+    """The state of every planned run at every scale that has any: done, training, interrupted, or missing and why."""
+    rows = []
+    for scale in claim.scales:
+        root = root_of(results, scale)
+        planned = plan(planned_runs(claim, scale), read_records(root)[0], None)
+        if scale == "smoke" and not (root / "records").exists():
+            continue
+        for item in planned:
+            state, epoch = ("done", None) if item.current else _unfinished(root, item.run)
+            reason = "" if state != "missing" else item.reason
+            rows.append({"run": str(item.run), "state": state, "epoch": epoch, "why": reason})
+    return rows
+
+
+def _unfinished(root: Path, run: PlannedRun) -> tuple[str, float | None]:
+    stem = f"{run.claim}-{run.variant}-{run.scale}-seed{run.seed}-"
+    for path in sorted((root / ".work").glob(f"{stem}*.json")):
+        try:
+            epoch = json.loads(path.read_text())["epoch"]
+        except (OSError, ValueError, KeyError):
+            epoch = None
+        with locked(path.with_suffix(".lock"), wait=False) as free:
+            return ("interrupted" if free else "training"), epoch
+    return "missing", None
+
+
+def data_rows(dataset: str, data: Path | None, verify: bool) -> list[dict[str, Any]]:
+    """Pack a data set, or read the packed one whole; one row per split."""
+    root = data_root(data) if dataset != "stand-in" else Path()
+    if not verify and dataset == "cifar10" and find_cifar10(root) is None:
+        download_cifar10(root)
+    splits = open_dataset(dataset, root, pack_missing=not verify)
+    if not splits:
+        raise DataError(f"{dataset} under {root} is not packed yet; run `data prepare {dataset}` first")
+    rows = []
+    for name, split in splits.items():
+        if verify and isinstance(folder := getattr(split.images, "filename", None), str | Path):
+            open_imageset(Path(folder).parent, verify=True)
+        meta = split.meta
+        rows.append({"split": name, "images": f"{meta.count:,}", "shape": "×".join(map(str, meta.shape)), "canonical": meta.canonical,
+                     "fingerprint": meta.fingerprint[:16], "source": meta.source, "state": "verified" if verify else "ready"})  # fmt: skip
+    return rows
