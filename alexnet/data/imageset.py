@@ -127,7 +127,7 @@ def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
             raise ValueError("pixels are not uint8 or labels lie outside the classes")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
         raise DataError(f"{folder} is not a whole ImageSet ({error}); delete it and run `data prepare` again") from error
-    if verify or (verify is None and images.nbytes <= VERIFIED_ON_OPEN):
-        if fingerprint(images, labels, meta.classes) != meta.fingerprint:
-            raise DataError(f"{folder} does not match its fingerprint; delete it and run `data prepare` again")
+    verify = images.nbytes <= VERIFIED_ON_OPEN if verify is None else verify
+    if verify and fingerprint(images, labels, meta.classes) != meta.fingerprint:
+        raise DataError(f"{folder} does not match its fingerprint; delete it and run `data prepare` again")
     return ImageSet(meta, images, labels, mean_image)

@@ -92,14 +92,36 @@ def open_dataset(name: str, root: Path, progress: Progress | None = None, *, pac
         raise ValueError(f"no data set is called {name!r}; there are {' and '.join(DATASETS)}")
     if name == "stand-in":
         return _open_standin(pack_missing)
+    path = _located_cifar10(root)
+    splits = {split: _open_cifar10(path, split, root, progress, pack_missing) for split in CIFAR10_COUNTS}
+    return {name: split for name, split in splits.items() if split} if all(splits.values()) else {}
+
+
+def verify_cifar10(root: Path) -> None:
+    """Check CIFAR-10's source: the md5 of every file of the publisher's, or that an image folder has all its files.
+
+    Raises DataError if it is absent, incomplete or altered.
+    """
+    path = _located_cifar10(root)
+    for split in CIFAR10_COUNTS:
+        if _is_canonical(path):
+            _read_batches(path, split)
+        else:
+            _class_files(path, split)
+
+
+def _located_cifar10(root: Path) -> Path:
     path = find_cifar10(root)
     if path is None:
         raise DataError(
             f"CIFAR-10 is not under {root}: put cifar-10-batches-py, {CIFAR10_ARCHIVE[0]} or train/<class>/ and "
             "test/<class>/ image folders there, or name another folder with --data or ALEXNET_DATA"
         )
-    splits = {split: _open_cifar10(path, split, root, progress, pack_missing) for split in CIFAR10_COUNTS}
-    return {name: split for name, split in splits.items() if split} if all(splits.values()) else {}
+    return path
+
+
+def _is_canonical(path: Path) -> bool:
+    return path.is_file() or path.name == "cifar-10-batches-py"
 
 
 def _open_standin(pack_missing: bool) -> Splits:
@@ -118,7 +140,7 @@ def _open_standin(pack_missing: bool) -> Splits:
 
 
 def _open_cifar10(path: Path, split: str, root: Path, progress: Progress | None, pack_missing: bool) -> ImageSet | None:
-    if path.is_file() or path.name == "cifar-10-batches-py":
+    if _is_canonical(path):
         key, canonical, source = CIFAR10_ARCHIVE[1][:12], True, "cifar-10-python, verified by md5"
     else:
         key, canonical, source = _listing_key(path, split), False, f"image folder, decoded by Pillow {PIL.__version__}"

@@ -21,6 +21,6 @@ def standin_arrays(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     along = x * np.cos(angle)[:, None, None] + y * np.sin(angle)[:, None, None]
     phase = rng.uniform(0, 2 * np.pi, (count, 1, 1))
-    wave = np.sin(2 * np.pi * cycles[:, None, None] * along + phase) * rng.uniform(20, 60, (count, 1, 1))
-    pixels = 128 + wave[..., None] * (1 + colour[:, None, None, :]) / 2 + rng.normal(0, 25, (count, SIDE, SIDE, 3))
+    wave = np.sin(2 * np.pi * cycles[:, None, None] * along + phase) * rng.uniform(60, 110, (count, 1, 1))
+    pixels = 128 + wave[..., None] * (1 + colour[:, None, None, :]) / 2 + rng.normal(0, 15, (count, SIDE, SIDE, 3))
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), labels

@@ -26,7 +26,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class Sweep:
-    """How the learning rate of each variant was chosen: the same rates, seeds and budget for all of them."""
+    """How the learning rate of each variant was chosen: the same rates, seeds and budget for all of them.
+
+    The best rate needs the fewest epochs to the target; where no rate gets there within the budget, it has the lowest training
+    error at its end.
+    """
 
     rates: tuple[float, ...]
     seeds: tuple[int, ...]  # never among the seeds of the verdict
@@ -199,6 +203,6 @@ def discover() -> dict[str, Claim]:
             found = importlib.import_module(f"reproductions.{module.name}")
             statement, _, protocol = (found.__doc__ or "").partition("\n\n")
             claims[module.name] = replace(
-                found.CLAIM, name=module.name, statement=" ".join(statement.split()), protocol=protocol.strip()
+                found.CLAIM, name=module.name, statement=" ".join(statement.split()), protocol=protocol.strip("\n")
             )
     return claims

@@ -35,12 +35,18 @@ def _describe_speedup(question: SpeedUp) -> list[str]:
     sweep = question.sweep
     rates = ", ".join(f"{rate:g}" for rate in sweep.rates)
     return [
-        f"  paper: {question.paper:g}×; the smallest worth having: {question.worthwhile:g}×; target: {question.target:g} % training error",
-        f"  seeds: {', '.join(map(str, question.seeds))}; rates tried: {rates} on seeds {', '.join(map(str, sweep.seeds))}, {sweep.epochs} epochs",
+        f"  paper: {question.paper:g}×; the smallest worth having: {question.worthwhile:g}×",
+        f"  target: {question.target:g} % training error within {question.fast.recipe.epochs} epochs",
+        f"  seeds: {_list(question.seeds)}",
+        f"  rates tried: {rates} on seed {_list(sweep.seeds)}, {sweep.epochs} epochs",
         f"  {question.fast.name}: {as_data(question.fast.config)}",
         f"  recipe: {as_data(question.fast.recipe)}",
         f"  {question.slow.name} differs in: {'; '.join(variant_differences(question.fast, question.slow))}",
     ]
+
+
+def _list(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values))
 
 
 def variant_differences(first: Variant, second: Variant) -> list[str]:
@@ -58,11 +64,8 @@ def variant_differences(first: Variant, second: Variant) -> list[str]:
 
 def explain_cell(claim: Claim, name: str, root: Path) -> str:
     """Formula, values, records and provenance of every row of one question."""
-    blocks = []
-    for row in judge(claim, read_records(root)[0]):
-        if row.question.name == name:
-            blocks.append("\n".join(_explain_row(row, root)))
-    return "\n\n".join(blocks)
+    rows = [row for row in judge(claim, read_records(root)[0]) if row.question.name == name]
+    return "\n\n".join("\n".join(_explain_row(row, root)) for row in rows)
 
 
 def _explain_row(row: Judged, root: Path) -> list[str]:
@@ -103,15 +106,19 @@ def compare_sets(claims: Sequence[Claim], ours: Path, other: Path) -> list[dict[
 
 def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
     differs = "; ".join(provenance_differences(a.members[0], b.members[0])) or "nothing recorded"
+    verdicts = f"{a.verdict.word} / {b.verdict.word}"
+
+    def row(arm: str, ours: Any, theirs: Any, ratio: str) -> dict[str, Any]:
+        names = {"cell": a.cell, "scale": a.scale, "arm": arm, "ours": ours, "theirs": theirs}
+        return {**names, "theirs / ours [95 %]": ratio, "verdicts": verdicts, "differs in": differs}
+
     if isinstance(a.question, Exact):
-        return [{"cell": a.cell, "scale": a.scale, "arm": "", "ours": a.measured, "theirs": b.measured,
-                 "theirs / ours [95 %]": "equal" if a.measured == b.measured else "different", "verdicts": f"{a.verdict.word} / {b.verdict.word}", "differs in": differs}]  # fmt: skip
+        return [row("", a.measured, b.measured, "equal" if a.measured == b.measured else "different")]
     rows = []
     for variant in a.question.variants:
-        arms = [[e for e in epochs_of(row.arm(variant.name)) if e is not None] for row in (a, b)]
+        arms = [[e for e in epochs_of(side.arm(variant.name)) if e is not None] for side in (a, b)]
         cells = [f"{statistics.fmean(arm):.2f} epochs (n={len(arm)})" if arm else "–" for arm in arms]
-        rows.append({"cell": a.cell, "scale": a.scale, "arm": variant.name, "ours": cells[0], "theirs": cells[1],
-                     "theirs / ours [95 %]": _ratio(*arms), "verdicts": f"{a.verdict.word} / {b.verdict.word}", "differs in": differs})  # fmt: skip
+        rows.append(row(variant.name, *cells, _ratio(*arms)))
     return rows
 
 

@@ -16,7 +16,7 @@ COLOURS = ("#1b6ca8", "#c0392b")  # fast, slow; told apart by line style and lab
 def numbers_of(row: Judged) -> dict[str, Any]:
     """What the training-error figure of a speed-up draws: every counted run's curve, the target and the paper's crossings."""
     question = row.question
-    assert isinstance(question, SpeedUp)  # noqa: S101 - the caller's choice; for mypy
+    assert isinstance(question, SpeedUp)
     curves = {}
     for variant in question.variants:
         for item in row.arm(variant.name):
@@ -39,7 +39,7 @@ def draw_speedup(row: Judged, numbers: dict[str, Any]) -> bytes:
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, and `report --check` draws nothing
 
     question = row.question
-    assert isinstance(question, SpeedUp)  # noqa: S101 - for mypy
+    assert isinstance(question, SpeedUp)
     figure = Figure(figsize=(7, 4.2), dpi=120, layout="constrained")
     axes = figure.subplots()
     for variant, colour, style in zip(question.variants, COLOURS, ("-", "--"), strict=True):

@@ -1,11 +1,13 @@
 """From records to judged rows: which records belong together, and what the rule says of them. Pure; imports no torch."""
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from reproductions.harness.claim import Claim, Exact, PlannedRun, Question, SpeedUp, at_scale, planned_runs
 from reproductions.harness.plan import differences
-from reproductions.harness.record import Stored
+from reproductions.harness.record import Record, Stored
 from reproductions.harness.verdict import Verdict, at_most_earned, judge_exact, judge_speedup
 
 Cohort = tuple[str, ...]
@@ -80,7 +82,7 @@ def _cohort(item: Stored) -> Cohort:
     if record.role == "inspect":  # counting gives the same on every machine
         return ("", record.code.hash)
     data = record.data
-    assert data is not None  # noqa: S101 - the schema of a trained run; for mypy
+    assert data is not None
     return data.name, data.fingerprint, record.code.hash, record.machine.hardware, record.machine.precision
 
 
@@ -88,7 +90,7 @@ def _judge_cohort(
     claim: Claim, question: Question, scale: str, items: Sequence[Stored], runs: dict[tuple[str, str, str, int], PlannedRun]
 ) -> Judged:
     first = min(items, key=lambda item: item.record.id).record
-    data = "none" if first.data is None else f"{first.data.name}, {'canonical' if first.data.canonical else 'other copy'}"
+    data = _data_words(first)
     hardware = "any" if first.role == "inspect" else f"{first.machine.hardware}, {first.machine.precision}"
     counted, sweep, extra, stale = [], [], [], []
     seen = set()
@@ -124,6 +126,14 @@ def _judge_cohort(
     )  # fmt: skip
 
 
+def _data_words(record: Record) -> str:
+    if record.data is None:
+        return "none"
+    if record.scale == "smoke":
+        return "stand-in"
+    return f"{record.data.name}, {'canonical' if record.data.canonical else 'other copy'} {record.data.fingerprint[:6]}"
+
+
 def _judge_exact(question: Exact, counted: Sequence[Stored]) -> Verdict:
     value = counted[0].record.metrics[question.name].value if counted else None
     if value is None:
@@ -149,21 +159,33 @@ def _not_run(claim: Claim, question: Question) -> Judged:
     return Judged(claim, question, scale, Verdict("not run", "no records"), planned, 0, "–", "–")
 
 
-def sweep_table(row: Judged) -> dict[str, dict[float, list[float | None]]]:
-    """Epochs to the target by arm and rate, over the tuning seeds."""
+@dataclass(frozen=True)
+class Tuned:
+    """What one tuning run says of its rate: epochs to the target, None if it was not reached, and the last training error."""
+
+    epochs: float | None
+    error: float  # percent; infinite if the run diverged
+
+
+def sweep_table(row: Judged) -> dict[str, dict[float, list[Tuned]]]:
+    """The tuning runs of a speed-up by arm and rate."""
     question = row.question
-    assert isinstance(question, SpeedUp)  # noqa: S101 - only these have sweeps; for mypy
-    table: dict[str, dict[float, list[float | None]]] = {}
-    for variant in question.variants:
-        rates: dict[float, list[float | None]] = {}
-        for item in row.sweep:
-            if item.record.variant.startswith(f"{variant.name}-rate"):
-                rates.setdefault(float(item.record.recipe["learning_rate"]), []).extend(epochs_of([item]))
-        table[variant.name] = dict(sorted(rates.items()))
-    return table
+    assert isinstance(question, SpeedUp)
+    table: dict[str, dict[float, list[Tuned]]] = {variant.name: {} for variant in question.variants}
+    for item in row.sweep:
+        arm, _, _ = item.record.variant.rpartition("-rate")
+        error = item.record.metrics["train_error"].value if item.record.status != "diverged" else None
+        tuned = Tuned(epochs_of([item])[0], math.inf if error is None else error)
+        table[arm].setdefault(item.record.recipe["learning_rate"], []).append(tuned)
+    return {arm: dict(sorted(rates.items())) for arm, rates in table.items()}
 
 
-def best_rate(rates: dict[float, list[float | None]]) -> float | None:
-    """The rate with the fewest mean epochs to the target among those whose every tuning run reached it; None without one."""
-    means = {rate: sum(e for e in epochs if e) / len(epochs) for rate, epochs in rates.items() if None not in epochs}
-    return min(means, key=lambda rate: means[rate]) if means else None
+def best_rate(rates: dict[float, list[Tuned]]) -> float | None:
+    """The rate with the fewest mean epochs to the target; where none got there, the one with the lowest training error."""
+
+    def merit(rate: float) -> tuple[float, float]:
+        runs = rates[rate]
+        epochs = [math.inf if run.epochs is None else run.epochs for run in runs]
+        return statistics.fmean(epochs), statistics.fmean(run.error for run in runs)
+
+    return min(rates, key=merit) if rates else None

@@ -14,10 +14,10 @@ from scipy import stats
 from alexnet.files import write_atomic
 from reproductions.harness import figures
 from reproductions.harness.claim import Claim, Exact, SpeedUp, at_scale
-from reproductions.harness.judge import Judged, best_rate, epochs_of, judge, sweep_table
+from reproductions.harness.judge import Judged, Tuned, best_rate, epochs_of, judge, sweep_table
 from reproductions.harness.record import RecordError, Stored, read_records
 
-HEAD = "<!-- Generated from the records by `nox -s report`; edit the records' claims, not this page. -->"
+HEAD = "<!-- Generated from the records by `nox -s report`; this page is never edited. -->"
 METHOD = """\
 - The unit of replication is a whole training run with its own seed (weights and image order). Epochs and images are not.
 - Speed-ups are judged on log(epochs), with Welch's t interval over seeds; the rule, its words and its thresholds stand in
@@ -52,6 +52,8 @@ def build(root: Path, claims: dict[str, Claim]) -> Built:
         except RecordError as error:
             broken.append(str(error).replace(f"{root}/", ""))
     rows = [row for claim in claims.values() for row in judge(claim, whole)]
+    if _only_standin(whole):
+        rows = [row for row in rows if row.members]
     pictures: dict[str, tuple[Judged, dict[str, Any]]] = {}
     for row in rows:
         if isinstance(row.question, SpeedUp) and row.members:
@@ -88,6 +90,10 @@ def differing(root: Path, built: Built) -> list[str]:
     return wrong
 
 
+def _only_standin(stored: Sequence[Stored]) -> bool:
+    return bool(stored) and all(item.record.scale == "smoke" for item in stored)
+
+
 def _picture_name(row: Judged, taken: Iterable[str]) -> str:
     base = row.claim.name if row.question.name == row.claim.questions[0].name else f"{row.claim.name}-{row.question.name}"
     names = [f"figures/{base}.png", *(f"figures/{base}-{k}.png" for k in range(2, 100))]
@@ -103,17 +109,20 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number for people: thousands separated, `digits` after the point unless it is whole; "–" where there is none."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1 else f"{value:,.{digits}f}"
+    """A number for people: thousands separated, `digits` after the point; "–" where there is none."""
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def count(value: float | None) -> str:
+    """A count, or a share with three digits after the point."""
+    return number(value, 0 if value is None or float(value).is_integer() else 3)
 
 
 def measured(row: Judged) -> str:
     """The measured number of a row with its 95 % interval."""
     if isinstance(row.question, Exact):
         unit = " %" if row.question.unit == "percent" else ""
-        return number(row.measured, 3) + unit if row.members else "–"
+        return count(row.measured) + unit if row.members else "–"
     v = row.verdict
     if v.ratio is None:
         return "–"
@@ -128,7 +137,7 @@ def paper(row: Judged) -> str:
     if isinstance(question, SpeedUp):
         return f"{question.paper:g}×"
     unit = " %" if question.unit == "percent" else ""
-    return ("≤ " if question.at_most else "") + number(question.paper) + unit
+    return ("≤ " if question.at_most else "") + count(question.paper) + unit
 
 
 def _verdict_row(row: Judged) -> dict[str, str]:
@@ -138,7 +147,7 @@ def _verdict_row(row: Judged) -> dict[str, str]:
         "§": row.claim.source,
         "What is asked": row.question.text,
         "Paper": paper(row),
-        "2012 log": number(row.question.log, 3) if isinstance(row.question, Exact) and row.question.log is not None else "–",
+        "2012 log": count(row.question.log) if isinstance(row.question, Exact) and row.question.log is not None else "–",
         "Scale": row.scale,
         "Data": row.data,
         "n of planned": f"{row.n} of {row.planned}",
@@ -154,15 +163,15 @@ def verdict_table(rows: Sequence[Judged]) -> str:
 
 
 def _page(claims: dict[str, Claim], rows: list[Judged], stored: list[Stored], broken: list[str], names: dict[int, str]) -> str:
-    smoke = bool(stored) and all(item.record.scale == "smoke" for item in stored)
     parts = [HEAD, "# AlexNet (2012): do the claims hold?"]
-    if smoke:
+    if _only_standin(stored):
         parts.append(
             "**Everything below comes from the built-in stand-in images. It proves that the code runs and is no evidence for "
             "or against any claim.**"
         )
     parts += [_summary(rows, stored), "## Verdicts", verdict_table(rows)]
-    parts += [_claim_page(claim, [row for row in rows if row.claim.name == claim.name], names) for claim in claims.values()]
+    shown = [claim for claim in claims.values() if any(row.claim is claim for row in rows)]
+    parts += [_claim_page(claim, [row for row in rows if row.claim is claim], names) for claim in shown]
     parts += ["## Failures and negative results", _failures(rows, stored, broken)]
     parts += ["## Cost", _cost(stored), "## Provenance", _provenance(stored)]
     parts += ["## Reproduce any row", _commands(rows), "## Method", METHOD]
@@ -198,17 +207,19 @@ def _claim_page(claim: Claim, rows: Sequence[Judged], names: dict[int, str]) -> 
 
 
 def _speedup_section(row: Judged, picture: str | None) -> list[str]:
-    question, v = row.question, row.verdict
-    assert isinstance(question, SpeedUp)  # noqa: S101 - the caller's choice; for mypy
+    assert isinstance(row.question, SpeedUp)
+    question, v = at_scale(row.question, row.claim.scales[row.scale]), row.verdict
     kind = "Sensitivity" if question.sensitivity else "Verdict"
     parts = [f"### {kind}: {question.text} ({row.scale}; {row.data}; {row.hardware})"]
     parts.append(
-        f"Rule: {row.planned} seeds per arm; the smallest ratio worth having is {question.worthwhile:g}×, the paper's is "
-        f"{question.paper:g}×; a run that has not reached {question.target:g} % in {question.fast.recipe.epochs} epochs is censored."
+        f"Rule: {row.planned} seeds per arm; the paper's ratio is {question.paper:g}×, the smallest worth having "
+        f"{question.worthwhile:g}×; a run that has not reached {question.target:g} % in {question.fast.recipe.epochs} epochs is "
+        "censored."
     )
     line = f"**{v.word}** — {measured(row)}. {v.reason[:1].upper()}{v.reason[1:]}."
     if v.prediction:
-        line += f" One more run per arm would give a ratio in [{v.prediction[0]:.2f}, {v.prediction[1]:.2f}] (95 % prediction interval)."
+        low, high = v.prediction
+        line += f" One more run per arm would give a ratio in [{low:.2f}, {high:.2f}] (95 % prediction interval)."
     parts.append(line)
     if picture:
         parts.append(f"![{question.text}]({picture})")
@@ -237,7 +248,7 @@ def _arm_row(row: Judged, variant: str) -> dict[str, str]:
         "censored": str(len(items) - len(epochs) - diverged),
         "diverged": str(diverged),
         "test error at the end (%)": interval(errors),
-        "images/s (median)": number(round(statistics.median(speed))) if speed else "–",
+        "images/s (median)": number(statistics.median(speed), 0) if speed else "–",
     }
 
 
@@ -270,21 +281,29 @@ def _seed_rows(row: Judged) -> list[dict[str, str]]:
 
 def _sweep_section(row: Judged) -> list[str]:
     question = row.question
-    assert isinstance(question, SpeedUp)  # noqa: S101 - the caller's choice; for mypy
-    sweep = at_scale(question, row.claim.scales[row.scale]).sweep
-    table, lines = sweep_table(row), []
-    rows = []
+    assert isinstance(question, SpeedUp)
+    sweep, table = at_scale(question, row.claim.scales[row.scale]).sweep, sweep_table(row)
+    rows, lines = [], []
     for variant in question.variants:
-        rates, declared = table[variant.name], variant.recipe.learning_rate
+        rates, used = table[variant.name], variant.recipe.learning_rate
         best = best_rate(rates)
-        cells = {f"{r:g}": ", ".join("censored" if e is None else f"{e:.2f}" for e in rates.get(r, [])) or "–" for r in sweep.rates}
-        rows.append({"Arm": variant.name, **cells, "fewest": f"{best:g}" if best else "–", "used": f"{declared:g}"})
-        if best is not None and best != declared:
-            lines.append(f"- The rate used for {variant.name}, {declared:g}, is not this sweep's best, {best:g}.")
+        cells = {f"{rate:g}": ", ".join(_tuned(run) for run in rates.get(rate, [])) or "–" for rate in sweep.rates}
+        rows.append({"Arm": variant.name, **cells, "best": "–" if best is None else f"{best:g}", "used": f"{used:g}"})
+        if best is not None and best != used:
+            lines.append(f"- The rate used for {variant.name}, {used:g}, is not this sweep's best, {best:g}.")
         if best in (sweep.rates[0], sweep.rates[-1]):
             lines.append(f"- The best rate of {variant.name}, {best:g}, lies on the edge of the grid: a better one may lie beyond.")
-    head = f"Epochs to {question.target:g} % on tuning seeds {', '.join(map(str, sweep.seeds))} (budget {sweep.epochs}), which never enter the verdict:"
+    head = (
+        f"Epochs to {question.target:g} %, or the training error after {sweep.epochs} epochs where that came first; tuning seed "
+        f"{', '.join(map(str, sweep.seeds))}, which never enters the verdict:"
+    )
     return [head, _table(rows), *(["\n".join(lines)] if lines else [])]
+
+
+def _tuned(run: Tuned) -> str:
+    if run.epochs is not None:
+        return f"{run.epochs:.2f} epochs"
+    return "diverged" if math.isinf(run.error) else f"{run.error:.1f} %"
 
 
 def _failures(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[str]) -> str:
@@ -314,7 +333,7 @@ def _cost(stored: Sequence[Stored]) -> str:
             "machine": machine,
             "runs": str(len(items)),
             "hours": f"{sum(i.record.cost.wall_seconds for i in items) / 3600:.2f}",
-            "images/s (median)": number(round(statistics.median(i.record.cost.images_per_second or 0 for i in items))),
+            "images/s (median)": number(statistics.median(i.record.cost.images_per_second or 0 for i in items), 0),
             "peak memory (GB)": f"{max(i.record.cost.peak_memory_bytes or 0 for i in items) / 1e9:.2f}",
         }
         for (claim, role, scale, machine), items in sorted(groups.items())
@@ -335,9 +354,12 @@ def _provenance(stored: Sequence[Stored]) -> str:
 
 
 def _commands(rows: Sequence[Judged]) -> str:
-    return _table([
-        {"Row": f"`{row.cell}` ({row.scale})", "Run it": f"`nox -s reproduce -- {row.claim.name}{' --scale smoke' if row.scale == 'smoke' else ''}`",
-         "See its records": f"`python -m reproductions explain {row.cell}`"} for row in rows])  # fmt: skip
+    table = []
+    for row in rows:
+        scale = " --scale smoke" if row.scale == "smoke" else ""
+        command, explain = f"`nox -s reproduce -- {row.claim.name}{scale}`", f"`python -m reproductions explain {row.cell}`"
+        table.append({"Row": f"`{row.cell}` ({row.scale})", "Run it": command, "See its records": explain})
+    return _table(table)
 
 
 def _path(item: Stored) -> str:

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from alexnet.data.imageset import DataError, ImageSet, open_imageset
-from alexnet.data.sources import data_root, download_cifar10, find_cifar10, open_dataset
+from alexnet.data.imageset import ImageSet
+from alexnet.data.sources import data_root, download_cifar10, find_cifar10, open_dataset, verify_cifar10
 from alexnet.files import locked
 from reproductions.harness import provenance
 from reproductions.harness.claim import Claim, PlannedRun, SpeedUp, at_scale, discover, planned_runs
 from reproductions.harness.plan import Planned, expected_seconds, fingerprint_of, plan
 from reproductions.harness.record import Stored, read_records
+from reproductions.harness.settle import console, settle
 from reproductions.harness.verdict import detectable
-
-console = Console(highlight=False, soft_wrap=True)
 
 # Spread of log(epochs to the target) over seeds, for the detectable effect while no arm has records of its own.
 ASSUMED_SPREAD = 0.1
@@ -66,7 +64,7 @@ def prepare(
     Raises DataError if data that were insisted on are absent or broken, ValueError for a scale, data set or seed that the claim
     does not have.
     """
-    scale, splits, note = _settle(claim, scale, dataset, data, pack)
+    scale, splits, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack)
     runs = planned_runs(claim, scale)
     if seeds is not None:
         runs = [run for run in runs if run.role != "evaluate" or run.seed in _parse_seeds(seeds, runs)]
@@ -78,48 +76,6 @@ def prepare(
     if force:
         planned = [Planned(item.run, None, "asked for with --force") for item in planned]
     return Work(claim, scale, root, results, splits, planned, stored, note)
-
-
-def _settle(
-    claim: Claim, scale: str | None, dataset: str | None, data: Path | None, pack: bool
-) -> tuple[str, dict[str, ImageSet], str]:
-    if scale is not None and scale not in claim.scales:
-        raise ValueError(f"{claim.name} has no scale {scale!r}; it has {', '.join(claim.scales)}")
-    by_data = [name for name, s in claim.scales.items() if dataset in (None, s.dataset) and scale in (None, name)]
-    if dataset is not None and all(s.dataset is None for s in claim.scales.values()):
-        by_data = list(claim.scales)  # a claim without images is indifferent to them
-    if not by_data:
-        raise ValueError(f"{claim.name} does not use {dataset!r}{f' at scale {scale}' if scale else ''}")
-    chosen = by_data[0]
-    wanted = claim.scales[chosen].dataset
-    if wanted is None:
-        return chosen, {}, f"{claim.name}: counting, no images needed"
-    if wanted == "stand-in":
-        return chosen, open_dataset(wanted, Path(), pack_missing=pack), f"{claim.name}: built-in stand-in images (scale {chosen})"
-    root = data_root(data)
-    if find_cifar10(root) is None:
-        try:
-            if not pack:
-                raise DataError(f"{wanted} is not under {root} (`run` would try to download it)")
-            download_cifar10(root)
-        except DataError as error:
-            if scale is not None or dataset is not None or "smoke" not in claim.scales:
-                raise
-            note = f"{claim.name}: NO REAL IMAGES: {error}. Running on the built-in stand-in images (scale smoke): no evidence for any claim"
-            return "smoke", open_dataset("stand-in", Path(), pack_missing=pack), note
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(f"opening {wanted}", total=None)
-        splits = open_dataset(
-            wanted,
-            root,
-            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
-            pack_missing=pack,
-        )
-    if not splits:
-        return chosen, splits, f"{claim.name}: {wanted} under {root} is not packed yet (scale {chosen})"
-    meta = splits["train"].meta
-    kind = "the publisher's own files" if meta.canonical else "a copy that is not the publisher's bytes"
-    return chosen, splits, f"{claim.name}: {wanted} under {root}, {kind} (scale {chosen})"
 
 
 def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
@@ -286,18 +242,26 @@ def _unfinished(root: Path, run: PlannedRun) -> tuple[str, float | None]:
 
 
 def data_rows(dataset: str, data: Path | None, verify: bool) -> list[dict[str, Any]]:
-    """Pack a data set, or read the packed one whole; one row per split."""
-    root = data_root(data) if dataset != "stand-in" else Path()
-    if not verify and dataset == "cifar10" and find_cifar10(root) is None:
-        download_cifar10(root)
-    splits = open_dataset(dataset, root, pack_missing=not verify)
+    """Pack a data set, or check its source and the packed copy; one row per split."""
+    root = data_root(data) if dataset == "cifar10" else Path()
+    if dataset == "cifar10":
+        if find_cifar10(root) is None and not verify:
+            download_cifar10(root)
+        if verify:
+            verify_cifar10(root)
+    splits = open_dataset(dataset, root, pack_missing=not verify)  # opening compares the fingerprint
+    state = "verified" if verify else "ready"
     if not splits:
-        raise DataError(f"{dataset} under {root} is not packed yet; run `data prepare {dataset}` first")
-    rows = []
-    for name, split in splits.items():
-        if verify and isinstance(folder := getattr(split.images, "filename", None), str | Path):
-            open_imageset(Path(folder).parent, verify=True)
-        meta = split.meta
-        rows.append({"split": name, "images": f"{meta.count:,}", "shape": "×".join(map(str, meta.shape)), "canonical": meta.canonical,
-                     "fingerprint": meta.fingerprint[:16], "source": meta.source, "state": "verified" if verify else "ready"})  # fmt: skip
-    return rows
+        return [{"split": "both", "state": "source verified, not packed yet (`data prepare` does it)"}]
+    return [
+        {
+            "split": name,
+            "images": f"{split.meta.count:,}",
+            "shape": "×".join(map(str, split.meta.shape)),
+            "canonical": split.meta.canonical,
+            "fingerprint": split.meta.fingerprint[:16],
+            "source": split.meta.source,
+            "state": state,
+        }
+        for name, split in splits.items()
+    ]

@@ -103,7 +103,10 @@ def _judge_complete(
     measured: Verdict, fast: Sequence[float | None], slow: Sequence[float | None], paper: float, worthwhile: float
 ) -> Verdict:
     ratio, low, high, prediction = measured.ratio, measured.low, measured.high, measured.prediction
-    assert ratio is not None and low is not None and high is not None and prediction is not None  # noqa: PT018 - for mypy
+    assert ratio is not None
+    assert low is not None
+    assert high is not None
+    assert prediction is not None
     if low > 1:
         if high < worthwhile:
             magnitude = "smaller"

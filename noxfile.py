@@ -1,0 +1,58 @@
+"""The menu of the project. `nox -l` lists it; every session keeps its environment, since torch is large."""
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"  # queued Slurm jobs hold the path of this environment's Python
+nox.options.sessions = ["lint", "tests", "report"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+RUNTIME = PROJECT["project"]["dependencies"]
+REPORT = [name for name in RUNTIME if not name.startswith(("torch", "submitit"))]
+
+
+def group(name: str) -> list[str]:
+    """The requirements of a dependency group."""
+    return list(nox.project.dependency_groups(PROJECT, name))
+
+
+@nox.session(default=False)
+def reproduce(session: nox.Session) -> None:
+    """Run claims and refresh the report: nox -s reproduce -- fig1_relu (no claim: list them, train nothing)."""
+    session.install(*RUNTIME)
+    session.run("python", "-m", "reproductions", "run", *session.posargs, interrupt_timeout=30, terminate_timeout=30)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the test suite; no network, no GPU, under five minutes on two cores."""
+    session.install(*RUNTIME, *group("test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and types."""
+    session.install(*RUNTIME, *group("lint"), "nox")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Rebuild results/ from the records, without torch; -- --check writes nothing and fails on any difference."""
+    session.install(*REPORT)
+    session.run("python", "-m", "reproductions", "report", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks: ours and the plain loop, interleaved in one process."""
+    session.install(*RUNTIME, *group("test"))
+    session.run("pytest", "tests/benchmarks", "--benchmark-only", "-s", *session.posargs)
+
+
+if __name__ == "__main__":
+    nox.main()

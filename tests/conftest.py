@@ -1,0 +1,71 @@
+"""Small real inputs for the tests: an ImageSet of procedural images, CIFAR-10-like folders of a few images, finished records."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet.data import sources
+from alexnet.data.imageset import ImageSet, pack
+from alexnet.data.standin import standin_arrays
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet_machine() -> Iterator[None]:
+    torch.set_num_threads(1)  # tests compare bits and share the machine
+    yield
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the user's data or cache; all share one cache so that the stand-in is packed once."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("ALEXNET_DATA", raising=False)
+    monkeypatch.setattr(sources, "CIFAR10_HOST", "localhost.invalid")  # a name that never resolves: no test downloads
+
+
+@pytest.fixture(scope="session")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ImageSet]:
+    """320 + 100 of the stand-in images."""
+    root = tmp_path_factory.mktemp("imagesets")
+    made = {}
+    for split, count in (("train", 320), ("test", 100)):
+        images, labels = standin_arrays(split)
+        made[split] = pack(
+            root / split,
+            images[:count],
+            labels[:count],
+            name="stand-in",
+            split=split,
+            classes=sources.CIFAR10_CLASSES,
+            canonical=False,
+            source="procedural",
+        )
+    return made
+
+
+@pytest.fixture
+def cifar_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root with an image folder in CIFAR-10's layout: 30 + 20 PNG images of 32×32, counts of CIFAR-10 lowered to fit."""
+    from PIL import Image
+
+    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
+    root = tmp_path / "data"
+    rng = np.random.default_rng(7)
+    for split, count in (("train", 3), ("test", 2)):
+        for name in sources.CIFAR10_CLASSES:
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for k in range(count):
+                Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{k:04}.png")
+    return root
+
+
+@pytest.fixture
+def clean_env() -> dict[str, str]:
+    """The environment for commands run as another process: one thread, this checkout, the tests' cache."""
+    root = Path(__file__).parents[1]
+    return {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}

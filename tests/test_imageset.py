@@ -1,0 +1,87 @@
+"""The packed format: what goes in comes out, and nothing broken is opened."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alexnet.data.imageset import DataError, ImageSet, fingerprint, open_imageset, pack, statistics
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> ImageSet:
+    images = np.random.default_rng(0).integers(0, 256, (12, 4, 5, 3), dtype=np.uint8)
+    labels = np.arange(12) % 3
+    return pack(tmp_path / "set", images, labels, name="n", split="train", classes="abc", canonical=True, source="s")
+
+
+def test_round_trip(packed: ImageSet, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (12, 4, 5, 3), dtype=np.uint8)
+    again = open_imageset(tmp_path / "set", verify=True)
+    np.testing.assert_array_equal(again.images, images)
+    np.testing.assert_array_equal(again.labels, np.arange(12) % 3)
+    np.testing.assert_allclose(again.mean_image, images.astype(float).mean(0), rtol=1e-6)
+    assert again.meta == packed.meta
+    assert again.meta.pixel_std == pytest.approx((images - images.astype(float).mean(0)).std(), rel=1e-6)
+    assert len(again) == 12
+
+
+def test_fingerprint_sees_pixels_labels_shape_and_classes() -> None:
+    images, labels = np.zeros((2, 2, 3, 3), np.uint8), np.zeros(2, np.int64)
+    one = images.copy()
+    one[1, 1, 1, 1] = 1
+    prints = {
+        fingerprint(images, labels, "ab"),
+        fingerprint(one, labels, "ab"),
+        fingerprint(images, labels + 1, "ab"),
+        fingerprint(images.reshape(2, 3, 2, 3), labels, "ab"),
+        fingerprint(images, labels, "ac"),
+    }
+    assert len(prints) == 5
+    assert fingerprint(images, labels.astype(np.int32), "ab") == fingerprint(images, labels, "ab")
+
+
+def test_statistics_over_many_images() -> None:
+    images = np.random.default_rng(1).integers(0, 256, (2_100, 2, 2, 3), dtype=np.uint8)
+    mean, std = statistics(images)
+    np.testing.assert_allclose(mean, images.astype(np.float64).mean(0), rtol=1e-6)
+    assert std == pytest.approx((images - mean.astype(np.float64)).std(), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "mean_image.npy", "meta.json"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "garbage"])
+def test_broken_files_are_named(packed: ImageSet, tmp_path: Path, name: str, damage: str) -> None:
+    path = tmp_path / "set" / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "garbage":
+        path.write_bytes(b"\x80garbage" * 20)
+    with pytest.raises(DataError, match=r"not a whole ImageSet .*data prepare"):
+        open_imageset(tmp_path / "set")
+
+
+def test_one_altered_pixel_is_found(packed: ImageSet, tmp_path: Path) -> None:
+    path = tmp_path / "set" / "images.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="does not match its fingerprint"):
+        open_imageset(tmp_path / "set")
+    assert len(open_imageset(tmp_path / "set", verify=False)) == 12
+
+
+@pytest.mark.parametrize(("field", "value"), [("format", 99), ("count", 11), ("classes", ["a"]), ("shape", [4, 4, 3])])
+def test_meta_that_does_not_fit_is_refused(packed: ImageSet, tmp_path: Path, field: str, value: object) -> None:
+    path = tmp_path / "set" / "meta.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    with pytest.raises(DataError):
+        open_imageset(tmp_path / "set")
+
+
+def test_training_never_writes_the_file(packed: ImageSet, tmp_path: Path) -> None:
+    before = (tmp_path / "set" / "images.npy").read_bytes()
+    packed.images[0] = 0
+    assert (tmp_path / "set" / "images.npy").read_bytes() == before

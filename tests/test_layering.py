@@ -1,0 +1,53 @@
+"""Imports run one way, and what only reads records never loads torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted([*(ROOT / "alexnet").rglob("*.py"), *(ROOT / "reproductions").rglob("*.py")])
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if "alexnet" in p.relative_to(ROOT).parts], ids=str)
+def test_the_library_knows_nothing_of_claims(path: Path) -> None:
+    assert not any(name.startswith("reproductions") for name in imported(path))
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_importing_a_module_does_nothing(path: Path) -> None:
+    """Top level holds definitions, constants and imports only."""
+    allowed = ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.FunctionDef | ast.ClassDef
+    for node in ast.parse(path.read_text()).body:
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        is_main = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+        assert isinstance(node, allowed) or is_docstring or is_main, ast.unparse(node)
+
+
+TORCH_FREE = ["alexnet.config", "reproductions.harness", "reproductions.fig1_relu", "reproductions.harness.judge",
+              "reproductions.harness.report", "reproductions.harness.describe", "reproductions.harness.session",
+              "reproductions.__main__"]  # fmt: skip
+
+
+def test_reading_and_judging_never_import_torch(clean_env: dict[str, str]) -> None:
+    command = f"import sys, {', '.join(TORCH_FREE)}; print([m for m in ('torch', 'torchvision') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", command], capture_output=True, text=True, check=True, env=clean_env)
+    assert done.stdout.strip() == "[]"
+
+
+def test_list_and_help_import_neither_torch_nor_pandas(clean_env: dict[str, str]) -> None:
+    command = "import sys, reproductions.__main__, reproductions.harness.judge; print('pandas' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, env=clean_env)
+    assert done.stdout.strip() == "False False"

@@ -1,0 +1,72 @@
+"""The printed update rule against its formula, and against torch's SGD."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from alexnet.optim import PaperSGD, paper_groups
+
+rates = st.floats(1e-4, 0.5)
+gradients = st.lists(st.floats(-3, 3), min_size=1, max_size=8)
+
+
+def train(optimizer: torch.optim.Optimizer, weight: torch.Tensor, grads: list[float], drop_at: int | None = None) -> float:
+    for step, gradient in enumerate(grads):
+        if step == drop_at:
+            for group in optimizer.param_groups:
+                group["lr"] /= 10
+        weight.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimizer.step()
+    return weight.item()
+
+
+@given(rates, st.floats(0, 0.99), st.floats(0, 0.1), gradients)
+def test_is_the_formula_of_section_5(rate: float, momentum: float, decay: float, grads: list[float]) -> None:
+    weight = torch.tensor([0.7], dtype=torch.float64)
+    ours = train(PaperSGD([weight], lr=rate, momentum=momentum, weight_decay=decay), weight, grads)
+    w, v = 0.7, 0.0
+    for g in grads:
+        v = momentum * v - decay * rate * w - rate * g
+        w = w + v
+    assert ours == pytest.approx(w, rel=1e-12, abs=1e-12)
+
+
+@given(rates, st.floats(0, 0.99), st.floats(0, 0.1), gradients)
+def test_is_torchs_sgd_while_the_rate_is_constant(rate: float, momentum: float, decay: float, grads: list[float]) -> None:
+    ours, torchs = (torch.tensor([0.7], dtype=torch.float64) for _ in range(2))
+    a = train(PaperSGD([ours], lr=rate, momentum=momentum, weight_decay=decay), ours, grads)
+    b = train(torch.optim.SGD([torchs], lr=rate, momentum=momentum, weight_decay=decay), torchs, grads)
+    assert a == pytest.approx(b, rel=1e-10, abs=1e-10)
+
+
+def test_differs_from_torchs_sgd_after_a_drop() -> None:
+    """Two gradients of 1, then a drop by ten with gradient 0: the paper's velocity only fades, torch's is also divided by ten."""
+    ours, torchs = (torch.tensor([0.0], dtype=torch.float64) for _ in range(2))
+    a = train(PaperSGD([ours], lr=0.1, momentum=0.9), ours, [1, 1, 0], drop_at=2)
+    b = train(torch.optim.SGD([torchs], lr=0.1, momentum=0.9), torchs, [1, 1, 0], drop_at=2)
+    before = -0.1 - 0.19
+    assert a == pytest.approx(before - 0.9 * 0.19)
+    assert b == pytest.approx(before - 0.09 * 0.19)
+
+
+def test_biases_learn_at_twice_the_rate_without_decay() -> None:
+    net = nn.Linear(3, 2)
+    weights, biases = paper_groups(net, rate=0.01, bias_factor=2.0, decay=0.0005)
+    assert weights["params"] == [net.weight]
+    assert (weights["lr"], weights["weight_decay"]) == (0.01, 0.0005)
+    assert biases["params"] == [net.bias]
+    assert (biases["lr"], biases["weight_decay"]) == (0.02, 0.0)
+
+
+def test_a_parameter_without_gradient_stays() -> None:
+    weight = torch.ones(2)
+    PaperSGD([weight], lr=0.1).step()
+    np.testing.assert_array_equal(weight.numpy(), [1, 1])
+
+
+def test_refuses_a_closure() -> None:
+    with pytest.raises(ValueError, match="closure"):
+        PaperSGD([torch.ones(1)], lr=0.1).step(lambda: 0.0)

@@ -1,0 +1,222 @@
+"""CIFAR-10 from image folders, from the publisher's layout and from archives, whole, broken and hostile; and the stand-in."""
+
+import hashlib
+import io
+import os
+import pickle
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet.data import sources
+from alexnet.data.imageset import DataError
+from alexnet.data.sources import CIFAR10_CLASSES, data_root, download_cifar10, find_cifar10, open_dataset, verify_cifar10
+from alexnet.data.standin import standin_arrays
+
+
+def test_a_folder_of_images(cifar_folder: Path) -> None:
+    splits = open_dataset("cifar10", cifar_folder)
+    assert {name: len(split) for name, split in splits.items()} == {"train": 30, "test": 20}
+    train = splits["train"]
+    np.testing.assert_array_equal(train.labels, np.repeat(np.arange(10), 3))
+    with Image.open(cifar_folder / "train" / "bird" / "0001.png") as picture:
+        np.testing.assert_array_equal(train.images[7], np.asarray(picture))
+    assert not train.meta.canonical
+    assert "Pillow" in train.meta.source
+
+
+def test_packing_happens_once_and_again_when_the_source_changes(cifar_folder: Path) -> None:
+    first = open_dataset("cifar10", cifar_folder)["train"].meta.fingerprint
+    reports: list[str] = []
+    open_dataset("cifar10", cifar_folder, lambda what, *_: reports.append(what))
+    assert reports == []
+    picture = cifar_folder / "train" / "cat" / "0000.png"
+    Image.new("RGB", (32, 32)).save(picture)
+    os.utime(picture, ns=(1, 1))
+    assert open_dataset("cifar10", cifar_folder)["train"].meta.fingerprint != first
+
+
+def test_an_interrupted_packing_goes_on(cifar_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[Path] = []
+    decode = sources._decode
+
+    def decode_until_horse(file: Path) -> np.ndarray:
+        if file.parent.name == "horse" and len(decoded) < 30:
+            raise KeyboardInterrupt
+        decoded.append(file)
+        return decode(file)
+
+    monkeypatch.setattr(sources, "_decode", decode_until_horse)
+    with pytest.raises(KeyboardInterrupt):
+        open_dataset("cifar10", cifar_folder)
+    monkeypatch.setattr(sources, "_decode", lambda file: (decoded.append(file), decode(file))[1])
+    decoded.clear()
+    assert len(open_dataset("cifar10", cifar_folder)["train"]) == 30
+    trained = {file.parent.name for file in decoded if file.parents[1].name == "train"}
+    assert trained == {"horse", "ship", "truck"}
+    assert not list((cifar_folder / "prepared").glob("*.part*"))
+
+
+def test_nothing_is_written_when_told_so(cifar_folder: Path) -> None:
+    assert open_dataset("cifar10", cifar_folder, pack_missing=False) == {}
+    assert not (cifar_folder / "prepared").exists()
+
+
+def test_a_read_only_root_is_packed_into_the_cache(cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests may run as root, who may write anywhere
+    assert len(open_dataset("cifar10", cifar_folder)["test"]) == 20
+    assert not (cifar_folder / "prepared").exists()
+    assert list((tmp_path / "cache" / "alexnet" / "prepared").glob("cifar10-*-test/images.npy"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 cut short", b"not an image"])
+def test_a_broken_image_is_named(cifar_folder: Path, content: bytes) -> None:
+    broken = cifar_folder / "train" / "frog" / "0002.png"
+    broken.write_bytes(content)
+    with pytest.raises(DataError, match=r"frog/0002\.png is not a readable image"):
+        open_dataset("cifar10", cifar_folder)
+
+
+def test_a_truncated_jpeg_is_named(cifar_folder: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(buffer, "JPEG")
+    target = cifar_folder / "train" / "dog" / "0001.png"
+    target.write_bytes(buffer.getvalue()[:-200])
+    with pytest.raises(DataError, match="dog"):
+        open_dataset("cifar10", cifar_folder)
+
+
+def test_an_image_of_another_size_is_named(cifar_folder: Path) -> None:
+    Image.new("RGB", (64, 48)).save(cifar_folder / "test" / "deer" / "0000.png")
+    with pytest.raises(DataError, match=r"deer/0000\.png is 64×48"):
+        open_dataset("cifar10", cifar_folder)
+
+
+def test_an_incomplete_copy_is_refused(cifar_folder: Path) -> None:
+    (cifar_folder / "train" / "ship" / "0000.png").unlink()
+    with pytest.raises(DataError, match="ship holds 2 images, CIFAR-10 has 3"):
+        open_dataset("cifar10", cifar_folder)
+    with pytest.raises(DataError, match="ship holds 2"):
+        verify_cifar10(cifar_folder)
+
+
+@pytest.fixture
+def publishers_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root with `cifar-10-batches-py` in the publisher's format, of 4 + 2 images, its md5s put in place of the real ones."""
+    folder = tmp_path / "root" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    files: dict[str, tuple[tuple[str, str], ...]] = {}
+    for split, names in (("train", ("data_batch_1", "data_batch_2")), ("test", ("test_batch",))):
+        listed = []
+        for k, name in enumerate(names):
+            data = np.arange(2 * 3072, dtype=np.int64).reshape(2, 3072) % (200 + k)
+            content = pickle.dumps({b"data": data.astype(np.uint8), b"labels": [k, 9]})
+            (folder / name).write_bytes(content)
+            listed.append((name, hashlib.md5(content).hexdigest()))
+        files[split] = tuple(listed)
+    monkeypatch.setattr(sources, "CIFAR10_FILES", files)
+    return folder.parent
+
+
+def archive_of(root: Path, monkeypatch: pytest.MonkeyPatch, extra: tuple[str, bytes] | None = None) -> Path:
+    """The folder as the publisher's tar.gz in a root of its own, its md5 accepted."""
+    archive = root.parent / "archived" / "cifar-10-python.tar.gz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(root / "cifar-10-batches-py", "cifar-10-batches-py")
+        if extra:
+            member = tarfile.TarInfo(extra[0])
+            member.size = len(extra[1])
+            tar.addfile(member, io.BytesIO(extra[1]))
+    md5 = hashlib.md5(archive.read_bytes()).hexdigest()
+    monkeypatch.setattr(sources, "CIFAR10_ARCHIVE", (archive.name, md5))
+    return archive.parent
+
+
+def test_the_publishers_files(publishers_files: Path) -> None:
+    splits = open_dataset("cifar10", publishers_files)
+    assert len(splits["train"]) == 4
+    assert splits["train"].meta.canonical
+    np.testing.assert_array_equal(splits["train"].labels, [0, 9, 1, 9])
+    # The publisher stores 1,024 red values, then green, then blue, row by row.
+    assert splits["train"].images[0, 1, 2].tolist() == [34 % 200, (1024 + 34) % 200, (2048 + 34) % 200]
+
+
+def test_the_publishers_archive_gives_the_same(publishers_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked = open_dataset("cifar10", publishers_files)["train"].meta.fingerprint
+    root = archive_of(publishers_files, monkeypatch)
+    assert open_dataset("cifar10", root)["train"].meta.fingerprint == unpacked
+    verify_cifar10(root)
+    assert sorted(path.name for path in root.iterdir()) == ["cifar-10-python.tar.gz", "prepared"]
+
+
+def test_a_wrong_checksum_is_refused_before_anything_is_unpickled(publishers_files: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {publishers_files}/exploded",)
+
+    (publishers_files / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(DataError, match=r"test_batch has md5 .* truncated or altered"):
+        open_dataset("cifar10", publishers_files)
+    assert not (publishers_files / "exploded").exists()
+
+
+def test_a_missing_or_truncated_file_is_named(publishers_files: Path) -> None:
+    batch = publishers_files / "cifar-10-batches-py" / "data_batch_2"
+    batch.write_bytes(batch.read_bytes()[:-10])
+    with pytest.raises(DataError, match="data_batch_2 has md5"):
+        open_dataset("cifar10", publishers_files)
+    batch.unlink()
+    with pytest.raises(DataError, match="lacks data_batch_2"):
+        open_dataset("cifar10", publishers_files)
+
+
+def test_a_path_outside_an_archives_root_is_never_written(publishers_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even with a checksum that is accepted, nothing is extracted: members are read by their name."""
+    root = archive_of(publishers_files, monkeypatch, extra=("../../escaped", b"x"))
+    open_dataset("cifar10", root)
+    assert not (root.parent / "escaped").exists()
+    assert not (root.parents[1] / "escaped").exists()
+
+
+def test_a_hostile_archive_fails_its_checksum(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("../escaped"))
+    with pytest.raises(DataError, match="md5"):
+        open_dataset("cifar10", tmp_path)
+
+
+def test_absent_data_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match=f"not under {tmp_path}.*--data or ALEXNET_DATA"):
+        open_dataset("cifar10", tmp_path)
+    with pytest.raises(DataError, match="could not be downloaded"):
+        download_cifar10(tmp_path)
+    with pytest.raises(ValueError, match="no data set is called 'mnist'"):
+        open_dataset("mnist", tmp_path)
+    monkeypatch.setenv("ALEXNET_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="is not a folder"):
+        data_root()
+    assert data_root(tmp_path) == tmp_path
+
+
+def test_find_prefers_the_publishers_files(publishers_files: Path) -> None:
+    for split in ("train", "test"):
+        (publishers_files / split / CIFAR10_CLASSES[0]).mkdir(parents=True)
+    assert find_cifar10(publishers_files) == publishers_files / "cifar-10-batches-py"
+
+
+def test_the_standin_is_the_same_in_every_process_and_has_ten_classes() -> None:
+    images, labels = standin_arrays("train")
+    assert images.shape == (2_560, 32, 32, 3)
+    assert np.bincount(labels).tolist() == [256] * 10
+    command = "import hashlib; from alexnet.data.standin import standin_arrays as s; print(hashlib.sha256(s('train')[0]).hexdigest())"
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    other = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, env=env).stdout.strip()
+    assert other == hashlib.sha256(images).hexdigest()
+    assert len(open_dataset("stand-in", Path())["test"]) == 500
