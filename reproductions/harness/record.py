@@ -32,7 +32,7 @@ class RecordError(Exception):
 class Part(BaseModel):
     """A part of a record: no unknown fields, no later changes, no NaN or infinity (missing is null)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Metric(Part):
