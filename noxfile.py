@@ -48,6 +48,13 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def compare(session: nox.Session) -> None:
+    """Set your records beside the committed ones: nox -s compare -- DIR."""
+    session.install(*REPORT)
+    session.run("python", "-m", "reproductions", "compare", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Run the benchmarks: ours and the plain loop, interleaved in one process."""
     session.install(*RUNTIME, *group("test"))

@@ -40,7 +40,7 @@ def choose(names: list[str] | None) -> list[Claim]:
         return list(claims.values())
     for name in names:
         if name not in claims:
-            near = difflib.get_close_matches(name, claims, n=1, cutoff=0.4)
+            near = [c for c in claims if c.startswith(name)] or difflib.get_close_matches(name, claims, n=1, cutoff=0.4)
             fail(f"no claim is called {name!r}{f'; did you mean {near[0]!r}?' if near else ''} (`list` shows all)")
     return [claims[name] for name in names]
 

@@ -51,8 +51,8 @@ CLAIM = Claim(
     scales={"paper": Scale(dataset=None)},
     deviations=(
         (
-            "Sizes follow the 2012 code, which rounds the number of outputs up and reads zeros outside the image: 224 pixels give 55 "
-            "outputs per side. The text's 224 with kernels of 11 at stride 4 gives no whole number."
+            "Sizes follow the 2012 code, which rounds the number of outputs up and reads zeros outside the image: 224 pixels give "
+            "55 outputs per side. The text's 224 with kernels of 11 at stride 4 gives no whole number."
         ),
     ),
 )

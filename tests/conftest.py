@@ -1,7 +1,6 @@
 """Small real inputs for the tests: an ImageSet of procedural images, CIFAR-10-like folders of a few images, finished records."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,8 @@ from alexnet.data.standin import standin_arrays
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _quiet_machine() -> Iterator[None]:
+def _quiet_machine() -> None:
     torch.set_num_threads(1)  # tests compare bits and share the machine
-    yield
 
 
 @pytest.fixture(autouse=True)

@@ -49,7 +49,9 @@ def test_plans_are_sound(claim: Claim) -> None:
         assert not tuned & {run.seed for run in runs if run.role == "evaluate"}, "a tuning seed enters the verdict"
 
 
-@pytest.mark.parametrize("question", [q for c in CLAIMS.values() for q in c.questions if isinstance(q, SpeedUp)], ids=lambda q: q.name)
+@pytest.mark.parametrize(
+    "question", [q for c in CLAIMS.values() for q in c.questions if isinstance(q, SpeedUp)], ids=lambda q: q.name
+)
 def test_arms_differ_in_the_nonlinearity_and_the_chosen_rate_alone(question: SpeedUp) -> None:
     fields = {line.split(":")[0] for line in variant_differences(*question.variants)}
     assert fields <= {"config.activation", "recipe.learning_rate"}

@@ -43,11 +43,15 @@ TORCH_FREE = ["alexnet.config", "reproductions.harness", "reproductions.fig1_rel
 
 def test_reading_and_judging_never_import_torch(clean_env: dict[str, str]) -> None:
     command = f"import sys, {', '.join(TORCH_FREE)}; print([m for m in ('torch', 'torchvision') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", command], capture_output=True, text=True, check=True, env=clean_env)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", command], capture_output=True, text=True, check=True, env=clean_env
+    )
     assert done.stdout.strip() == "[]"
 
 
 def test_list_and_help_import_neither_torch_nor_pandas(clean_env: dict[str, str]) -> None:
-    command = "import sys, reproductions.__main__, reproductions.harness.judge; print('pandas' in sys.modules, 'torch' in sys.modules)"
+    command = (
+        "import sys, reproductions.__main__, reproductions.harness.judge; print('pandas' in sys.modules, 'torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, env=clean_env)
     assert done.stdout.strip() == "False False"

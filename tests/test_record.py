@@ -55,7 +55,7 @@ def test_a_repeat_stands_beside_the_first(tmp_path: Path) -> None:
 
 def test_a_full_disk_loses_nothing_and_leaves_nothing_half_done(tmp_path: Path) -> None:
     write_record(tmp_path, make_record(seed=0), ROWS)
-    with small_disk(500), pytest.raises(RecordError, match="cannot write the record .* too large"):
+    with small_disk(500), pytest.raises(RecordError, match=r"cannot write the record .* too large"):
         write_record(tmp_path, make_record(seed=1), ROWS)
     stored, broken = read_records(tmp_path)
     assert ([item.record.seed for item in stored], broken) == ([0], [])
@@ -117,7 +117,7 @@ def test_a_missing_number_needs_a_status() -> None:
 def test_a_broken_history_is_named(tmp_path: Path) -> None:
     folder = write_record(tmp_path, make_record(), ROWS)
     (folder / "history.csv").write_text("step,epoch\n1,x\n")
-    with pytest.raises(RecordError, match="history.csv is broken"):
+    with pytest.raises(RecordError, match=r"history\.csv is broken"):
         Stored(make_record(), folder).history()
 
 

@@ -20,7 +20,9 @@ CONFIG = CifarNetConfig(init="modern", inputs="standardised")
 RECIPE = Recipe(learning_rate=0.01, batch_size=32, epochs=2)
 
 
-def run(splits: dict[str, ImageSet], recipe: Recipe = RECIPE, seed: int = 0, checkpoint: Path | None = None, **options: object) -> Run:
+def run(
+    splits: dict[str, ImageSet], recipe: Recipe = RECIPE, seed: int = 0, checkpoint: Path | None = None, **options: object
+) -> Run:
     return fit(CONFIG, recipe, splits["train"], seed=seed, device=CPU, checkpoint=checkpoint, **options)  # type: ignore[arg-type]
 
 

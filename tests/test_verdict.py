@@ -32,6 +32,7 @@ def rule(fast: list[float | None], slow: list[float | None], planned: int | None
         ([2, 30, 8, 15, 4], [4, 50, 9, 20, 7], "inconclusive", None),
         ([6.0], [36.0], "inconclusive", None),
         ([], [], "not run", None),
+        ([], [36.0], "inconclusive", None),
         ([6, 6, 6, 6, 6], [None] * 5, "direction only", "at least"),
         ([6, 6, 6, 6, 6], [36, 40, None, 38, 39], "direction only", "at least"),
         ([None] * 5, [6, 6, 6, 6, 6], "reversed", "at most"),
@@ -108,7 +109,9 @@ def simulate(n: int, effect: float, spreads: tuple[float, float], count: int, se
     rng = np.random.default_rng(seed)
     fast = np.exp(rng.normal(math.log(6), spreads[0], (count, n)))
     slow = np.exp(rng.normal(math.log(6) + effect, spreads[1], (count, n)))
-    return [judge_speedup(list(a), list(b), planned=n, budget=1e9, paper=6.0, worthwhile=2.0) for a, b in zip(fast, slow, strict=True)]
+    return [
+        judge_speedup(list(a), list(b), planned=n, budget=1e9, paper=6.0, worthwhile=2.0) for a, b in zip(fast, slow, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])

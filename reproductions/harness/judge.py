@@ -91,7 +91,8 @@ def _judge_cohort(
 ) -> Judged:
     first = min(items, key=lambda item: item.record.id).record
     data = _data_words(first)
-    hardware = "any" if first.role == "inspect" else f"{first.machine.hardware}, {first.machine.precision}"
+    machine = " ".join(f"{first.machine.hardware}, {first.machine.precision}".split())
+    hardware = "any" if first.role == "inspect" else machine
     counted, sweep, extra, stale = [], [], [], []
     seen = set()
     for item in sorted(

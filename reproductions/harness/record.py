@@ -200,10 +200,11 @@ def _settle(partial: Path, final: Path) -> Path:
             repeat += 1
 
 
-def read_records(root: Path) -> tuple[list[Stored], list[str]]:
-    """All records under a results folder in the order of their paths, and one line for each that is broken."""
+def read_records(root: Path, run: PlannedRun | None = None) -> tuple[list[Stored], list[str]]:
+    """All records under a results folder, or those of one run, in the order of their paths; and a line for each broken one."""
     stored, broken = [], []
-    for path in sorted((root / "records").glob("*/*/[!.]*/record.json")):
+    pattern = "*/*/[!.]*" if run is None else f"{run.claim}/{run.variant}/{run.scale}-seed{run.seed}-*"
+    for path in sorted((root / "records").glob(f"{pattern}/record.json")):
         try:
             record = Record.model_validate_json(path.read_bytes())
             if not path.parent.name.startswith(folder_of(root, record).name) or path.parent.parent.name != record.variant:

@@ -307,14 +307,21 @@ def _tuned(run: Tuned) -> str:
 
 
 def _failures(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[str]) -> str:
-    lines = [f"- `{row.cell}` ({row.scale}): {row.verdict.word}; {row.verdict.reason}." for row in rows if row.verdict.word in
-             ("refuted", "reversed", "not supported", "direction only", "inconclusive", "stale", "exploratory")]  # fmt: skip
-    lines += [
-        f"- {item.record.status}: `{_path(item)}`{': ' + item.record.failure if item.record.failure else ''}"
-        for item in stored
-        if item.record.status != "ok"
+    negative = ("refuted", "reversed", "not supported", "direction only", "inconclusive", "stale", "exploratory")
+    lines = [
+        f"`{row.cell}` ({row.scale}): {row.verdict.word}; {row.verdict.reason}" for row in rows if row.verdict.word in negative
     ]
-    return "\n".join([*lines, *(f"- {line}" for line in broken)]) or "(none)"
+    unfinished = [item for item in stored if item.record.status != "ok"]
+    lines += [
+        f"{item.record.status}: `{_path(item)}`{': ' + item.record.failure if item.record.failure else ''}"
+        for item in unfinished
+        if item.record.role != "tune" or item.record.status == "failed"
+    ]
+    tuning = [item.record.status for item in unfinished if item.record.role == "tune"]
+    lines += [
+        f"{tuning.count(word)} tuning runs {word}: see the tables of learning rates" for word in sorted(set(tuning) - {"failed"})
+    ]
+    return "\n".join(f"- {line}" for line in [*lines, *broken]) or "(none)"
 
 
 def _cost(stored: Sequence[Stored]) -> str:
@@ -354,8 +361,8 @@ def _provenance(stored: Sequence[Stored]) -> str:
 
 
 def _commands(rows: Sequence[Judged]) -> str:
-    table = []
-    for row in rows:
+    table: list[dict[str, str]] = []
+    for row in {(row.cell, row.scale): row for row in rows}.values():
         scale = " --scale smoke" if row.scale == "smoke" else ""
         command, explain = f"`nox -s reproduce -- {row.claim.name}{scale}`", f"`python -m reproductions explain {row.cell}`"
         table.append({"Row": f"`{row.cell}` ({row.scale})", "Run it": command, "See its records": explain})

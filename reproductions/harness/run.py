@@ -21,8 +21,8 @@ from alexnet.files import locked, write_atomic
 from alexnet.train import Row
 from reproductions.harness import provenance
 from reproductions.harness.claim import Claim, Exact, PlannedRun, digest
-from reproductions.harness.plan import code_of, fingerprint_of
-from reproductions.harness.record import Code, Cost, Data, Machine, Metric, Record, work_file, write_record
+from reproductions.harness.plan import code_of, fingerprint_of, plan
+from reproductions.harness.record import Code, Cost, Data, Machine, Metric, Record, read_records, work_file, write_record
 
 REPOSITORY = Path(__file__).parents[2]
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
@@ -67,8 +67,12 @@ def _keep_freed_memory() -> None:
             libc.mallopt(parameter, value)
 
 
-def make(run: PlannedRun, claim: Claim, bench: Bench, on_row: Callable[[Row], None]) -> Path | None:
+def make(
+    run: PlannedRun, claim: Claim, bench: Bench, on_row: Callable[[Row], None] = lambda _: None, *, again: bool = False
+) -> Path | None:
     """Make one run and store its record; None if another process is making it now.
+
+    A record that another process has stored since the plan was made is returned as it is, unless `again`.
 
     A run that was interrupted goes on from its checkpoint, which is deleted when the record is in its place. A run that torch
     cannot carry out is stored as a record with status "failed". Raises RecordError if the record cannot be written.
@@ -81,6 +85,9 @@ def make(run: PlannedRun, claim: Claim, bench: Bench, on_row: Callable[[Row], No
     with locked(Path(f"{work}.lock"), wait=False) as mine:
         if not mine:
             return None
+        (planned,) = plan([run], read_records(bench.root, run)[0], bench.fingerprint)
+        if planned.current and not again:
+            return planned.current.folder
         began, started = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         checkpoint, beat = Path(f"{work}.pt"), Path(f"{work}.json")
 

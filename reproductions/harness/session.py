@@ -36,6 +36,7 @@ class Work:
     planned: list[Planned]
     stored: list[Stored]
     note: str  # the first line to print
+    force: bool = False  # make runs again that have a current record
 
     @property
     def missing(self) -> list[Planned]:
@@ -75,7 +76,7 @@ def prepare(
     planned = plan(runs, stored, fingerprint_of(splits))
     if force:
         planned = [Planned(item.run, None, "asked for with --force") for item in planned]
-    return Work(claim, scale, root, results, splits, planned, stored, note)
+    return Work(claim, scale, root, results, splits, planned, stored, note, force)
 
 
 def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
@@ -186,7 +187,7 @@ def _make_missing(work: Work, device: str | None, threads: int) -> bool:
         whole = bar.add_task(f"{len(work.missing)} runs", total=len(work.missing), row="")
         for item in work.missing:
             task = bar.add_task(str(item.run), total=item.run.recipe.get("epochs"), row="")
-            folder = make(item.run, work.claim, bench, _teller(bar, task, item.run))
+            folder = make(item.run, work.claim, bench, _teller(bar, task, item.run), again=work.force)
             bar.remove_task(task)
             bar.advance(whole)
             if folder is None:

@@ -66,7 +66,7 @@ def judge_speedup(
             raise ValueError(f"epochs to the target must be positive, not {epochs}")
     have = min(len(fast), len(slow))
     censored = sum(epochs is None for epochs in (*fast, *slow))
-    if have == 0:
+    if not fast and not slow:
         return Verdict("not run", "no records")
     if have < planned or have < 2:
         verdict = _measure(fast, slow, budget) if have > 1 and not censored else Verdict("inconclusive", "")

@@ -1,0 +1,127 @@
+"""Which records belong together, and what is said of them."""
+
+from pathlib import Path
+
+import pytest
+from records import RELU, TANH, full_set, make_record, planned, store
+
+from reproductions.harness.claim import discover
+from reproductions.harness.judge import Judged, Tuned, best_rate, judge, sweep_table
+from reproductions.harness.plan import code_of
+from reproductions.harness.record import read_records
+from reproductions.harness.verdict import judge_speedup
+
+CLAIM = discover()["fig1_relu"]
+
+
+def rows(root: Path) -> list[Judged]:
+    return [row for row in judge(CLAIM, read_records(root)[0]) if row.question.name == "speedup"]
+
+
+def test_a_full_set_is_confirmed_with_the_rules_own_numbers(tmp_path: Path) -> None:
+    full_set(tmp_path)
+    (row,) = rows(tmp_path)
+    expected = judge_speedup(RELU, TANH, budget=60, paper=6, worthwhile=2, planned=5)
+    assert row.verdict == expected
+    assert expected.word == "confirmed"
+    assert (row.n, row.planned, row.scale, row.cell) == (5, 5, "paper", "fig1_relu.speedup")
+    assert len(row.members) == 10
+
+
+def test_images_that_are_not_the_publishers_are_consistent_at_most(tmp_path: Path) -> None:
+    full_set(tmp_path, canonical=False)
+    assert rows(tmp_path)[0].verdict.word == "consistent"
+
+
+@pytest.mark.parametrize("other", [{"fingerprint": "copy"}, {"hardware": "GPU"}, {"precision": "fp32"}])
+def test_other_data_and_other_hardware_are_never_pooled(tmp_path: Path, other: dict[str, str]) -> None:
+    full_set(tmp_path)
+    store(tmp_path, make_record("relu", 0, epochs=59.0, **other), make_record("tanh", 0, epochs=1.0, **other))  # type: ignore[arg-type]
+    by_n = {row.n: row for row in rows(tmp_path)}
+    assert set(by_n) == {5, 1}
+    assert by_n[5].verdict.word == "confirmed"
+    assert by_n[1].verdict.word == "inconclusive"
+
+
+def test_records_of_changed_code_are_stale_and_stand_beside_new_ones(tmp_path: Path) -> None:
+    old = {**code_of("evaluate"), "alexnet.train:fit": "before"}
+    for seed in range(5):
+        store(tmp_path, make_record("relu", seed, code=old), make_record("tanh", seed, epochs=36.0, code=old))
+    (row,) = rows(tmp_path)
+    assert row.verdict.word == "stale"
+    assert "alexnet.train.fit" in row.verdict.reason
+    full_set(tmp_path)
+    assert {row.verdict.word for row in rows(tmp_path)} == {"stale", "confirmed"}
+
+
+def test_records_of_another_declaration_are_exploratory(tmp_path: Path) -> None:
+    for seed in range(5):
+        store(tmp_path, make_record("relu", seed, declaration="old"), make_record("tanh", seed, epochs=36.0, declaration="old"))
+    assert rows(tmp_path)[0].verdict.word == "exploratory"
+
+
+def test_missing_seeds_decide_nothing(tmp_path: Path) -> None:
+    full_set(tmp_path)
+    gone = next((tmp_path / "records" / "fig1_relu" / "tanh").glob("paper-seed3-*"))
+    (gone / "record.json").unlink()
+    (row,) = rows(tmp_path)
+    assert (row.n, row.verdict.word, row.verdict.reason) == (4, "inconclusive", "4 of 5 seeds")
+
+
+def test_a_repeat_is_shown_and_not_counted(tmp_path: Path) -> None:
+    full_set(tmp_path)
+    before = rows(tmp_path)[0].verdict
+    store(tmp_path, make_record("relu", 0, epochs=50.0))
+    (row,) = rows(tmp_path)
+    assert row.verdict == before
+    assert [item.repeat for item in row.extra] == [2]
+
+
+def test_censored_diverged_and_failed_runs(tmp_path: Path) -> None:
+    for seed in range(5):
+        lost = {0: "diverged", 1: "censored"}.get(seed)
+        store(tmp_path, make_record("relu", seed, epochs=6 + seed / 10))
+        store(tmp_path, make_record("tanh", seed, epochs=None if lost else 36.0 + seed, status=lost))
+    store(tmp_path, make_record("relu", 0, epochs=None, status="failed").model_copy(update={"failure": "no memory"}))
+    (row,) = rows(tmp_path)
+    assert (row.verdict.word, row.verdict.magnitude, row.verdict.censored) == ("direction only", "at least", 2)
+
+
+def test_standin_runs_earn_no_verdict(tmp_path: Path) -> None:
+    for seed in range(2):
+        store(tmp_path, make_record("relu", seed, scale="smoke"), make_record("tanh", seed, epochs=36.0, scale="smoke"))
+    (row,) = rows(tmp_path)
+    assert (row.verdict.word, row.scale) == ("none", "smoke")
+
+
+def test_nothing_is_not_run(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path)
+    assert (row.verdict.word, row.n, row.planned) == ("not run", 0, 5)
+
+
+def test_the_sweep_and_its_best_rate(tmp_path: Path) -> None:
+    full_set(tmp_path)
+    (row,) = rows(tmp_path)
+    table = sweep_table(row)
+    for arm in ("relu", "tanh"):
+        assert best_rate(table[arm]) == planned(arm, 0).recipe["learning_rate"]
+        assert len(table[arm]) == 5
+
+
+@pytest.mark.parametrize(
+    ("rates", "best"),
+    [
+        ({0.1: [Tuned(7.0, 24)], 0.2: [Tuned(6.0, 24)]}, 0.2),
+        ({0.1: [Tuned(7.0, 24)], 0.2: [Tuned(None, 20)]}, 0.1),
+        ({0.1: [Tuned(None, 36)], 0.2: [Tuned(None, 35)]}, 0.2),
+        ({0.1: [Tuned(5.0, 24), Tuned(None, 30)], 0.2: [Tuned(9.0, 24), Tuned(9.0, 24)]}, 0.2),
+        ({}, None),
+    ],
+)
+def test_best_rate(rates: dict[float, list[Tuned]], best: float | None) -> None:
+    assert best_rate(rates) == best
+
+
+def test_exact_counts(tmp_path: Path) -> None:
+    claim = discover()["fig2_architecture"]
+    assert {row.verdict.word for row in judge(claim, [])} == {"not run"}

@@ -1,0 +1,143 @@
+"""The report: the same bytes from the same records, and every number where it belongs."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from records import full_set, make_record, store
+
+from reproductions.harness import figures, report
+from reproductions.harness.claim import discover
+from reproductions.harness.plan import code_of
+from reproductions.harness.provenance import code_hash
+
+CLAIMS = discover()
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Five seeds per arm, a sweep, a repeat, a run that diverged under other hardware, and a file that is no record."""
+    full_set(tmp_path)
+    store(tmp_path, make_record("relu", 0), make_record("tanh", 1, epochs=None, status="diverged", hardware="an | odd\nGPU"))
+    broken = tmp_path / "records" / "fig1_relu" / "relu" / "paper-seed9-00000000"
+    broken.mkdir()
+    (broken / "record.json").write_text("{")
+    return tmp_path
+
+
+def without_code(text: str) -> str:
+    """The page with what depends on today's code replaced: the code's digest and, with it, the records' ids."""
+    for role in ("evaluate", "tune"):
+        text = text.replace(code_hash(code_of(role)), "CODE")
+    return re.sub(r"(seed\d+)-[0-9a-f]{8}", r"\1-ID", text)
+
+
+def test_the_page_is_the_golden_one(results: Path) -> None:
+    """Byte for byte. To accept a change: delete the file, run this test twice, read the difference in git."""
+    page = without_code(report.build(results, CLAIMS).texts["report.md"])
+    golden = GOLDEN / "report.md"
+    if not golden.exists():
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(page)
+        pytest.fail(f"{golden} was missing and is written now; read it and commit it")
+    assert page == golden.read_text()
+
+
+def test_twice_gives_the_same_bytes_and_checks(results: Path) -> None:
+    built = report.write(results, CLAIMS)
+    files = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    again = report.build(results, CLAIMS)
+    assert again.texts == built.texts
+    assert report.differing(results, again) == []
+    report.write(results, CLAIMS)
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == files
+
+
+def test_the_same_records_elsewhere_give_the_same_bytes(results: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "copy"
+    shutil.copytree(results, elsewhere)
+    assert report.build(elsewhere, CLAIMS).texts == report.build(results, CLAIMS).texts
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.json", "runs.csv", "figures/fig1_relu.png"])
+def test_the_check_finds_any_difference(results: Path, name: str) -> None:
+    built = report.write(results, CLAIMS)
+    content = (results / name).read_bytes()
+    (results / name).unlink()
+    assert report.differing(results, built) == [name]
+    (results / name).write_bytes(content[:-1] if name.endswith("json") else content.replace(b"6", b"7"))
+    if not name.endswith(".png"):
+        assert report.differing(results, built) == [name]
+        (results / name).write_bytes(content.replace(b"\n", b"\r\n"))
+        assert report.differing(results, built) == [name]
+
+
+def test_a_pictures_numbers_are_checked(results: Path) -> None:
+    report.write(results, CLAIMS)
+    folder = next((results / "records" / "fig1_relu" / "tanh").glob("paper-seed2-*"))
+    text = (folder / "history.csv").read_text()
+    (folder / "history.csv").write_text(text.replace("10000,1.0,", "10000,1.0,1", 1))
+    wrong = report.differing(results, report.build(results, CLAIMS))
+    assert "figures/fig1_relu.png" in wrong
+    (results / "figures" / "fig1_relu.png").write_bytes(b"not a picture")
+    assert figures.stored_digest(results / "figures" / "fig1_relu.png") is None
+
+
+def test_a_picture_that_no_record_asks_for_goes(results: Path) -> None:
+    report.write(results, CLAIMS)
+    assert (results / "figures" / "fig1_relu-2.png").exists()
+    shutil.rmtree(next((results / "records" / "fig1_relu" / "tanh").glob("paper-seed1-*")).parent)
+    shutil.rmtree(results / "records" / "fig1_relu" / "relu")
+    report.write(results, CLAIMS)
+    assert not list((results / "figures").glob("*"))
+
+
+def test_every_number_is_in_report_json(results: Path) -> None:
+    data = json.loads(report.build(results, CLAIMS).texts["report.json"])
+    row = next(r for r in data["rows"] if r["cell"] == "fig1_relu.speedup" and r["n"] == 5)
+    assert row["verdict"] == "confirmed"
+    assert row["low"] < row["measured"] < row["high"]
+    assert len(row["evidence"]) == 10
+    assert any("paper-seed9" in line for line in data["broken"])
+
+
+def test_runs_csv_has_plain_numbers(results: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(report.build(results, CLAIMS).texts["runs.csv"])))
+    assert len(rows) == 10 + 10 + 2
+    assert float(next(r for r in rows if r["variant"] == "tanh" and r["seed"] == "3")["epochs_to_target"]) == 38.1
+    assert next(r for r in rows if r["status"] == "diverged")["epochs_to_target"] == ""
+
+
+def test_a_page_of_nothing(tmp_path: Path) -> None:
+    page = report.build(tmp_path, CLAIMS).texts["report.md"]
+    table = page.split("## Verdicts")[1].split("\n## ")[0]
+    assert table.count("not run") == sum(len(claim.questions) for claim in CLAIMS.values())
+
+
+def test_a_page_of_standins_says_so_first(tmp_path: Path) -> None:
+    full = tmp_path / "smoke"
+    for seed in range(2):
+        store(full, make_record("relu", seed, scale="smoke"), make_record("tanh", seed, scale="smoke"))
+    page = report.build(full, CLAIMS).texts["report.md"]
+    assert "no evidence" in page.split("##")[0]
+    assert "**none**" in page
+    assert "confirmed" not in page.split("## Method")[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [([], "–"), ([2.5], "2.50"), ([1.0, 3.0], "2.00 [-10.71, 14.71]"), ([6.0, 6.0, 6.0], "6.00 [6.00, 6.00]")],
+)
+def test_interval(values: list[float], text: str) -> None:
+    """For 1 and 3: t(0.975, 1) = 12.706, sd √2, so 2 ± 12.706."""
+    assert report.interval(values) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "–"), (60965224.0, "60,965,224"), (1.4518, "1.452"), (0, "0")])
+def test_count(value: float | None, text: str) -> None:
+    assert report.count(value) == text
