@@ -28,7 +28,7 @@ def reproduce(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite; no network, no GPU, under five minutes on two cores."""
     session.install(*RUNTIME, *group("test"))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "--benchmark-skip", *session.posargs)
 
 
 @nox.session

@@ -29,10 +29,10 @@ class CifarNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores [N, 10] of images [N, 3, 32, 32]."""
-        x = self.activation(F.max_pool2d(self.conv1(images), 3, 2, ceil_mode=True))  # [N, 32, 16, 16]
-        x = F.avg_pool2d(self.activation(self.conv2(x)), 3, 2, ceil_mode=True)  # [N, 32, 8, 8]
-        x = F.avg_pool2d(self.activation(self.conv3(x)), 3, 2, ceil_mode=True)  # [N, 64, 4, 4]
-        return self.fc10(x.flatten(1))
+        x = self.activation(F.max_pool2d(self.conv1(images), 3, 2, ceil_mode=True))  # type: ignore[operator]  # [N, 32, 16, 16]
+        x = F.avg_pool2d(self.activation(self.conv2(x)), 3, 2, ceil_mode=True)  # type: ignore[operator]  # [N, 32, 8, 8]
+        x = F.avg_pool2d(self.activation(self.conv3(x)), 3, 2, ceil_mode=True)  # type: ignore[operator]  # [N, 64, 4, 4]
+        return self.fc10(x.flatten(1))  # type: ignore[no-any-return]
 
 
 def init_weights(net: CifarNet, config: CifarNetConfig, seed: int) -> None:
@@ -45,9 +45,9 @@ def init_weights(net: CifarNet, config: CifarNetConfig, seed: int) -> None:
     layers = (net.conv1, net.conv2, net.conv3, net.fc10)
     for layer, std in zip(layers, config.init_std, strict=True):
         if config.init == "2012":
-            nn.init.normal_(layer.weight, 0.0, std, generator=generator)
+            nn.init.normal_(layer.weight, 0.0, std, generator=generator)  # type: ignore[arg-type]
         elif config.activation == "relu" and layer is not net.fc10:
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)  # type: ignore[arg-type]
         else:
-            nn.init.xavier_normal_(layer.weight, generator=generator)
-        nn.init.zeros_(layer.bias)
+            nn.init.xavier_normal_(layer.weight, generator=generator)  # type: ignore[arg-type]
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]

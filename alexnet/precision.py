@@ -17,7 +17,7 @@ TOLERANCE = 0.05
 def native_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bf16 in hardware. Emulated bf16 is slower than fp32 by a factor of ten and more."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.is_bf16_supported(including_emulation=False)  # type: ignore[no-any-return]
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
@@ -27,7 +27,7 @@ def gradient_distance(net: nn.Module, images: Tensor, labels: Tensor) -> float:
     gradients = []
     for precision in ("fp32", "bf16"):
         probe = copy.deepcopy(net)
-        batch_loss(probe, images, labels, precision)[0].backward()
+        batch_loss(probe, images, labels, precision)[0].backward()  # type: ignore[no-untyped-call]
         gradients.append(torch.cat([p.grad.flatten() for p in probe.parameters() if p.grad is not None]))
     return float((gradients[1] - gradients[0]).norm() / gradients[0].norm())
 

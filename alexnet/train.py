@@ -100,7 +100,7 @@ def start(config: CifarNetConfig, recipe: Recipe, batches: Batches, seed: int, p
     """The network and optimiser before the first update."""
     net = CifarNet(config)
     init_weights(net, config, seed)
-    net = net.to(batches.device, memory_format=torch.channels_last)
+    net = net.to(batches.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     groups = paper_groups(net, recipe.learning_rate, recipe.bias_rate_factor, recipe.weight_decay)
     optimizer = PaperSGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
     if precision is None:
@@ -136,7 +136,7 @@ def train_step(run: Run, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor
     """One update by the rule of §5. Returns the batch's loss and scores from before it."""
     loss, scores = batch_loss(run.net, images, labels, run.precision)
     run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     run.optimizer.step()
     return loss.detach(), scores.detach()
 

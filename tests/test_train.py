@@ -14,6 +14,7 @@ from alexnet import train
 from alexnet.config import CifarNetConfig, Recipe
 from alexnet.data.imageset import ImageSet
 from alexnet.train import Row, Run, fit
+from reproductions.harness.run import set_up
 
 CPU = torch.device("cpu")
 CONFIG = CifarNetConfig(init="modern", inputs="standardised")
@@ -147,3 +148,12 @@ def test_a_broken_checkpoint_is_left_behind(splits: dict[str, ImageSet], tmp_pat
         checkpoint.write_bytes({"empty": b"", "half": content[: len(content) // 2], "pickle": exploit}[damage])
     assert bits(run(splits, checkpoint=checkpoint)) == bits(run(splits))
     assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_same_seed_same_bits_on_a_gpu(splits: dict[str, ImageSet]) -> None:
+    device = set_up("cuda", 1)
+    first, second = (fit(CONFIG, RECIPE, splits["train"], seed=0, device=device) for _ in range(2))
+    for a, b in zip(first.net.parameters(), second.net.parameters(), strict=True):
+        assert torch.equal(a, b)

@@ -133,8 +133,16 @@ def _open_standin(pack_missing: bool) -> Splits:
         with locked(folder.with_suffix(".lock")):
             if not folder.exists():
                 images, labels = standin_arrays(split)
-                named = {"name": "stand-in", "split": split, "classes": CIFAR10_CLASSES, "source": "procedural"}
-                pack(folder, images, labels, canonical=False, **named)
+                pack(
+                    folder,
+                    images,
+                    labels,
+                    name="stand-in",
+                    split=split,
+                    classes=CIFAR10_CLASSES,
+                    canonical=False,
+                    source="procedural",
+                )
         splits[split] = open_imageset(folder)
     return splits
 
@@ -150,8 +158,7 @@ def _open_cifar10(path: Path, split: str, root: Path, progress: Progress | None,
     with locked(folder.with_suffix(".lock")):
         if not folder.exists():
             images, labels = _read_batches(path, split) if canonical else _decode_folder(path, split, folder, progress)
-            named = {"name": "cifar10", "split": split, "classes": CIFAR10_CLASSES, "source": source}
-            pack(folder, images, labels, canonical=canonical, **named)
+            pack(folder, images, labels, name="cifar10", split=split, classes=CIFAR10_CLASSES, canonical=canonical, source=source)
     return open_imageset(folder)
 
 

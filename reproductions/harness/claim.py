@@ -148,24 +148,23 @@ def at_scale(question: SpeedUp, scale: Scale) -> SpeedUp:
     if scale.rates is not None:
         middle = (len(rates) - scale.rates) // 2
         rates = rates[middle : middle + scale.rates]
-    shorten = {"epochs": scale.epochs} if scale.epochs is not None else {}
 
     def brief(variant: Variant) -> Variant:
-        return replace(variant, recipe=replace(variant.recipe, **shorten))
+        return replace(variant, recipe=replace(variant.recipe, epochs=scale.epochs or variant.recipe.epochs))
 
     return replace(
         question,
         fast=brief(question.fast),
         slow=brief(question.slow),
         seeds=question.seeds[: scale.seeds],
-        sweep=replace(question.sweep, rates=rates, **shorten),
+        sweep=replace(question.sweep, rates=rates, epochs=scale.epochs or question.sweep.epochs),
     )
 
 
 def planned_runs(claim: Claim, scale_name: str) -> list[PlannedRun]:
     """All runs of a claim at a scale, the sweeps first."""
     scale = claim.scales[scale_name]
-    runs = []
+    runs: list[PlannedRun] = []
     for question in claim.questions:
         if isinstance(question, SpeedUp):
             runs += _speedup_runs(claim, at_scale(question, scale), scale_name, scale.dataset)

@@ -118,7 +118,7 @@ def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
     for variant in a.question.variants:
         arms = [[e for e in epochs_of(side.arm(variant.name)) if e is not None] for side in (a, b)]
         cells = [f"{statistics.fmean(arm):.2f} epochs (n={len(arm)})" if arm else "–" for arm in arms]
-        rows.append(row(variant.name, *cells, _ratio(*arms)))
+        rows.append(row(variant.name, cells[0], cells[1], _ratio(*arms)))
     return rows
 
 

@@ -53,9 +53,9 @@ def draw_speedup(row: Judged, numbers: dict[str, Any]) -> bytes:
             label = f"{variant.name}, mean of {len(curves)} seeds"
             axes.plot(epochs, means, color=colour, linestyle=style, linewidth=2, label=label)
     axes.axhline(question.target, color="black", linestyle=":", linewidth=1, label=f"{question.target:g} % training error")
-    for epochs, colour, marker in zip(question.paper_epochs, COLOURS, ("o", "s"), strict=True):
-        label = f"paper's curve crosses at about {epochs:g}"
-        axes.plot([epochs], [question.target], marker, color=colour, markerfacecolor="none", markersize=9, label=label)
+    for crossing, colour, marker in zip(question.paper_epochs, COLOURS, ("o", "s"), strict=True):
+        label = f"paper's curve crosses at about {crossing:g}"
+        axes.plot([crossing], [question.target], marker, color=colour, markerfacecolor="none", markersize=9, label=label)
     axes.set(xlabel="epochs", ylabel="running training error (%)", ylim=(15, 80), xlim=(0, None))
     axes.set_title(f"{row.claim.source}: {question.text}\n{row.data}; {row.hardware}", fontsize=9)
     axes.legend(fontsize=8)

@@ -93,7 +93,10 @@ def _judge_cohort(
     data = _data_words(first)
     machine = " ".join(f"{first.machine.hardware}, {first.machine.precision}".split())
     hardware = "any" if first.role == "inspect" else machine
-    counted, sweep, extra, stale = [], [], [], []
+    counted: list[Stored] = []
+    sweep: list[Stored] = []
+    extra: list[Stored] = []
+    stale: list[tuple[Stored, list[str]]] = []
     seen = set()
     for item in sorted(
         items, key=lambda item: (item.record.role, item.record.variant, item.record.seed, item.repeat, item.folder.name)

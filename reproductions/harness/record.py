@@ -21,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from alexnet.files import write_atomic
 from reproductions.harness.claim import PlannedRun, digest
 
-SCHEMA = 1
 HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")
 
 
@@ -88,7 +87,7 @@ class Cost(Part):
 class Record(Part):
     """One run."""
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[1] = 1
     claim: str
     question: str
     variant: str

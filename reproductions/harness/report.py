@@ -13,7 +13,7 @@ from scipy import stats
 
 from alexnet.files import write_atomic
 from reproductions.harness import figures
-from reproductions.harness.claim import Claim, Exact, SpeedUp, at_scale
+from reproductions.harness.claim import Claim, Exact, SpeedUp, at_scale, digest
 from reproductions.harness.judge import Judged, Tuned, best_rate, epochs_of, judge, sweep_table
 from reproductions.harness.record import RecordError, Stored, read_records
 
@@ -85,7 +85,7 @@ def differing(root: Path, built: Built) -> list[str]:
         name for name, text in built.texts.items() if not (root / name).is_file() or (root / name).read_bytes() != text.encode()
     ]
     for name, (_, numbers) in built.pictures.items():
-        if figures.stored_digest(root / name) != figures.digest(numbers):
+        if figures.stored_digest(root / name) != digest(numbers):
             wrong.append(name)
     return wrong
 
@@ -160,6 +160,24 @@ def _verdict_row(row: Judged) -> dict[str, str]:
 def verdict_table(rows: Sequence[Judged]) -> str:
     """The first table of the report."""
     return _table([_verdict_row(row) for row in rows])
+
+
+def short_table(rows: Sequence[Judged]) -> str:
+    """The verdicts as the README shows them."""
+    return _table(
+        [
+            {
+                "Claim": row.question.text,
+                "§": row.claim.source,
+                "Paper": paper(row),
+                "Measured [95 %]": measured(row),
+                "n": f"{row.n} of {row.planned}",
+                "Data": row.data.split(" ")[0].rstrip(",") if row.members else "–",
+                "Verdict": row.verdict.word + (" (sensitivity)" if getattr(row.question, "sensitivity", False) else ""),
+            }
+            for row in rows
+        ]
+    )
 
 
 def _page(claims: dict[str, Claim], rows: list[Judged], stored: list[Stored], broken: list[str], names: dict[int, str]) -> str:

@@ -1,0 +1,72 @@
+"""What the documents say is so: their commands exist and run, and the README's verdicts are the report's."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from reproductions.__main__ import RESULTS, app
+from reproductions.harness import report
+from reproductions.harness.claim import discover
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "reproductions").glob("*.py"))]
+TEXT = "\n".join(path.read_text() for path in DOCUMENTS)
+
+
+def arguments_after(pattern: str) -> list[list[str]]:
+    """The arguments of every such command in the documents, without comments, placeholders and what follows in a sentence."""
+    found = re.findall(pattern + r"((?: [\w./~=-]+)*)", TEXT)
+    return [list(words) for words in dict.fromkeys(tuple(shlex.split(text)) for text in found)]
+
+
+def test_every_nox_session_that_is_named_exists() -> None:
+    tree = ast.parse((ROOT / "noxfile.py").read_text())
+    sessions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    named = set(re.findall(r"nox -s (\w+)", TEXT))
+    assert {"reproduce", "tests", "report", "compare"} <= named <= sessions
+
+
+@pytest.mark.parametrize(
+    "arguments", arguments_after("nox -s reproduce --") + arguments_after("python -m reproductions run"), ids=" ".join
+)
+def test_every_run_command_is_understood(arguments: list[str], tmp_path: Path) -> None:
+    """Each is carried out as a dry run on the stand-in's scale, with its own options."""
+    if not set(arguments) & set(discover()):
+        arguments = ["fig1_relu", *arguments]
+    known = [a for a in arguments if not a.startswith("~")]
+    known = [a for a in known if a != "--results"]
+    scale = [] if "--scale" in known else ["--scale", "smoke"]
+    done = CliRunner().invoke(app, ["run", *known, *scale, "--dry-run", "--results", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "plan: " in done.stdout
+
+
+def test_every_command_that_is_named_exists() -> None:
+    named = {words[0] for words in arguments_after("python -m reproductions") if words}
+    named |= set(re.findall(r"^\| `(\w+)[ `]", TEXT, flags=re.MULTILINE))
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert named <= commands
+    assert {"list", "show", "plan", "run", "status", "report", "compare", "explain", "data", "doctor"} <= named
+
+
+def test_the_readmes_verdicts_are_the_reports() -> None:
+    rows = report.build(RESULTS, discover()).rows
+    assert report.short_table(rows) in (ROOT / "README.md").read_text()
+
+
+def test_the_readmes_tree_is_the_checkout() -> None:
+    tree = (ROOT / "README.md").read_text().split("## The way through the house")[1]
+    for name in re.findall(r"\w+\.py\b", tree):
+        assert list(ROOT.rglob(name)), name
+    for folder in ("alexnet", "reproductions"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.name != "__init__.py":
+                assert path.name in tree, path
+
+
+def test_the_committed_report_is_what_the_records_say() -> None:
+    assert report.differing(RESULTS, report.build(RESULTS, discover())) == []
