@@ -23,6 +23,18 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         raise
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock on `path` now. Changes nothing; False where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[bool]:
     """Hold an exclusive lock on the file `path`. Yields False at once if another process holds it and `wait` is False.

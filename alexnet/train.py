@@ -174,6 +174,8 @@ def load(path: Path, run: Run) -> bool:
         run.precision, run.attempts = state["precision"], state["attempts"] + 1
     except FileNotFoundError:
         return True
+    except (OSError, torch.OutOfMemoryError):  # the file is not to blame
+        raise
     except Exception:  # noqa: BLE001 - torch raises half a dozen kinds for a broken file
         path.unlink(missing_ok=True)
         return False

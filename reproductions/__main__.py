@@ -62,13 +62,14 @@ def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
     from reproductions.harness.judge import judge  # noqa: PLC0415
     from reproductions.harness.record import read_records  # noqa: PLC0415
 
-    stored, broken = read_records(results)
-    rows = []
-    for claim in choose(None):
-        words = [row.verdict.word for row in judge(claim, stored) if not getattr(row.question, "sensitivity", False)]
-        tally = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
-        rows.append({"claim": claim.name, "source": claim.source, "verdicts": tally, "statement": claim.statement})
-    show_table(rows, as_json)
+    with reported():
+        stored, broken = read_records(results)
+        rows = []
+        for claim in choose(None):
+            words = [row.verdict.word for row in judge(claim, stored) if not getattr(row.question, "sensitivity", False)]
+            tally = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+            rows.append({"claim": claim.name, "source": claim.source, "verdicts": tally, "statement": claim.statement})
+        show_table(rows, as_json)
     for line in broken:
         typer.echo(f"warning: {line}", err=True)
 
@@ -78,7 +79,8 @@ def show(name: str) -> None:
     """Print a claim's protocol, questions, variants and rule."""
     from reproductions.harness.describe import describe  # noqa: PLC0415
 
-    typer.echo(describe(choose([name])[0]))
+    with reported():
+        typer.echo(describe(choose([name])[0]))
 
 
 @app.command()
@@ -107,7 +109,9 @@ def run(
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default every core this process may use.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop. Writes nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Make every run again; the new records stand beside the old.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make every run again from its start; the new records stand beside the old.")
+    ] = False,
 ) -> None:
     """Make the records that are missing, then rebuild the report."""
     from reproductions.harness import session  # noqa: PLC0415
@@ -131,7 +135,8 @@ def status(names: Names = None, results: Results = RESULTS, as_json: Json = Fals
     """Show every planned run: done, in progress (with its epoch), or missing and why."""
     from reproductions.harness import session  # noqa: PLC0415
 
-    show_table([row for claim in choose(names) for row in session.status_rows(claim, results)], as_json)
+    with reported():
+        show_table([row for claim in choose(names) for row in session.status_rows(claim, results)], as_json)
 
 
 @app.command()
@@ -185,6 +190,7 @@ def data_command(
     action: Annotated[str, typer.Argument(help="verify or prepare")],
     dataset: Annotated[str, typer.Argument(help="cifar10 or stand-in")] = "cifar10",
     data: DataRoot = None,
+    as_json: Json = False,
 ) -> None:
     """`prepare` packs a data set for training; `verify` reads a packed one whole and compares it with its fingerprint."""
     from reproductions.harness import session  # noqa: PLC0415
@@ -192,16 +198,17 @@ def data_command(
     if action not in ("verify", "prepare"):
         fail(f"data {action}: say `data verify` or `data prepare`")
     with reported():
-        show_table(session.data_rows(dataset, data, verify=action == "verify"), as_json=False)
+        show_table(session.data_rows(dataset, data, verify=action == "verify"), as_json)
 
 
 @app.command()
-def doctor(data: DataRoot = None, results: Results = RESULTS) -> None:
+def doctor(data: DataRoot = None, results: Results = RESULTS, as_json: Json = False) -> None:
     """Say what this machine offers and what is missing: versions, device, number format, data, disk, git, Slurm."""
     from reproductions.harness.doctor import examine  # noqa: PLC0415
 
-    rows = examine(data, results)
-    show_table(rows, as_json=False)
+    with reported():
+        rows = examine(data, results)
+        show_table(rows, as_json)
     if any(row["state"] == "broken" for row in rows):
         fail("something above is broken", INCOMPLETE)
 

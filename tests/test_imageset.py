@@ -63,6 +63,12 @@ def test_broken_files_are_named(packed: ImageSet, tmp_path: Path, name: str, dam
         open_imageset(tmp_path / "set")
 
 
+def test_an_altered_mean_image_is_found(packed: ImageSet, tmp_path: Path) -> None:
+    np.save(tmp_path / "set" / "mean_image.npy", packed.mean_image + 1)
+    with pytest.raises(DataError, match="another mean image"):
+        open_imageset(tmp_path / "set")
+
+
 def test_one_altered_pixel_is_found(packed: ImageSet, tmp_path: Path) -> None:
     path = tmp_path / "set" / "images.npy"
     content = bytearray(path.read_bytes())

@@ -68,6 +68,15 @@ def test_missing_seeds_decide_nothing(tmp_path: Path) -> None:
     assert (row.n, row.verdict.word, row.verdict.reason) == (4, "inconclusive", "4 of 5 seeds")
 
 
+def test_a_run_made_again_after_its_record_broke_counts(tmp_path: Path) -> None:
+    full_set(tmp_path)
+    broken = next((tmp_path / "records" / "fig1_relu" / "tanh").glob("paper-seed3-*")) / "record.json"
+    broken.write_text("{")
+    store(tmp_path, make_record("tanh", 3, epochs=TANH[3]))
+    (row,) = rows(tmp_path)
+    assert (row.n, row.verdict.word) == (5, "confirmed")
+
+
 def test_a_repeat_is_shown_and_not_counted(tmp_path: Path) -> None:
     full_set(tmp_path)
     before = rows(tmp_path)[0].verdict

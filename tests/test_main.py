@@ -19,7 +19,7 @@ from reproductions.harness.record import read_records
 from reproductions.harness.run import Bench, make, set_up
 
 ROOT = Path(__file__).parents[1]
-SMOKE = ["run", "fig1_relu", "--scale", "smoke", "--threads", "1"]
+SMOKE = ["run", "all", "--scale", "smoke", "--threads", "1"]
 PLANNED = len(planned_runs(discover()["fig1_relu"], "smoke"))
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -42,7 +42,7 @@ def call(clean_env: dict[str, str], tmp_path: Path) -> Call:
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], list[int]]:
-    """A claim run on the stand-in images the hard way: interrupted in its first run, then finished by two processes at once."""
+    """Every claim on the stand-in images, the hard way: interrupted in the first run, then finished by two processes at once."""
     import os
 
     results = tmp_path_factory.mktemp("smoke")
@@ -84,10 +84,18 @@ def test_two_processes_at_once_make_every_run_once(smoke: tuple[Path, list[str],
     assert {item.record.data.name for item in stored if item.record.data} == {"stand-in"}
 
 
+@pytest.mark.parametrize("name", discover())
+def test_every_claim_that_is_found_runs(smoke: tuple[Path, list[str], list[int]], name: str) -> None:
+    claim = discover()[name]
+    scale = "smoke" if "smoke" in claim.scales else next(iter(claim.scales))
+    stored, _ = read_records(smoke[0] / "smoke" if scale == "smoke" else smoke[0])
+    assert {run.key for run in planned_runs(claim, scale)} == {item.record.key for item in stored if item.record.claim == name}
+
+
 def test_the_interrupted_run_went_on(smoke: tuple[Path, list[str], list[int]]) -> None:
     stored, _ = read_records(smoke[0] / "smoke")
     assert max(item.record.cost.attempts for item in stored) == 2
-    assert not list((smoke[0] / "smoke" / ".work").glob("*"))
+    assert not list((smoke[0] / "smoke" / ".work").glob("fig1*"))
 
 
 def test_a_second_call_trains_nothing_and_says_why(smoke: tuple[Path, list[str], list[int]], call: Call) -> None:
@@ -154,12 +162,11 @@ def test_compare_names_what_differs(tmp_path: Path, call: Call) -> None:
     ("arguments", "status", "message"),
     [
         (["run", "fig1_rleu"], 2, "no claim is called 'fig1_rleu'; did you mean 'fig1_relu'?"),
-        (
-            ["run", "fig1_relu", "--dataset", "mnist"],
-            2,
-            "does not use 'mnist'; it uses cifar10 at scale paper, stand-in at scale smoke",
-        ),
-        (["run", "fig1_relu", "--scale", "huge"], 2, "has no scale 'huge'; it has paper, smoke"),
+        (["run", "fig1_relu", "--dataset", "mnist"], 2, "no such scale or data set; there are paper, reduced, mini, smoke"),
+        (["run", "fig2_architecture", "--scale", "huge"], 2, "no such scale or data set"),
+        (["run", "fig1_relu", "--dataset", "cifar10", "--scale", "smoke"], 2, "does not use 'cifar10' at scale smoke; it uses"),
+        (["run", "fig1_relu", "--scale", "mini"], 2, "has no scale 'mini'; it has paper, smoke"),
+        (["run", "fig1_relu", "--scale", "smoke", "--device", "gpu"], 2, "no device is called 'gpu'"),
         (["run", "fig1_relu", "--scale", "smoke", "--seeds", "x"], 2, "is no list of seeds; write it like 0-4 or 0,2"),
         (["run", "fig1_relu", "--scale", "smoke", "--seeds", "0-9"], 2, "the plan has seeds 0, 1, fixed before the runs"),
         (["run", "fig1_relu", "--dataset", "cifar10"], 4, "could not be downloaded"),
@@ -211,6 +218,7 @@ def test_a_broken_record_is_named_and_costs_nothing_else(tmp_path: Path) -> None
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 0
     assert "not a record" in again.stdout
+    assert "parameters: 60,965,224, paper 60,000,000: confirmed" in again.stdout
     assert len(list(tmp_path.glob("records/*/*/*/record.json"))) == 2
 
 
@@ -228,6 +236,12 @@ def test_list_plan_show_and_doctor(tmp_path: Path) -> None:
     assert "can be written" in examined.stdout
 
 
+def test_a_plan_without_the_images_knows_nothing(cifar_folder: Path, tmp_path: Path) -> None:
+    full_set(tmp_path)
+    done = CliRunner().invoke(app, ["plan", "fig1_relu", "--data", str(cifar_folder), "--results", str(tmp_path), "--json"])
+    assert {row["why"] for row in json.loads(done.stdout)} == {"not known before the images are packed"}
+
+
 def test_run_without_a_claim_lists(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["run", "--results", str(tmp_path)])
     assert done.exit_code == 0
@@ -240,7 +254,7 @@ def test_data_prepare_and_verify(cifar_folder: Path) -> None:
     assert "not packed yet" in runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)]).stdout
     assert "ready" in runner.invoke(app, ["data", "prepare", "--data", str(cifar_folder)]).stdout
     assert "verified" in runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)]).stdout
-    packed = next((cifar_folder / "prepared").glob("*-train")) / "images.npy"
+    packed = next((cifar_folder / "prepared").glob("*-train-*")) / "images.npy"
     packed.write_bytes(packed.read_bytes()[:-1] + b"\x07")
     broken = runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)])
     assert broken.exit_code == 4

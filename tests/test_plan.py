@@ -50,6 +50,25 @@ def test_other_hardware_is_an_answer_too(tmp_path: Path) -> None:
     assert item.current is not None
 
 
+def test_two_halves_made_on_different_machines_are_no_whole(tmp_path: Path) -> None:
+    """The judge pools nothing across hardware, so the plan asks for what would make one machine's set whole."""
+    for seed in range(5):
+        for arm in ("relu", "tanh"):
+            store(tmp_path, make_record(arm, seed, hardware="CPU" if seed < 3 else "GPU"))
+    stored = read_records(tmp_path)[0]
+    evaluate = [run for run in RUNS if run.role == "evaluate"]
+
+    def missing(hardware: str | None) -> set[int]:
+        return {item.run.seed for item in plan(evaluate, stored, COPY, hardware) if item.current is None}
+
+    assert missing("CPU") == {3, 4}
+    assert missing("GPU") == {0, 1, 2}
+    assert missing("another") == {0, 1, 2, 3, 4}
+    assert missing(None) == {3, 4}
+    reason = next(item.reason for item in plan(evaluate, stored, COPY, "GPU") if item.run.seed == 0)
+    assert reason == "there only by CPU, bf16"
+
+
 def test_one_of_two_copies_is_enough(tmp_path: Path) -> None:
     store(tmp_path, make_record(fingerprint="other"), make_record())
     item = next(item for item in plan(RUNS, read_records(tmp_path)[0], COPY) if item.run == planned("relu", 0))

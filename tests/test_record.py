@@ -114,6 +114,18 @@ def test_a_missing_number_needs_a_status() -> None:
     assert make_record(epochs=None, status="censored").metrics["epochs_to_target"].value is None
 
 
+@pytest.mark.parametrize("lost", ["epochs_to_target", "train_error", "data"])
+def test_a_trained_run_has_its_data_and_metrics(tmp_path: Path, lost: str) -> None:
+    path = write_record(tmp_path, make_record(), ROWS) / "record.json"
+    fields = json.loads(path.read_text())
+    if lost == "data":
+        fields["data"] = None
+    else:
+        del fields["metrics"][lost]
+    path.write_text(json.dumps(fields))
+    assert read_records(tmp_path)[0] == []
+
+
 def test_a_broken_history_is_named(tmp_path: Path) -> None:
     folder = write_record(tmp_path, make_record(), ROWS)
     (folder / "history.csv").write_text("step,epoch\n1,x\n")

@@ -70,6 +70,9 @@ def test_the_check_finds_any_difference(results: Path, name: str) -> None:
     content = (results / name).read_bytes()
     (results / name).unlink()
     assert report.differing(results, built) == [name]
+    (results / "figures" / "old.png").write_bytes(b"")
+    assert report.differing(results, built) == [name, "figures/old.png"]
+    (results / "figures" / "old.png").unlink()
     (results / name).write_bytes(content[:-1] if name.endswith("json") else content.replace(b"6", b"7"))
     if not name.endswith(".png"):
         assert report.differing(results, built) == [name]

@@ -72,7 +72,15 @@ def test_a_read_only_root_is_packed_into_the_cache(cifar_folder: Path, tmp_path:
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests may run as root, who may write anywhere
     assert len(open_dataset("cifar10", cifar_folder)["test"]) == 20
     assert not (cifar_folder / "prepared").exists()
-    assert list((tmp_path / "cache" / "alexnet" / "prepared").glob("cifar10-*-test/images.npy"))
+    assert list((tmp_path / "cache" / "alexnet" / "prepared").glob("cifar10-*-test-*/images.npy"))
+
+
+def test_a_packed_set_is_used_where_it_lies_also_read_only(cifar_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_dataset("cifar10", cifar_folder)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    before = sorted(cifar_folder.rglob("*"))
+    assert len(open_dataset("cifar10", cifar_folder, pack_missing=False)["train"]) == 30
+    assert sorted(cifar_folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 cut short", b"not an image"])

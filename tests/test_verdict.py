@@ -78,8 +78,9 @@ def test_an_undecided_row_says_how_many_seeds_would_decide() -> None:
     verdict = rule([2, 30, 8, 15, 4], [4, 50, 9, 20, 7])
     assert verdict.seeds_needed is not None
     spread = math.sqrt((np.log([2, 30, 8, 15, 4]).var(ddof=1) + np.log([4, 50, 9, 20, 7]).var(ddof=1)) / 2)
-    assert verdict.seeds_needed == seeds_needed(spread, math.log(6))
-    assert detectable(spread, verdict.seeds_needed) <= 6 < detectable(spread, verdict.seeds_needed - 1)
+    assert verdict.seeds_needed == seeds_needed(spread, math.log(2))
+    assert detectable(spread, verdict.seeds_needed) <= 2 < detectable(spread, verdict.seeds_needed - 1)
+    assert rule([6, 9, 4, 7, 5], [9, 6, 12, 7, 10]).seeds_needed == 6, "never fewer than there are"
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
 VERIFIED_ON_OPEN = 1 << 30  # bytes; larger sets are checked by `data verify` alone, since reading them takes minutes
 
 
@@ -33,6 +33,7 @@ class Meta:
     classes: tuple[str, ...]
     count: int
     shape: tuple[int, int, int]  # height, width, 3
+    statistics: str  # sha256 of mean image and pixel_std
     pixel_std: float  # of all pixels after the mean image is subtracted, in grey levels
     canonical: bool  # the publisher's own bytes, verified by checksum
     source: str  # in words: which files, decoded by what
@@ -69,6 +70,10 @@ def statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
     return mean_image, (squares / images.size) ** 0.5
 
 
+def _statistics_digest(mean_image: NDArray[np.float32], pixel_std: float) -> str:
+    return hashlib.sha256(mean_image.astype("<f4").tobytes() + repr(float(pixel_std)).encode()).hexdigest()
+
+
 def pack(
     folder: Path,
     images: NDArray[np.uint8],
@@ -89,6 +94,7 @@ def pack(
         classes=tuple(classes),
         count=len(images),
         shape=(images.shape[1], images.shape[2], images.shape[3]),
+        statistics=_statistics_digest(mean_image, pixel_std),
         pixel_std=pixel_std,
         canonical=canonical,
         source=source,
@@ -127,6 +133,8 @@ def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
             raise ValueError("pixels are not uint8 or labels lie outside the classes")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
         raise DataError(f"{folder} is not a whole ImageSet ({error}); delete it and run `data prepare` again") from error
+    if _statistics_digest(mean_image, meta.pixel_std) != meta.statistics:
+        raise DataError(f"{folder} has another mean image than it was packed with; delete it and run `data prepare` again")
     verify = images.nbytes <= VERIFIED_ON_OPEN if verify is None else verify
     if verify and fingerprint(images, labels, meta.classes) != meta.fingerprint:
         raise DataError(f"{folder} does not match its fingerprint; delete it and run `data prepare` again")

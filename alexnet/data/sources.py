@@ -9,6 +9,7 @@ import os
 import pickle
 import socket
 import tarfile
+import tempfile
 import urllib.error
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from alexnet.data.imageset import DataError, ImageSet, open_imageset, pack
+from alexnet.data.imageset import FORMAT, DataError, ImageSet, open_imageset, pack
 from alexnet.data.standin import STANDIN_VERSION, standin_arrays
 from alexnet.files import locked
 
@@ -69,14 +70,19 @@ def find_cifar10(root: Path) -> Path | None:
 
 
 def download_cifar10(root: Path) -> Path:
-    """Fetch the publisher's archive (170 MB) into `root` through torchvision; DataError if it cannot be had."""
+    """Fetch the publisher's archive (170 MB) into `root` through torchvision, whole or not at all.
+
+    Raises DataError if it cannot be had.
+    """
     from torchvision.datasets.utils import download_url  # noqa: PLC0415 - torch is slow to import and seldom needed here
 
     name, md5 = CIFAR10_ARCHIVE
     try:
         socket.create_connection((CIFAR10_HOST, 443), timeout=5).close()  # a closed network must not block a batch job
-        root.mkdir(parents=True, exist_ok=True)
-        download_url(f"https://{CIFAR10_HOST}/~kriz/{name}", str(root), name, md5)
+        with locked(root / f".{name}.lock"), tempfile.TemporaryDirectory(prefix=".download-", dir=root) as folder:
+            if not (root / name).exists():
+                download_url(f"https://{CIFAR10_HOST}/~kriz/{name}", folder, name, md5)
+                (Path(folder) / name).rename(root / name)
     except (OSError, RuntimeError, urllib.error.URLError) as error:
         raise DataError(f"CIFAR-10 is not under {root} and could not be downloaded ({error})") from error
     return root / name
@@ -93,8 +99,7 @@ def open_dataset(name: str, root: Path, progress: Progress | None = None, *, pac
     if name == "stand-in":
         return _open_standin(pack_missing)
     path = _located_cifar10(root)
-    splits = {split: _open_cifar10(path, split, root, progress, pack_missing) for split in CIFAR10_COUNTS}
-    return {name: split for name, split in splits.items() if split} if all(splits.values()) else {}
+    return _open_cifar10(path, root, progress, pack_missing)
 
 
 def verify_cifar10(root: Path) -> None:
@@ -125,46 +130,47 @@ def _is_canonical(path: Path) -> bool:
 
 
 def _open_standin(pack_missing: bool) -> Splits:
+    def make(folder: Path, split: str) -> None:
+        images, labels = standin_arrays(split)
+        pack(folder, images, labels, name="stand-in", split=split, classes=CIFAR10_CLASSES, canonical=False, source="procedural")
+
+    splits = {s: _open_packed(cache_root(), f"stand-in-{STANDIN_VERSION}-{s}", s, make, pack_missing) for s in CIFAR10_COUNTS}
+    return _whole(splits)
+
+
+def _open_cifar10(path: Path, root: Path, progress: Progress | None, pack_missing: bool) -> Splits:
+    canonical = _is_canonical(path)
+    source = "cifar-10-python, verified by md5" if canonical else f"image folder, decoded by Pillow {PIL.__version__}"
+
+    def make(folder: Path, split: str) -> None:
+        images, labels = _read_batches(path, split) if canonical else _decode_folder(path, split, folder, progress)
+        pack(folder, images, labels, name="cifar10", split=split, classes=CIFAR10_CLASSES, canonical=canonical, source=source)
+
     splits = {}
     for split in CIFAR10_COUNTS:
-        folder = cache_root() / "prepared" / f"stand-in-{STANDIN_VERSION}-{split}"
-        if not folder.exists() and not pack_missing:
-            return {}
-        with locked(folder.with_suffix(".lock")):
+        key = CIFAR10_ARCHIVE[1][:12] if canonical else _listing_key(path, split)
+        splits[split] = _open_packed(root, f"cifar10-{key}-{split}", split, make, pack_missing)
+    return _whole(splits)
+
+
+def _whole(splits: dict[str, ImageSet | None]) -> Splits:
+    found = {name: split for name, split in splits.items() if split is not None}
+    return found if len(found) == len(splits) else {}
+
+
+def _open_packed(root: Path, name: str, split: str, make: Callable[[Path, str], None], pack_missing: bool) -> ImageSet | None:
+    """Open a packed set where it lies, in the root or in the cache; make it first where it may and must be made."""
+    named = f"{name}-{FORMAT}"
+    places = [root / "prepared" / named, cache_root() / "prepared" / named]
+    folder = next((place for place in places if place.exists()), None)
+    if folder is None:
+        if not pack_missing:
+            return None
+        folder = places[0] if os.access(root / "prepared" if (root / "prepared").exists() else root, os.W_OK) else places[1]
+        with locked(folder.with_name(f".{named}.lock")):
             if not folder.exists():
-                images, labels = standin_arrays(split)
-                pack(
-                    folder,
-                    images,
-                    labels,
-                    name="stand-in",
-                    split=split,
-                    classes=CIFAR10_CLASSES,
-                    canonical=False,
-                    source="procedural",
-                )
-        splits[split] = open_imageset(folder)
-    return splits
-
-
-def _open_cifar10(path: Path, split: str, root: Path, progress: Progress | None, pack_missing: bool) -> ImageSet | None:
-    if _is_canonical(path):
-        key, canonical, source = CIFAR10_ARCHIVE[1][:12], True, "cifar-10-python, verified by md5"
-    else:
-        key, canonical, source = _listing_key(path, split), False, f"image folder, decoded by Pillow {PIL.__version__}"
-    folder = _prepared(root) / f"cifar10-{key}-{split}"
-    if not folder.exists() and not pack_missing:
-        return None
-    with locked(folder.with_suffix(".lock")):
-        if not folder.exists():
-            images, labels = _read_batches(path, split) if canonical else _decode_folder(path, split, folder, progress)
-            pack(folder, images, labels, name="cifar10", split=split, classes=CIFAR10_CLASSES, canonical=canonical, source=source)
+                make(folder, split)
     return open_imageset(folder)
-
-
-def _prepared(root: Path) -> Path:
-    writable = os.access(root / "prepared" if (root / "prepared").exists() else root, os.W_OK)
-    return (root if writable else cache_root()) / "prepared"
 
 
 def _read_batches(path: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from alexnet.config import CifarNetConfig, Recipe
 
-ScaleName = Literal["paper", "reduced", "mini", "smoke"]
 Role = Literal["tune", "evaluate", "inspect"]
 
 

@@ -93,19 +93,34 @@ def _explain_row(row: Judged, root: Path) -> list[str]:
 
 
 def compare_sets(claims: Sequence[Claim], ours: Path, other: Path) -> list[dict[str, Any]]:
-    """Arm by arm, the epochs to the target in two results folders, their ratio with its 95 % interval, and what differs."""
+    """Arm by arm, the epochs to the target in two results folders, their ratio with its 95 % interval, and what differs.
+
+    Of each question the cohort with the most records is taken, also where the code or the declaration has changed since.
+    """
     first, second = (read_records(root)[0] for root in (ours, other))
     rows = []
     for claim in claims:
-        for a in judge(claim, first):
-            for b in judge(claim, second):
-                if (a.cell, a.scale) == (b.cell, b.scale) and a.members and b.members:
-                    rows += _compare_rows(a, b)
-    return rows
+        sides = [_largest(judge(claim, stored)) for stored in (first, second)]
+        rows += [row for key in sides[0].keys() & sides[1].keys() for row in _compare_rows(sides[0][key], sides[1][key])]
+    return sorted(rows, key=lambda row: (row["cell"], row["scale"], row["arm"]))
+
+
+def _made(row: Judged) -> list[Stored]:
+    """The runs of a row that were made for the verdict, counted or not."""
+    return [*row.members, *(item for item in row.extra if item.record.role != "tune" and not item.repeat)]
+
+
+def _largest(rows: Sequence[Judged]) -> dict[tuple[str, str], Judged]:
+    best: dict[tuple[str, str], Judged] = {}
+    for row in rows:
+        key = (row.cell, row.scale)
+        if _made(row) and (key not in best or len(_made(row)) > len(_made(best[key]))):
+            best[key] = row
+    return best
 
 
 def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
-    differs = "; ".join(provenance_differences(a.members[0], b.members[0])) or "nothing recorded"
+    differs = "; ".join(provenance_differences(_made(a)[0], _made(b)[0])) or "nothing recorded"
     verdicts = f"{a.verdict.word} / {b.verdict.word}"
 
     def row(arm: str, ours: Any, theirs: Any, ratio: str) -> dict[str, Any]:
@@ -113,10 +128,14 @@ def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
         return {**names, "theirs / ours [95 %]": ratio, "verdicts": verdicts, "differs in": differs}
 
     if isinstance(a.question, Exact):
-        return [row("", a.measured, b.measured, "equal" if a.measured == b.measured else "different")]
+        values = [_made(side)[0].record.metrics[a.question.name].value for side in (a, b)]
+        return [row("", *values, "equal" if values[0] == values[1] else "different")]
     rows = []
     for variant in a.question.variants:
-        arms = [[e for e in epochs_of(side.arm(variant.name)) if e is not None] for side in (a, b)]
+        arms = [
+            [e for e in epochs_of([item for item in _made(side) if item.record.variant == variant.name]) if e is not None]
+            for side in (a, b)
+        ]
         cells = [f"{statistics.fmean(arm):.2f} epochs (n={len(arm)})" if arm else "–" for arm in arms]
         rows.append(row(variant.name, cells[0], cells[1], _ratio(*arms)))
     return rows

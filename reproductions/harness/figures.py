@@ -14,7 +14,7 @@ COLOURS = ("#1b6ca8", "#c0392b")  # fast, slow; told apart by line style and lab
 
 
 def numbers_of(row: Judged) -> dict[str, Any]:
-    """What the training-error figure of a speed-up draws: every counted run's curve, the target and the paper's crossings."""
+    """What the figure of a speed-up draws: title, every counted run's curve, the target and the paper's crossings."""
     question = row.question
     assert isinstance(question, SpeedUp)
     curves = {}
@@ -22,7 +22,8 @@ def numbers_of(row: Judged) -> dict[str, Any]:
         for item in row.arm(variant.name):
             points = [(round(r["epoch"], 4), round(r["train_error"], 4)) for r in item.history()]
             curves[f"{variant.name} seed {item.record.seed}"] = points
-    return {"curves": curves, "target": question.target, "paper": question.paper_epochs, "ratio": row.verdict.ratio}
+    title = f"{row.claim.source}: {question.text}\n{row.data}; {row.hardware}"
+    return {"curves": curves, "target": question.target, "paper": question.paper_epochs, "title": title}
 
 
 def stored_digest(path: Path) -> str | None:
@@ -57,7 +58,7 @@ def draw_speedup(row: Judged, numbers: dict[str, Any]) -> bytes:
         label = f"paper's curve crosses at about {crossing:g}"
         axes.plot([crossing], [question.target], marker, color=colour, markerfacecolor="none", markersize=9, label=label)
     axes.set(xlabel="epochs", ylabel="running training error (%)", ylim=(15, 80), xlim=(0, None))
-    axes.set_title(f"{row.claim.source}: {question.text}\n{row.data}; {row.hardware}", fontsize=9)
+    axes.set_title(numbers["title"], fontsize=9)
     axes.legend(fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={TAG: digest(numbers), "Software": None})

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from reproductions.harness.claim import Claim, Exact, PlannedRun, Question, SpeedUp, at_scale, planned_runs
 from reproductions.harness.plan import differences
 from reproductions.harness.record import Record, Stored
-from reproductions.harness.verdict import Verdict, at_most_earned, judge_exact, judge_speedup
-
-Cohort = tuple[str, ...]
+from reproductions.harness.verdict import Verdict, Word, at_most_earned, judge_exact, judge_speedup
 
 
 @dataclass(frozen=True)
@@ -57,10 +55,10 @@ def judge(claim: Claim, stored: Sequence[Stored]) -> list[Judged]:
         found = []
         for scale in claim.scales:
             runs = {run.key: run for run in planned_runs(claim, scale)}
-            cohorts: dict[Cohort, list[Stored]] = {}
+            cohorts: dict[tuple[str, ...], list[Stored]] = {}
             for item in mine:
                 if item.record.scale == scale and _concerns(question, item):
-                    cohorts.setdefault(_cohort(item), []).append(item)
+                    cohorts.setdefault(item.record.cohort, []).append(item)
             found += [_judge_cohort(claim, question, scale, items, runs) for _, items in sorted(cohorts.items())]
         rows += found or [_not_run(claim, question)]
     return rows
@@ -77,57 +75,63 @@ def _concerns(question: Question, item: Stored) -> bool:
     return item.record.question == question.name and item.record.status != "failed"
 
 
-def _cohort(item: Stored) -> Cohort:
-    record = item.record
-    if record.role == "inspect":  # counting gives the same on every machine
-        return ("", record.code.hash)
-    data = record.data
-    assert data is not None
-    return data.name, data.fingerprint, record.code.hash, record.machine.hardware, record.machine.precision
-
-
 def _judge_cohort(
     claim: Claim, question: Question, scale: str, items: Sequence[Stored], runs: dict[tuple[str, str, str, int], PlannedRun]
 ) -> Judged:
-    first = min(items, key=lambda item: item.record.id).record
-    data = _data_words(first)
-    machine = " ".join(f"{first.machine.hardware}, {first.machine.precision}".split())
-    hardware = "any" if first.role == "inspect" else machine
-    counted: list[Stored] = []
-    sweep: list[Stored] = []
-    extra: list[Stored] = []
-    stale: list[tuple[Stored, list[str]]] = []
-    seen = set()
-    for item in sorted(
-        items, key=lambda item: (item.record.role, item.record.variant, item.record.seed, item.repeat, item.folder.name)
-    ):
-        run = runs.get(item.record.key)
-        why = differences(item.record, run, None) if run else []
-        if run is None or item.record.key in seen or item.repeat:
-            extra.append(item)
-        elif why:
-            stale.append((item, why))
-        else:
-            seen.add(item.record.key)
-            (sweep if item.record.role == "tune" else counted).append(item)
+    counted, stale, extra = _sort(items, runs)
+    members = tuple(item for item in counted if item.record.role != "tune")
     if isinstance(question, Exact):
-        planned, n, verdict = 1, len(counted), _judge_exact(question, counted)
+        planned, n, verdict = 1, len(members), _judge_exact(question, members)
     else:
         brief = at_scale(question, claim.scales[scale])
         planned = len(brief.seeds)
-        arms = [[item for item in counted if item.record.variant == variant.name] for variant in brief.variants]
+        arms = [[item for item in members if item.record.variant == variant.name] for variant in brief.variants]
         n = min(len(arm) for arm in arms)
         verdict = _judge_speedup(brief, arms)
-    stale_runs = [pair for pair in stale if pair[0].record.role != "tune"]
-    if n < planned and stale_runs:
-        item, why = stale_runs[0]
-        word = "exploratory" if all("declaration" in reason for reason in why) else "stale"
-        verdict = Verdict(word, f"{len(stale_runs)} records: {'; '.join(why)}")  # type: ignore[arg-type]
+    outdated = [(item, why) for item, why in stale if item.record.role != "tune"]
+    if n < planned and outdated:
+        verdict = _judge_outdated(outdated)
+    first = min(items, key=lambda item: item.record.id).record
     canonical = first.data is None or first.data.canonical
     return Judged(
-        claim, question, scale, at_most_earned(verdict, scale, canonical), planned, n, data, hardware,
-        tuple(counted), tuple(sweep), tuple(extra + [item for item, _ in stale]),
-    )  # fmt: skip
+        claim,
+        question,
+        scale,
+        at_most_earned(verdict, scale, canonical),
+        planned,
+        n,
+        _data_words(first),
+        "any" if first.role == "inspect" else " ".join(f"{first.machine.hardware}, {first.machine.precision}".split()),
+        members,
+        tuple(item for item in counted if item.record.role == "tune"),
+        tuple(extra + [item for item, _ in stale]),
+    )
+
+
+def _sort(
+    items: Sequence[Stored], runs: dict[tuple[str, str, str, int], PlannedRun]
+) -> tuple[list[Stored], list[tuple[Stored, list[str]]], list[Stored]]:
+    """Records that count (the first whole one of each planned run), outdated ones with the reason, and all others."""
+    counted: list[Stored] = []
+    stale: list[tuple[Stored, list[str]]] = []
+    extra: list[Stored] = []
+    seen = set()
+    for item in sorted(items, key=lambda i: (i.record.role, i.record.variant, i.record.seed, i.repeat, i.folder.name)):
+        run = runs.get(item.record.key)
+        if run is None or item.record.key in seen:
+            extra.append(item)
+        elif why := differences(item.record, run, None):
+            stale.append((item, why))
+        else:
+            seen.add(item.record.key)
+            counted.append(item)
+    return counted, stale, extra
+
+
+def _judge_outdated(outdated: Sequence[tuple[Stored, list[str]]]) -> Verdict:
+    why = outdated[0][1]
+    word: Word = "exploratory" if all("declaration" in reason for reason in why) else "stale"
+    return Verdict(word, f"{len(outdated)} records: {'; '.join(why)}")
 
 
 def _data_words(record: Record) -> str:

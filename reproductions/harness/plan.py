@@ -1,7 +1,8 @@
 """What is there and what is missing: planned runs against records, with the reason for every run that must be made."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,6 +10,8 @@ from alexnet.data.imageset import ImageSet
 from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun, digest
 from reproductions.harness.record import Record, Stored
+
+Key = tuple[str, str, str, int]  # claim, variant, scale, seed
 
 
 @dataclass(frozen=True)
@@ -52,38 +55,58 @@ def differences(record: Record, run: PlannedRun, fingerprint: str | None) -> lis
     return reasons
 
 
-def plan(runs: Iterable[PlannedRun], stored: Sequence[Stored], fingerprint: str | None) -> list[Planned]:
-    """Match every planned run with its records; the first current one counts, whatever machine it was made on."""
-    by_key: dict[tuple[str, str, str, int], list[Stored]] = {}
+def plan(
+    runs: Sequence[PlannedRun], stored: Sequence[Stored], fingerprint: str | None, hardware: str | None = None
+) -> list[Planned]:
+    """Match every planned run with its record. The runs of a question need records of one cohort, since nothing else is pooled.
+
+    A cohort that answers a whole question counts, whatever machine it was made on. Otherwise the records of this machine's
+    `hardware` count, or, where that is None, those of the cohort that answers the most.
+    """
+    by_key: dict[Key, list[Stored]] = {}
     for item in stored:
         by_key.setdefault(item.record.key, []).append(item)
-    planned = []
-    for run in runs:
-        reasons, current = [], None
-        for item in by_key.get(run.key, []):
-            found = differences(item.record, run, fingerprint)
-            if not found and item.record.status == "failed":
-                found = [f"it failed: {item.record.failure}"]
-            if not found:
-                current = item
-                break
-            reasons += found
-        planned.append(Planned(run, current, "" if current else "; ".join(dict.fromkeys(reasons)) or "no record"))
-    return planned
+    planned: dict[Key, Planned] = {}
+    for question in dict.fromkeys(run.question for run in runs):
+        mine = [run for run in runs if run.question == question]
+        answers = {run.key: [s for s in by_key.get(run.key, []) if not _why_not(s, run, fingerprint)] for run in mine}
+        cohort = _best_cohort(answers, hardware)
+        for run in mine:
+            current = next((s for s in answers[run.key] if s.record.cohort == cohort), None)
+            reasons = [reason for s in by_key.get(run.key, []) for reason in _why_not(s, run, fingerprint)]
+            reasons += [f"there only by {s.record.machine.hardware}, {s.record.machine.precision}" for s in answers[run.key]]
+            planned[run.key] = Planned(run, current, "" if current else "; ".join(dict.fromkeys(reasons)) or "no record")
+    return [planned[run.key] for run in runs]
+
+
+def _why_not(item: Stored, run: PlannedRun, fingerprint: str | None) -> list[str]:
+    reasons = differences(item.record, run, fingerprint)
+    return reasons or ([f"it failed: {item.record.failure}"] if item.record.status == "failed" else [])
+
+
+def _best_cohort(answers: dict[Key, list[Stored]], hardware: str | None) -> tuple[str, ...] | None:
+    counts = Counter(cohort for found in answers.values() for cohort in {s.record.cohort for s in found})
+    whole = sorted(cohort for cohort, count in counts.items() if count == len(answers))
+    if whole:
+        return whole[0]
+    usable = {c: n for c, n in counts.items() if hardware is None or c[3] in ("", hardware)}
+    return min(usable, key=lambda cohort: (-usable[cohort], cohort)) if usable else None
 
 
 def expected_seconds(run: PlannedRun, stored: Sequence[Stored], images: int, hardware: str, threads: int) -> float | None:
     """How long a run takes by the records of its kind: their median speed on this hardware and median number of epochs.
 
-    None without a record from this class of hardware with this number of threads.
+    None without a record from this class of hardware with this number of threads; 0 for a count.
     """
     speeds = [
         s.record.cost.images_per_second
         for s in stored
         if s.record.machine.hardware == hardware and s.record.machine.threads == threads and s.record.cost.images_per_second
     ]
-    if not speeds or run.role == "inspect":
-        return 0.0 if run.role == "inspect" else None
+    if run.role == "inspect":
+        return 0.0
+    if not speeds:
+        return None
     same = [s.record.cost.images / images for s in stored if s.record.variant == run.variant and s.record.scale == run.scale]
     epochs = statistics.median(same) if same else run.recipe["epochs"]
     return float(epochs * images / statistics.median(speeds))

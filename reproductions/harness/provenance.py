@@ -48,17 +48,38 @@ def _module(name: str) -> tuple[dict[str, ast.stmt], dict[str, str], list[str]]:
 
 
 def _normalised(node: ast.stmt, lines: list[str]) -> str:
-    """The source of a definition without comments, docstrings and spacing; the same text on every Python version."""
+    """The source of a definition without comments, docstrings and spacing; the same text on every Python version.
+
+    Adding a docstring where there was none counts, editing one does not.
+    """
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
     source = "".join(lines[first - 1 : node.end_lineno])
+    rows = source.splitlines(keepends=True)
     marks = {tokenize.NEWLINE: "\n", tokenize.INDENT: ">", tokenize.DEDENT: "<"}
     parts, fresh = [], True  # fresh: at the start of a statement, where a string is a docstring
+    opened: list[tuple[int, int]] = []  # where f-strings began; from Python 3.12 on they come in pieces, here they stay whole
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type in (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER) or (token.type == tokenize.STRING and fresh):
-            continue
-        parts.append(marks.get(token.type, token.string))
+        kind = tokenize.tok_name[token.type]
+        if kind in ("FSTRING_START", "TSTRING_START"):
+            opened.append(token.start)
+        elif kind in ("FSTRING_END", "TSTRING_END"):
+            start = opened.pop()
+            if not opened:
+                parts.append(_slice(rows, start, token.end))
+        elif not opened:
+            if kind in ("COMMENT", "NL", "ENDMARKER") or (kind == "STRING" and fresh):
+                continue
+            parts.append(marks.get(token.type, token.string))
         fresh = token.type in marks
     return "".join(parts)
+
+
+def _slice(rows: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    """The source text from one (line, column) to another, lines counted from 1."""
+    (first, left), (last, right) = start, end
+    if first == last:
+        return rows[first - 1][left:right]
+    return rows[first - 1][left:] + "".join(rows[first : last - 1]) + rows[last - 1][:right]
 
 
 def definitions_used(entries: tuple[str, ...]) -> dict[str, str]:
@@ -88,20 +109,23 @@ def code_hash(definitions: dict[str, str]) -> str:
     return hashlib.sha256(repr(sorted(definitions.items())).encode()).hexdigest()[:12]
 
 
+@cache
 def git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Commit and whether tracked source differs from it; (None, None) outside a git checkout."""
+    """Commit and whether the source differs from it, as of the first call; (None, None) outside a git checkout.
+
+    Asked once per process, since a process goes on with the code that it loaded.
+    """
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD"), bool(
-            git("status", "--porcelain", "--untracked-files=no", "--", "alexnet", "reproductions")
-        )
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", "alexnet", "reproductions"))
     except (OSError, subprocess.CalledProcessError):
         return None, None
 
 
+@cache
 def cpu_model() -> str:
     """The processor's name and the widest instructions that matter here."""
     name, flags = platform.processor() or platform.machine(), ""

@@ -80,7 +80,7 @@ class Cost(Part):
     wall_seconds: float
     images: int
     images_per_second: float | None
-    peak_memory_bytes: int | None
+    peak_memory_bytes: int | None  # of the process so far, or of the GPU
     attempts: int = Field(ge=1)
 
 
@@ -104,18 +104,29 @@ class Record(Part):
     code: Code
     machine: Machine
     cost: Cost
-    started: str  # UTC, to the second
+    started: str  # UTC, to the second; of the last attempt
 
     @model_validator(mode="after")
-    def _missing_has_a_status(self) -> "Record":
+    def _is_whole(self) -> "Record":
         if self.status == "ok" and any(metric.value is None for metric in self.metrics.values()):
             raise ValueError("status is ok but a metric is null")
+        if self.role != "inspect" and self.data is None:
+            raise ValueError("a trained run without data")
+        if self.role != "inspect" and self.status != "failed" and not {"train_error", "epochs_to_target"} <= self.metrics.keys():
+            raise ValueError("a trained run without its metrics")
         return self
 
     @property
     def key(self) -> tuple[str, str, str, int]:
         """What it shares with the run that planned it."""
         return self.claim, self.variant, self.scale, self.seed
+
+    @property
+    def cohort(self) -> tuple[str, ...]:
+        """What records must share to be judged together: data, code, hardware class and precision; for counts the code alone."""
+        if self.data is None:
+            return ("", "", self.code.hash, "", "")
+        return self.data.name, self.data.fingerprint, self.code.hash, self.machine.hardware, self.machine.precision
 
     @property
     def id(self) -> str:

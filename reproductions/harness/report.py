@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from alexnet.files import write_atomic
+from alexnet.files import locked, write_atomic
 from reproductions.harness import figures
 from reproductions.harness.claim import Claim, Exact, SpeedUp, at_scale, digest
 from reproductions.harness.judge import Judged, Tuned, best_rate, epochs_of, judge, sweep_table
@@ -26,7 +26,7 @@ METHOD = """\
 - A run that never reaches the target within its budget is censored: it counts as later than all that did, and the ratio
   becomes a bound. No run is dropped.
 - Records made from other data, by other code or on other hardware form rows of their own and are never pooled. A record made by
-  code that has changed since is `stale`, one made under another declaration of its claim is `exploratory`.
+  code or with a recipe that has changed since is `stale`, one made under another declaration of its claim is `exploratory`.
 - `confirmed` takes the claim's own data, verified by checksum, at its own scale; elsewhere the strongest word is `consistent`.
 - sd is the standard deviation over seeds; [low, high] is a 95 % confidence interval of the mean or ratio, never of one run."""
 
@@ -69,25 +69,28 @@ def build(root: Path, claims: dict[str, Claim]) -> Built:
 
 def write(root: Path, claims: dict[str, Claim]) -> Built:
     """Rebuild the report's files where they differ; pictures are drawn again only if their numbers changed."""
-    built = build(root, claims)
-    for name in differing(root, built):
-        content = built.texts[name] if name in built.texts else figures.draw_speedup(*built.pictures[name])
-        write_atomic(root / name, content)
-    for path in (root / "figures").glob("*.png"):
-        if f"figures/{path.name}" not in built.pictures:
-            path.unlink()
+    with locked(root / ".work" / "report.lock"):  # of two processes that end together, the later one sees all records
+        built = build(root, claims)
+        for name in differing(root, built):
+            if name in built.pictures:
+                write_atomic(root / name, figures.draw_speedup(*built.pictures[name]))
+            elif name in built.texts:
+                write_atomic(root / name, built.texts[name])
+            else:
+                (root / name).unlink()
     return built
 
 
 def differing(root: Path, built: Built) -> list[str]:
-    """The files under `root` that are not what the records say."""
+    """The files under `root` that are not what the records say, and pictures that no record asks for."""
     wrong = [
         name for name, text in built.texts.items() if not (root / name).is_file() or (root / name).read_bytes() != text.encode()
     ]
     for name, (_, numbers) in built.pictures.items():
         if figures.stored_digest(root / name) != digest(numbers):
             wrong.append(name)
-    return wrong
+    pictures = sorted(f"figures/{path.name}" for path in (root / "figures").glob("*.png"))
+    return wrong + [name for name in pictures if name not in built.pictures]
 
 
 def _only_standin(stored: Sequence[Stored]) -> bool:
@@ -128,7 +131,7 @@ def measured(row: Judged) -> str:
         return "–"
     if v.low is not None and v.high is not None:
         return f"{v.ratio:.2f}× [{v.low:.2f}, {v.high:.2f}]"
-    return f"≥ {v.ratio:.2f}×" if v.low is not None else f"≤ {v.ratio:.2f}×"
+    return f"{v.magnitude} {v.ratio:.2f}× (no interval)"
 
 
 def paper(row: Judged) -> str:
@@ -382,7 +385,8 @@ def _commands(rows: Sequence[Judged]) -> str:
     table: list[dict[str, str]] = []
     for row in {(row.cell, row.scale): row for row in rows}.values():
         scale = " --scale smoke" if row.scale == "smoke" else ""
-        command, explain = f"`nox -s reproduce -- {row.claim.name}{scale}`", f"`python -m reproductions explain {row.cell}`"
+        where = " --results results/smoke" if row.scale == "smoke" else ""
+        command, explain = f"`nox -s reproduce -- {row.claim.name}{scale}`", f"`python -m reproductions explain {row.cell}{where}`"
         table.append({"Row": f"`{row.cell}` ({row.scale})", "Run it": command, "See its records": explain})
     return _table(table)
 
@@ -395,6 +399,11 @@ def _paths(items: Sequence[Stored]) -> str:
     return ", ".join(f"`{_path(item)}`" for item in items)
 
 
+def _short(value: float | None) -> float | None:
+    """Nine digits: more would differ in the last bits between processors and versions of scipy."""
+    return None if value is None else float(f"{value:.9g}")
+
+
 def _as_json(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[str]) -> dict[str, Any]:
     return {
         "records": len(stored),
@@ -403,8 +412,9 @@ def _as_json(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[
             {
                 "cell": row.cell, "source": row.claim.source, "text": row.question.text, "paper": row.question.paper,
                 "scale": row.scale, "data": row.data, "hardware": row.hardware, "planned": row.planned, "n": row.n,
-                "measured": row.measured if isinstance(row.question, Exact) else row.verdict.ratio,
-                "low": row.verdict.low, "high": row.verdict.high, "prediction": row.verdict.prediction,
+                "measured": _short(row.measured if isinstance(row.question, Exact) else row.verdict.ratio),
+                "low": _short(row.verdict.low), "high": _short(row.verdict.high),
+                "prediction": row.verdict.prediction and [_short(end) for end in row.verdict.prediction],
                 "verdict": row.verdict.word, "magnitude": row.verdict.magnitude, "reason": row.verdict.reason,
                 "censored": row.verdict.censored, "sensitivity": getattr(row.question, "sensitivity", False),
                 "evidence": [_path(item) for item in row.members],

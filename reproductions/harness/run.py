@@ -38,6 +38,11 @@ class Bench:
     threads: int
 
     @property
+    def hardware(self) -> str:
+        """The class of the processor or accelerator that computes."""
+        return torch.cuda.get_device_name() if self.device.type == "cuda" else provenance.cpu_model()
+
+    @property
     def fingerprint(self) -> str | None:
         """One digest for both splits."""
         return fingerprint_of(self.splits)
@@ -47,6 +52,8 @@ def set_up(device_name: str | None, threads: int) -> torch.device:
     """Choose the device and make its arithmetic repeatable. Raises ValueError if the device is not there."""
     if device_name is None:
         device_name = "cuda" if torch.cuda.is_available() else "cpu"
+    if device_name not in ("cpu", "cuda"):
+        raise ValueError(f"no device is called {device_name!r}; say --device cpu or --device cuda")
     if device_name == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA device is here; leave --device out or give --device cpu")
     _keep_freed_memory()
@@ -72,7 +79,8 @@ def make(
 ) -> Path | None:
     """Make one run and store its record; None if another process is making it now.
 
-    A record that another process has stored since the plan was made is returned as it is, unless `again`.
+    A record that another process has stored since the plan was made is returned as it is. With `again` the run is made from its
+    start whatever there is.
 
     A run that was interrupted goes on from its checkpoint, which is deleted when the record is in its place. A run that torch
     cannot carry out is stored as a record with status "failed". Raises RecordError if the record cannot be written.
@@ -80,16 +88,19 @@ def make(
     commit, dirty = provenance.git_state(REPOSITORY)
     code = code_of(run.role)
     code_part = Code(hash=provenance.code_hash(code), definitions=code, commit=commit, dirty=dirty)
-    identity = digest([run.config, run.recipe, bench.fingerprint, code_part.hash, str(bench.device), bench.threads])
-    work = work_file(bench.root, run, identity)
+    machine = [bench.hardware, bench.threads, provenance.versions()]  # another machine goes on with other bits
+    work = work_file(bench.root, run, digest([run.config, run.recipe, bench.fingerprint, code_part.hash, machine]))
+    leftovers = [Path(f"{work}{suffix}") for suffix in (".pt", ".json", ".lock")]
     with locked(Path(f"{work}.lock"), wait=False) as mine:
         if not mine:
             return None
-        (planned,) = plan([run], read_records(bench.root, run)[0], bench.fingerprint)
-        if planned.current and not again:
-            return planned.current.folder
+        checkpoint, beat, _ = leftovers
+        (planned,) = plan([run], read_records(bench.root, run)[0], bench.fingerprint, bench.hardware)
+        if planned.current:
+            _delete(leftovers if not again else [checkpoint])  # what a kill left between the record and its clearing up
+            if not again:
+                return planned.current.folder
         began, started = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        checkpoint, beat = Path(f"{work}.pt"), Path(f"{work}.json")
 
         def tell(row: Row) -> None:
             write_atomic(beat, json.dumps({"epoch": row.epoch, "train_error": row.train_error}))
@@ -126,9 +137,13 @@ def make(
             started=started,
         )
         folder = write_record(bench.root, record, [astuple(row) for row in outcome.history], outcome.correct)
-        for path in (checkpoint, beat, Path(f"{work}.lock")):
-            path.unlink(missing_ok=True)
+        _delete(leftovers)
         return folder
+
+
+def _delete(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 @dataclass
@@ -206,7 +221,7 @@ def _data(bench: Bench) -> Data:
 def _machine(bench: Bench, precision: str) -> Machine:
     cuda = bench.device.type == "cuda"
     return Machine(
-        hardware=torch.cuda.get_device_name() if cuda else provenance.cpu_model(),
+        hardware=bench.hardware,
         device="cuda" if cuda else "cpu",
         threads=bench.threads,
         precision=precision,

@@ -1,8 +1,10 @@
 """What one command does with one claim: find the data, plan, make the missing runs, rebuild the report."""
 
 import json
+import math
 import os
 import signal
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +14,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from alexnet.data.imageset import ImageSet
 from alexnet.data.sources import data_root, download_cifar10, find_cifar10, open_dataset, verify_cifar10
-from alexnet.files import locked
+from alexnet.files import is_locked
 from reproductions.harness import provenance
 from reproductions.harness.claim import Claim, PlannedRun, SpeedUp, at_scale, discover, planned_runs
+from reproductions.harness.cores import own_cores
+from reproductions.harness.judge import epochs_of
 from reproductions.harness.plan import Planned, expected_seconds, fingerprint_of, plan
-from reproductions.harness.record import Stored, read_records
+from reproductions.harness.record import Stored, read_records, work_file
 from reproductions.harness.settle import console, settle
 from reproductions.harness.verdict import detectable
 
-# Spread of log(epochs to the target) over seeds, for the detectable effect while no arm has records of its own.
-ASSUMED_SPREAD = 0.1
+COMMITTED = Path(__file__).parents[2] / "results"
+ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm has no records yet
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,10 @@ def prepare(
     stored, broken = read_records(root)
     for line in broken:
         console.print(f"warning: {line}", markup=False)
-    planned = plan(runs, stored, fingerprint_of(splits))
+    if claim.scales[scale].dataset is not None and not splits:
+        planned = [Planned(run, None, "not known before the images are packed") for run in runs]
+    else:
+        planned = plan(runs, stored, fingerprint_of(splits))
     if force:
         planned = [Planned(item.run, None, "asked for with --force") for item in planned]
     return Work(claim, scale, root, results, splits, planned, stored, note, force)
@@ -95,11 +102,10 @@ def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
 
 def plan_rows(work: Work) -> list[dict[str, Any]]:
     """One row per planned run: state, reason, expected minutes; and the effect that the plan can see."""
-    threads, hardware = len(os.sched_getaffinity(0)), provenance.cpu_model()
-    images = len(work.splits["train"]) if work.splits else 50_000
+    seconds_of = _estimates(work, len(os.sched_getaffinity(0)))
     rows = []
     for item in work.planned:
-        seconds = expected_seconds(item.run, work.stored, images, hardware, threads) if item.current is None else 0.0
+        seconds = seconds_of(item.run) if item.current is None else 0.0
         rows.append({
             "run": str(item.run), "role": item.run.role, "state": "done" if item.current else "missing",
             "why": item.reason, "minutes": None if seconds is None else round(seconds / 60, 1), "sees": detects(work, item.run),
@@ -108,12 +114,26 @@ def plan_rows(work: Work) -> list[dict[str, Any]]:
 
 
 def detects(work: Work, run: PlannedRun) -> str:
-    """The smallest ratio that the run's question tells from 1 in four of five attempts, by the spread of log(epochs)."""
+    """The smallest ratio that the run's question tells from 1 in four of five attempts.
+
+    By the spread of log(epochs) over the seeds of the run's arm, where it has two records; else by ASSUMED_SPREAD.
+    """
     question = next((q for q in work.claim.questions if q.name == run.question), None)
     if not isinstance(question, SpeedUp) or run.role != "evaluate":
         return ""
+    epochs = epochs_of([s for s in work.stored if (s.record.variant, s.record.scale) == (run.variant, run.scale)])
+    logs = [math.log(e) for e in epochs if e is not None]
+    spread = statistics.stdev(logs) if len(logs) > 1 else ASSUMED_SPREAD
     n = len(at_scale(question, work.claim.scales[work.scale]).seeds)
-    return f"≥ {detectable(ASSUMED_SPREAD, n):.2f}× (paper {question.paper:g}×)" if n > 1 else ""
+    return f"≥ {detectable(spread, n):.2f}× (paper {question.paper:g}×)" if n > 1 else ""
+
+
+def _estimates(work: Work, threads: int) -> Callable[[PlannedRun], float | None]:
+    """Seconds of a run by the records at hand, or by the committed ones where a results folder of one's own is still empty."""
+    images = len(work.splits["train"]) if work.splits else 50_000
+    known = [*work.stored, *(read_records(root_of(COMMITTED, work.scale))[0] if not work.stored else [])]
+    hardware = provenance.cpu_model()
+    return lambda run: expected_seconds(run, known, images, hardware, threads)
 
 
 def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> bool:
@@ -125,7 +145,8 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> b
     complete = True
     if work.missing:
         signal.signal(signal.SIGTERM, _interrupt)
-        complete = _make_missing(work, device, threads)
+        with own_cores(threads, lambda: console.print("waiting for cores: other runs on this machine hold them")):
+            complete = _make_missing(work, device, threads)
     from reproductions.harness import report  # noqa: PLC0415 - pandas is not needed before
 
     claims = discover()
@@ -153,9 +174,8 @@ def _print_plan(work: Work, threads: int) -> None:
                 f"  made on {machine}; --results DIR makes your own set, --force makes these again beside the old", markup=False
             )
         return
-    images = len(work.splits["train"]) if work.splits else 50_000
-    hardware = provenance.cpu_model()
-    seconds = [expected_seconds(item.run, work.stored, images, hardware, threads) for item in work.missing]
+    seconds_of = _estimates(work, threads)
+    seconds = [seconds_of(item.run) for item in work.missing]
     known = [s for s in seconds if s is not None]
     estimate = (
         f"about {sum(known) / 60:.0f} minutes"
@@ -175,6 +195,10 @@ def _make_missing(work: Work, device: str | None, threads: int) -> bool:
     from reproductions.harness.run import Bench, make, set_up  # noqa: PLC0415 - torch takes seconds to import
 
     bench = Bench(work.root, work.splits, set_up(device, threads), threads)
+    missing = work.missing
+    if not work.force:  # now that the device is known, so is the cohort that new records can complete
+        again = plan([item.run for item in work.planned], work.stored, bench.fingerprint, bench.hardware)
+        missing = [item for item in again if item.current is None]
     complete = True
     columns = (
         TextColumn("{task.description}"),
@@ -184,8 +208,8 @@ def _make_missing(work: Work, device: str | None, threads: int) -> bool:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        whole = bar.add_task(f"{len(work.missing)} runs", total=len(work.missing), row="")
-        for item in work.missing:
+        whole = bar.add_task(f"{len(missing)} runs", total=len(missing), row="")
+        for item in missing:
             task = bar.add_task(str(item.run), total=item.run.recipe.get("epochs"), row="")
             folder = make(item.run, work.claim, bench, _teller(bar, task, item.run), again=work.force)
             bar.remove_task(task)
@@ -231,15 +255,17 @@ def status_rows(claim: Claim, results: Path) -> list[dict[str, Any]]:
 
 
 def _unfinished(root: Path, run: PlannedRun) -> tuple[str, float | None]:
-    stem = f"{run.claim}-{run.variant}-{run.scale}-seed{run.seed}-"
-    for path in sorted((root / ".work").glob(f"{stem}*.json")):
+    """Whether a run without a record is in progress or was interrupted, and its epoch; a run in progress goes before."""
+    state: tuple[str, float | None] = ("missing", None)
+    for path in sorted((root / ".work").glob(f"{work_file(root, run, '').name}*.json")):
         try:
             epoch = json.loads(path.read_text())["epoch"]
         except (OSError, ValueError, KeyError):
             epoch = None
-        with locked(path.with_suffix(".lock"), wait=False) as free:
-            return ("interrupted" if free else "training"), epoch
-    return "missing", None
+        if is_locked(path.with_suffix(".lock")):
+            return "training", epoch
+        state = ("interrupted", epoch)
+    return state
 
 
 def data_rows(dataset: str, data: Path | None, verify: bool) -> list[dict[str, Any]]:

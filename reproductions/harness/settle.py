@@ -6,10 +6,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alexnet.data.imageset import DataError, ImageSet
-from alexnet.data.sources import data_root, download_cifar10, find_cifar10, open_dataset
+from alexnet.data.sources import DATASETS, data_root, download_cifar10, find_cifar10, open_dataset
 from reproductions.harness.claim import Claim
 
 console = Console(highlight=False, soft_wrap=True)
+SCALES = ("paper", "reduced", "mini", "smoke")
 Settled = tuple[str, dict[str, ImageSet], str]  # scale, splits, and the first line to print
 
 
@@ -19,6 +20,8 @@ def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path |
     Raises DataError if images that were insisted on are absent or broken, ValueError for a scale or data set that the claim does
     not have.
     """
+    if scale not in (None, *SCALES) or dataset not in (None, *DATASETS):
+        raise ValueError(f"no such scale or data set; there are {', '.join(SCALES)} and {', '.join(DATASETS)}")
     if all(declared.dataset is None for declared in claim.scales.values()):
         return next(iter(claim.scales)), {}, f"{claim.name}: counting, no images needed"
     chosen = _choose_scale(claim, scale, dataset)
