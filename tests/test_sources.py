@@ -1,11 +1,9 @@
-"""CIFAR-10 from image folders, from the publisher's layout and from archives, whole, broken and hostile; and the stand-in."""
+"""CIFAR-10 from image folders, from the publisher's layout and from archives, whole, broken and hostile."""
 
 import hashlib
 import io
 import os
 import pickle
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from PIL import Image
 from alexnet.data import sources
 from alexnet.data.imageset import DataError
 from alexnet.data.sources import CIFAR10_CLASSES, data_root, download_cifar10, find_cifar10, open_dataset, verify_cifar10
-from alexnet.data.standin import standin_arrays
 
 
 def test_a_folder_of_images(cifar_folder: Path) -> None:
@@ -217,16 +214,3 @@ def test_find_prefers_the_publishers_files(publishers_files: Path) -> None:
     for split in ("train", "test"):
         (publishers_files / split / CIFAR10_CLASSES[0]).mkdir(parents=True)
     assert find_cifar10(publishers_files) == publishers_files / "cifar-10-batches-py"
-
-
-def test_the_standin_is_the_same_in_every_process_and_has_ten_classes() -> None:
-    images, labels = standin_arrays("train")
-    assert images.shape == (2_560, 32, 32, 3)
-    assert np.bincount(labels).tolist() == [256] * 10
-    command = (
-        "import hashlib; from alexnet.data.standin import standin_arrays as s; print(hashlib.sha256(s('train')[0]).hexdigest())"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    other = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, env=env).stdout.strip()
-    assert other == hashlib.sha256(images).hexdigest()
-    assert len(open_dataset("stand-in", Path())["test"]) == 500

@@ -128,8 +128,8 @@ def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
         return {**names, "theirs / ours [95 %]": ratio, "verdicts": verdicts, "differs in": differs}
 
     if isinstance(a.question, Exact):
-        values = [_made(side)[0].record.metrics[a.question.name].value for side in (a, b)]
-        return [row("", *values, "equal" if values[0] == values[1] else "different")]
+        ours, theirs = (_made(side)[0].record.metrics[a.question.name].value for side in (a, b))
+        return [row("", ours, theirs, "equal" if ours == theirs else "different")]
     rows = []
     for variant in a.question.variants:
         arms = [

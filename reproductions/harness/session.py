@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import statistics
 from collections.abc import Callable
@@ -87,13 +88,12 @@ def prepare(
 
 
 def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        raise ValueError(f"--seeds {text!r} is no list of seeds; write it like 0-4 or 0,2")
     seeds: set[int] = set()
-    try:
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            seeds |= set(range(int(first), int(last or first) + 1))
-    except ValueError:
-        raise ValueError(f"--seeds {text!r} is no list of seeds; write it like 0-4 or 0,2") from None
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        seeds |= set(range(int(first), int(last or first) + 1))
     planned = {run.seed for run in runs if run.role == "evaluate"}
     if not seeds or seeds - planned:
         raise ValueError(f"--seeds {text}: the plan has seeds {', '.join(map(str, sorted(planned)))}, fixed before the runs")

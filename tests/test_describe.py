@@ -1,0 +1,50 @@
+"""Claims and numbers in words."""
+
+from pathlib import Path
+
+from records import full_set, make_record, store
+
+from reproductions.harness.claim import discover
+from reproductions.harness.describe import compare_sets, describe, explain_cell, provenance_differences
+from reproductions.harness.record import Stored
+
+CLAIM = discover()["fig1_relu"]
+
+
+def test_describe_says_what_is_fixed_before_the_runs() -> None:
+    text = describe(CLAIM)
+    for words in (
+        "seeds: 0, 1, 2, 3, 4",
+        "on seed 100",
+        "paper: 6×",
+        "config.activation: 'relu' → 'tanh'",
+        "differs from the paper",
+    ):
+        assert words in text
+    assert "at most 1, tolerance 0 %" in describe(discover()["fig2_architecture"])
+
+
+def test_explain_lists_every_value_behind_a_number(tmp_path: Path) -> None:
+    full_set(tmp_path)
+    text = explain_cell(CLAIM, "speedup", tmp_path)
+    assert "ratio 5.9" in text
+    assert text.count("epochs; code") == 10
+    assert "tanh seed 3: 38.1000 epochs" in text
+    assert "paper-seed3-" in text
+
+
+def test_compare_also_sees_sets_of_other_code(tmp_path: Path) -> None:
+    full_set(tmp_path / "ours")
+    for seed in range(3):
+        store(tmp_path / "old", make_record("relu", seed, epochs=12.2 + seed / 10, code={"alexnet.train:fit": "before"}))
+    rows = compare_sets([CLAIM], tmp_path / "ours", tmp_path / "old")
+    assert [row["arm"] for row in rows] == ["relu", "tanh"]
+    assert rows[0]["theirs / ours [95 %]"].startswith("2.02 [")
+    assert rows[1]["theirs"] == "–"
+    assert "code: " in rows[0]["differs in"]
+
+
+def test_what_two_records_do_not_share() -> None:
+    a, b = (Stored(make_record(hardware=h, precision=p), Path()) for h, p in (("x", "bf16"), ("y", "fp32")))
+    assert provenance_differences(a, b) == ["hardware: x → y", "precision: bf16 → fp32"]
+    assert provenance_differences(a, a) == []
