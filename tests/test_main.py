@@ -254,7 +254,7 @@ def test_data_prepare_and_verify(cifar_folder: Path) -> None:
     assert "not packed yet" in runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)]).stdout
     assert "ready" in runner.invoke(app, ["data", "prepare", "--data", str(cifar_folder)]).stdout
     assert "verified" in runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)]).stdout
-    packed = next((cifar_folder / "prepared").glob("*-train-*")) / "images.npy"
+    packed = next((cifar_folder / "prepared").glob("cifar10-*-train-*")) / "images.npy"
     packed.write_bytes(packed.read_bytes()[:-1] + b"\x07")
     broken = runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)])
     assert broken.exit_code == 4

@@ -94,19 +94,16 @@ def _best_cohort(answers: dict[Key, list[Stored]], hardware: str | None) -> tupl
 
 
 def expected_seconds(run: PlannedRun, stored: Sequence[Stored], images: int, hardware: str, threads: int) -> float | None:
-    """How long a run takes by the records of its kind: their median speed on this hardware and median number of epochs.
+    """How long a run takes by the records of its kind: their median number of epochs, and their median speed on this hardware.
 
-    None without a record from this class of hardware with this number of threads; 0 for a count.
+    Speed is taken to grow with the number of threads. None without a record from this class of hardware; 0 for a count.
     """
-    speeds = [
-        s.record.cost.images_per_second
-        for s in stored
-        if s.record.machine.hardware == hardware and s.record.machine.threads == threads and s.record.cost.images_per_second
-    ]
     if run.role == "inspect":
         return 0.0
-    if not speeds:
+    here = [s.record for s in stored if s.record.machine.hardware == hardware and s.record.cost.images_per_second]
+    if not here:
         return None
+    speed = statistics.median((r.cost.images_per_second or 0.0) * threads / r.machine.threads for r in here)
     same = [s.record.cost.images / images for s in stored if s.record.variant == run.variant and s.record.scale == run.scale]
     epochs = statistics.median(same) if same else run.recipe["epochs"]
-    return float(epochs * images / statistics.median(speeds))
+    return float(epochs * images / speed)
