@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reproductions.__main__ import RESULTS, app
-from reproductions.harness import report
+from reproductions.harness import page, report
 from reproductions.harness.claim import discover
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,7 @@ def test_every_command_that_is_named_exists() -> None:
 
 def test_the_readmes_verdicts_are_the_reports() -> None:
     rows = report.build(RESULTS, discover()).rows
-    assert report.short_table(rows) in (ROOT / "README.md").read_text()
+    assert page.short_table(rows) in (ROOT / "README.md").read_text()
 
 
 def test_the_readmes_tree_is_the_checkout() -> None:

@@ -111,34 +111,38 @@ def make(
         except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
             outcome = Outcome("failed", {}, failure=" ".join(str(error).split())[:300])
         wall = outcome.wall_seconds or time.perf_counter() - began
-        record = Record(
-            claim=run.claim,
-            question=run.question,
-            variant=run.variant,
-            scale=run.scale,  # type: ignore[arg-type]  # validated by the schema
-            seed=run.seed,
-            role=run.role,
-            status=outcome.status,  # type: ignore[arg-type]
-            failure=outcome.failure,
-            metrics=outcome.metrics,
-            config=run.config,
-            recipe=run.recipe,
-            declaration=run.declaration,
-            data=_data(bench) if run.dataset else None,
-            code=code_part,
-            machine=_machine(bench, outcome.precision),
-            cost=Cost(
-                wall_seconds=round(wall, 3),
-                images=outcome.images,
-                images_per_second=round(outcome.images / wall, 1) if outcome.images else None,
-                peak_memory_bytes=_peak_memory(bench.device),
-                attempts=outcome.attempts,
-            ),
-            started=started,
-        )
+        record = _record(run, bench, code_part, outcome, wall, started)
         folder = write_record(bench.root, record, [astuple(row) for row in outcome.history], outcome.correct)
         _delete(leftovers)
         return folder
+
+
+def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", wall: float, started: str) -> Record:
+    return Record(
+        claim=run.claim,
+        question=run.question,
+        variant=run.variant,
+        scale=run.scale,  # type: ignore[arg-type]  # validated by the schema
+        seed=run.seed,
+        role=run.role,
+        status=outcome.status,  # type: ignore[arg-type]
+        failure=outcome.failure,
+        metrics=outcome.metrics,
+        config=run.config,
+        recipe=run.recipe,
+        declaration=run.declaration,
+        data=_data(bench) if run.dataset else None,
+        code=code,
+        machine=_machine(bench, outcome.precision),
+        cost=Cost(
+            wall_seconds=round(wall, 3),
+            images=outcome.images,
+            images_per_second=round(outcome.images / wall, 1) if outcome.images else None,
+            peak_memory_bytes=_peak_memory(bench.device),
+            attempts=outcome.attempts,
+        ),
+        started=started,
+    )
 
 
 def _delete(paths: Sequence[Path]) -> None:

@@ -147,7 +147,7 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> b
         signal.signal(signal.SIGTERM, _interrupt)
         with own_cores(threads, lambda: console.print("waiting for cores: other runs on this machine hold them")):
             complete = _make_missing(work, device, threads)
-    from reproductions.harness import report  # noqa: PLC0415 - pandas is not needed before
+    from reproductions.harness import page, report  # noqa: PLC0415 - pandas is not needed before
 
     claims = discover()
     for root in dict.fromkeys((work.root, work.results)):
@@ -156,7 +156,7 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> b
             console.print(f"warning: {line}", markup=False)
         if root == work.root:
             for row in (r for r in built.rows if r.claim.name == work.claim.name and r.scale == work.scale):
-                console.print(f"  {row.cell}: {report.measured(row)}, paper {report.paper(row)}: {row.verdict.word}", markup=False)
+                console.print(f"  {row.cell}: {page.measured(row)}, paper {page.paper(row)}: {row.verdict.word}", markup=False)
     console.print(f"report: {work.root / 'report.md'}", markup=False)
     return complete
 
