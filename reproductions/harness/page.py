@@ -243,6 +243,11 @@ def _sweep_section(row: Judged) -> list[str]:
             lines.append(f"- The rate used for {variant.name}, {used:g}, is not this sweep's best, {best:g}.")
         if best in (sweep.rates[0], sweep.rates[-1]):
             lines.append(f"- The best rate of {variant.name}, {best:g}, lies on the edge of the grid: a better one may lie beyond.")
+    made, asked = sum(len(runs) for rates in table.values() for runs in rates.values()), 2 * len(sweep.rates) * len(sweep.seeds)
+    if made < asked:
+        lines.append(
+            f"- {asked - made} of {asked} tuning runs are still to be made; the rates used were chosen from those that are."
+        )
     head = (
         f"Epochs to {question.target:g} %, or the training error after {sweep.epochs} epochs where that came first; tuning seed "
         f"{', '.join(map(str, sweep.seeds))}, which never enters the verdict:"
