@@ -34,7 +34,7 @@ def test_the_plan_names_the_effect_it_can_see(tmp_path: Path) -> None:
     work = session.prepare(CLAIM, tmp_path, **SMOKE)
     sees = {row["run"]: row["sees"] for row in session.plan_rows(work)}
     assert sees["fig1_relu/tanh/smoke-seed0"].startswith("≥ 1.")
-    assert sees["fig1_relu/tanh-rate0.002/smoke-seed100"] == ""
+    assert sees["fig1_relu/tanh-rate0.004/smoke-seed100"] == ""
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0", {0}), ("0-1", {0, 1}), ("1,0", {0, 1})])
