@@ -25,9 +25,9 @@ RELU = Variant("relu", CifarNetConfig(activation="relu"), RECIPE)
 TANH = Variant("tanh", CifarNetConfig(activation="tanh"), replace(RECIPE, learning_rate=0.008))
 
 MODERN = CifarNetConfig(init="modern", inputs="standardised")
-MODERN_SWEEP = replace(SWEEP, rates=(0.01, 0.02, 0.04))
+MODERN_SWEEP = replace(SWEEP, rates=(0.01, 0.02, 0.04, 0.08, 0.16))
 RELU_MODERN = Variant("relu-modern", MODERN, replace(RECIPE, learning_rate=0.02))
-TANH_MODERN = Variant("tanh-modern", replace(MODERN, activation="tanh"), replace(RECIPE, learning_rate=0.02))
+TANH_MODERN = Variant("tanh-modern", replace(MODERN, activation="tanh"), replace(RECIPE, learning_rate=0.04))
 
 SPEEDUP = SpeedUp(
     name="speedup",
