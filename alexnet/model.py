@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet.config import CifarNetConfig
+from alexnet.config import AlexNetConfig, CifarNetConfig, Layer
+from alexnet.layers import neighbouring_maps, paper_dropout, response_norm, within_map_norm
 
 ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh}
 
@@ -51,3 +52,86 @@ def init_weights(net: CifarNet, config: CifarNetConfig, seed: int) -> None:
         else:
             nn.init.xavier_normal_(layer.weight, generator=generator)  # type: ignore[arg-type]
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+class AlexNet(nn.Module):
+    """The network of Figure 2 with the switches of its config; both columns live in one module, the first in the lower maps.
+
+    Takes float images [N, 3, image_size, image_size] (grey levels minus the mean image), returns class scores [N, classes].
+    `layers` holds conv1, ..., fc8 by name. Columns that do not meet are groups of a convolution.
+    """
+
+    def __init__(self, config: AlexNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.specs = {spec.name: spec for spec in config.layers()}
+        self.layers = nn.ModuleDict()
+        for spec in self.specs.values():
+            if spec.name.startswith("fc"):
+                self.layers[spec.name] = nn.Linear(spec.inputs * spec.kernel**2, spec.outputs)
+            else:
+                maps = spec.inputs * spec.columns
+                self.layers[spec.name] = nn.Conv2d(maps, spec.outputs, spec.kernel, spec.stride, spec.padding, groups=spec.columns)
+            if spec.normed:
+                columns = config.columns if config.norm_span == "column" else 1
+                window = neighbouring_maps(spec.outputs, config.norm_size, columns)
+                self.register_buffer(f"{spec.name}_window", window, persistent=False)
+        self.dropout_key = 0  # which masks the next training pass draws: a run sets it before every step
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores [N, classes] of images [N, 3, H, W]."""
+        hidden = self.hidden(images)
+        scores: Tensor = self.layers["fc8"](hidden)
+        return scores
+
+    def hidden(self, images: Tensor) -> Tensor:
+        """What the last hidden layer, fc7, passes on [N, 4096]: the features of Figure 4 (halved at test, as dropout wants it)."""
+        x = self.convolve(images).flatten(1)
+        generator = None
+        if self.training and self.config.dropout:
+            generator = torch.Generator(images.device).manual_seed(self.dropout_key)
+        for name in ("fc6", "fc7"):
+            x = ACTIVATIONS[self.config.activation](self.layers[name](x))  # type: ignore[operator]
+            if self.config.dropout:
+                x = paper_dropout(x, generator)
+        return x
+
+    def convolve(self, images: Tensor) -> Tensor:
+        """What the last convolution passes on: [N, 256, 6, 6] of 224-pixel images."""
+        x = F.pad(images, (0, self.config.border, 0, self.config.border))
+        for name, spec in self.specs.items():
+            if name.startswith("conv"):
+                x = self.finish(spec, self.layers[name](x))
+        return x
+
+    def finish(self, spec: Layer, x: Tensor) -> Tensor:
+        """Everything between one convolution and the next: nonlinearity, normalisation and pooling in the profile's order."""
+        activation = ACTIVATIONS[self.config.activation]
+        late = spec.name == "conv1" and self.config.first_stage == "norm-pool-relu"
+        x = x if late else activation(x)  # type: ignore[operator]
+        x = self.normalise(spec, x)
+        if spec.pooled:
+            x = F.max_pool2d(x, self.config.pool_size, 2, ceil_mode=self.config.pool_size == 3)
+        return activation(x) if late else x  # type: ignore[operator]
+
+    def normalise(self, spec: Layer, x: Tensor) -> Tensor:
+        """Response normalisation where the layer has it; after conv2 also within each map, where the config asks for that."""
+        c = self.config
+        if spec.normed:
+            alpha = c.norm_alpha / c.norm_size if c.norm_divided else c.norm_alpha
+            x = response_norm(x, self.get_buffer(f"{spec.name}_window"), alpha, c.norm_beta, c.norm_k)
+        if spec.name == "conv2" and c.within_map_norm:
+            x = within_map_norm(x, 5, 1e-3 / 25, 0.75, 1.0)  # cnorm2 of layers-145.cfg: size 5, scale 0.001, pow 0.75, no minDiv
+        return x
+
+
+def init_alexnet(net: AlexNet, seed: int) -> None:
+    """Draw every layer's weights from N(0, std²) and set its biases (§5) by the config of `net`, from a generator of their own.
+
+    Each layer has its own stream, so that two networks that differ in one layer start alike in all others.
+    """
+    for name, spec in net.specs.items():
+        layer = net.layers[name]
+        stream = torch.Generator().manual_seed(seed * 100 + int(name[-1]) + (10 if name.startswith("fc") else 0))
+        nn.init.normal_(layer.weight, 0.0, spec.std, generator=stream)  # type: ignore[arg-type]
+        nn.init.constant_(layer.bias, spec.bias)  # type: ignore[arg-type]

@@ -48,3 +48,11 @@ def paper_groups(net: nn.Module, rate: float, bias_factor: float, decay: float) 
         {"params": weights, "lr": rate, "weight_decay": decay},
         {"params": biases, "lr": rate * bias_factor, "weight_decay": 0.0},
     ]
+
+
+def layer_groups(net: nn.Module, momentum: float) -> list[dict[str, Any]]:
+    """One group per layer and kind, named ("conv1", "bias"), so that each can have its own rate (`layer-params-145.cfg`)."""
+    return [
+        {"params": [parameter], "named": tuple(name.split(".")[-2:]), "lr": 0.0, "momentum": momentum}
+        for name, parameter in net.named_parameters()
+    ]

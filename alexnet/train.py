@@ -3,21 +3,31 @@
 import io
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet.config import CifarNetConfig, Recipe
+from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
+from alexnet.data.augment import Views
 from alexnet.data.batches import Batches
 from alexnet.data.imageset import ImageSet
+from alexnet.evaluate import errors, probabilities
 from alexnet.files import write_atomic
-from alexnet.model import CifarNet, init_weights
-from alexnet.optim import PaperSGD, paper_groups
-from alexnet.precision import batch_loss, choose_precision
+from alexnet.model import AlexNet, CifarNet, init_alexnet, init_weights
+from alexnet.optim import PaperSGD, layer_groups, paper_groups
+from alexnet.parallel import Sharded, place, total
+from alexnet.precision import batch_loss, choose_precision, gradient_distance, native_bf16
+from alexnet.schedule import is_over, layer_factor, rate_of
+
+ROWS_PER_EPOCH = 5  # of AlexNet's history, each with a checkpoint
+# Like precision.TOLERANCE, for eight layers with normalisation: 1 % (paper profile) and 4.5 % (original) were measured at the first
+# step of the mini network.
+DEEP_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,138 @@ def evaluate(run: Run, batches: Batches, batch_size: int = 500) -> Tensor:
     return torch.cat(correct).cpu()
 
 
+@dataclass(frozen=True)
+class AlexNetRow(Row):
+    """A row of AlexNet's history; the validation error stands in the last row of each epoch."""
+
+    learning_rate: float  # of the weights
+    validation_error: float | None  # top-1 of the central view, percent
+
+
+@dataclass
+class AlexNetRun(Run):
+    """A training of AlexNet in progress."""
+
+    net: AlexNet  # type: ignore[assignment]
+
+    @property
+    def validation_errors(self) -> list[float]:
+        """Top-1 validation error of every finished epoch, percent."""
+        found = (row.validation_error for row in self.history if isinstance(row, AlexNetRow))
+        return [error for error in found if error is not None]
+
+
+def fit_alexnet(
+    config: AlexNetConfig,
+    recipe: AlexNetRecipe,
+    train: ImageSet,
+    validation: ImageSet,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: str | None = None,
+    initial: Mapping[str, Tensor] | None = None,
+    checkpoint: Path | None = None,
+    on_row: Callable[[Row], None] = lambda _: None,
+) -> AlexNetRun:
+    """Train AlexNet by the recipe's schedule, or until the validation error stops improving, or the loss diverges.
+
+    As with `fit`, a run that was killed goes on from `checkpoint` to the same bits. `initial` are weights to start from
+    (fine-tuning, §6): layers that fit are taken, others drawn. Under `torch.distributed` each process trains its share of every
+    batch.
+    Raises ValueError if the images are smaller than the network's, have another number of classes or leave a last batch with fewer
+    images than processes.
+    """
+    if len(train.meta.classes) != config.classes:
+        raise ValueError(f"the network has {config.classes} classes, the images {len(train.meta.classes)}")
+    views, held_out = (Views(split, train, config.image_size, recipe, device) for split in (train, validation))
+    run = start_alexnet(config, recipe, views, seed, precision, initial)
+    if checkpoint and not load(checkpoint, run):
+        run = start_alexnet(config, recipe, views, seed, precision, initial)
+    steps = math.ceil(views.count / recipe.batch_size)
+    if 0 < views.count % recipe.batch_size < place()[1]:
+        raise ValueError(f"the last batch of {views.count % recipe.batch_size} images is too small for {place()[1]} processes")
+    while not run.diverged and not is_over(recipe, run.step // steps, run.validation_errors):
+        for row in alexnet_epoch(run, recipe, views, held_out, seed, steps):
+            run.history.append(row)
+            if checkpoint and place()[0] == 0:
+                save(checkpoint, run)
+            on_row(row)
+            if run.diverged:
+                break
+    return run
+
+
+def start_alexnet(
+    config: AlexNetConfig,
+    recipe: AlexNetRecipe,
+    views: Views,
+    seed: int,
+    precision: str | None,
+    initial: Mapping[str, Tensor] | None,
+) -> AlexNetRun:
+    """The network and optimiser before the first update."""
+    net = AlexNet(config)
+    init_alexnet(net, seed)
+    if initial is not None:
+        own = net.state_dict()
+        net.load_state_dict({k: initial[k] if k in initial and initial[k].shape == v.shape else v for k, v in own.items()})
+    net = net.to(views.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = PaperSGD(layer_groups(net, recipe.momentum), lr=recipe.learning_rate)
+    if precision is None:
+        probe = next(views.epoch(seed, 0, recipe.batch_size))
+        agrees = native_bf16(views.device) and gradient_distance(net, *probe) <= DEEP_TOLERANCE
+        precision = "bf16" if agrees else "fp32"
+    return AlexNetRun(net, optimizer, precision=precision)
+
+
+def alexnet_epoch(
+    run: AlexNetRun, recipe: AlexNetRecipe, views: Views, held_out: Views, seed: int, steps: int
+) -> Iterator[AlexNetRow]:
+    """What is left of the current epoch, row by row; the caller adds each row to the history before asking for the next."""
+    epoch, done = divmod(run.step, steps)
+    rate = rate_of(recipe, epoch, run.validation_errors)
+    set_rates(run, recipe, epoch, rate)
+    net = Sharded(run.net) if place()[1] > 1 else run.net
+    trainee = replace(run, net=net)  # type: ignore[arg-type]  # shares the optimiser and the history
+    batches = presented(run.net, net, views, seed, epoch, steps, done)
+    for end in (round(steps * (k + 1) / ROWS_PER_EPOCH) for k in range(ROWS_PER_EPOCH)):
+        if end > done:
+            run.net.train()
+            row = total(train_row(trainee, batches, end - done, steps), views.device)
+            done = end
+            error = top1_error(run, held_out) if end == steps and math.isfinite(row.train_loss) else None
+            yield AlexNetRow(**asdict(row), learning_rate=rate, validation_error=error)
+
+
+def set_rates(run: AlexNetRun, recipe: AlexNetRecipe, epoch: int, rate: float) -> None:
+    """Give every layer its rate of this epoch; a layer whose rate is zero is left out, as `layer.cu` leaves it out."""
+    for group in run.optimizer.param_groups:
+        layer, kind = group["named"]
+        group["lr"] = rate * layer_factor(recipe, layer, epoch) * (recipe.bias_rate_factor if kind == "bias" else 1.0)
+        group["weight_decay"] = recipe.weight_decay if kind == "weight" else 0.0
+        for parameter in group["params"]:
+            parameter.requires_grad_(group["lr"] > 0)
+
+
+def presented(
+    net: AlexNet, trained: torch.nn.Module, views: Views, seed: int, epoch: int, steps: int, skip: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of an epoch from number `skip` on; before each, `net` is told which dropout masks to draw."""
+    rank, world = place()
+    size = views.recipe.batch_size
+    for number, (images, labels) in enumerate(views.epoch(seed, epoch, size, skip, rank, world), start=skip):
+        net.dropout_key = int(np.random.SeedSequence((seed, epoch * steps + number, rank)).generate_state(1)[0])
+        if isinstance(trained, Sharded):
+            trained.share = world * len(labels) / min(size, views.count - number * size)
+        yield images, labels
+
+
+def top1_error(run: AlexNetRun, split: Views) -> float:
+    """Top-1 error of the central view, percent."""
+    return errors(probabilities(run.net, split, views=1, precision=run.precision), split.labels.cpu())["top1"]
+
+
 def save(path: Path, run: Run) -> None:
     """Write a checkpoint, whole or not at all."""
     buffer = io.BytesIO()
@@ -170,7 +312,7 @@ def load(path: Path, run: Run) -> bool:
         state = torch.load(path, weights_only=True, map_location=next(run.net.parameters()).device)
         run.net.load_state_dict(state["net"])
         run.optimizer.load_state_dict(state["optimizer"])
-        run.history = [Row(**row) for row in state["history"]]
+        run.history = [(AlexNetRow if "learning_rate" in row else Row)(**row) for row in state["history"]]
         run.precision, run.attempts = state["precision"], state["attempts"] + 1
     except FileNotFoundError:
         return True

@@ -101,9 +101,9 @@ def plan(
 @app.command()
 def run(
     names: Names = None,
-    scale: Annotated[str | None, typer.Option(help="paper, reduced, mini or smoke; by default the largest the data allow.")] = None,
+    scale: Annotated[str | None, typer.Option(help="paper, reduced, mini or smoke; by default the first that runs here.")] = None,
     seeds: Annotated[str | None, typer.Option(help='Only these seeds of the verdict, such as "0-2" or "0,3".')] = None,
-    dataset: Annotated[str | None, typer.Option(help="Insist on cifar10 or stand-in.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Insist on a data set, such as cifar10 or stand-in.")] = None,
     data: DataRoot = None,
     results: Results = RESULTS,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.")] = None,
@@ -188,8 +188,17 @@ def explain(cell: str, results: Results = RESULTS) -> None:
 @app.command("data")
 def data_command(
     action: Annotated[str, typer.Argument(help="verify or prepare")],
-    dataset: Annotated[str, typer.Argument(help="cifar10 or stand-in")] = "cifar10",
+    dataset: Annotated[
+        str, typer.Argument(help="cifar10, tiny-imagenet, imagenet2010, imagenet2012, fall2009 or stand-in")
+    ] = "cifar10",
     data: DataRoot = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(help="ImageNet: a tar of the publisher's, its devkit, or a folder of images; several are put together."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="ImageNet: train or test, where the source does not say which its images are; default train.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """`prepare` packs a data set for training; `verify` reads a packed one whole and compares it with its fingerprint."""
@@ -198,7 +207,7 @@ def data_command(
     if action not in ("verify", "prepare"):
         fail(f"data {action}: say `data verify` or `data prepare`")
     with reported():
-        show_table(session.data_rows(dataset, data, verify=action == "verify"), as_json)
+        show_table(session.data_rows(dataset, data, action == "verify", source or [], split), as_json)
 
 
 @app.command()

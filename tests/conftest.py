@@ -26,14 +26,19 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture(scope="session")
-def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ImageSet]:
+def imagesets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `splits`."""
+    return tmp_path_factory.mktemp("imagesets")
+
+
+@pytest.fixture(scope="session")
+def splits(imagesets: Path) -> dict[str, ImageSet]:
     """320 + 100 of the stand-in images."""
-    root = tmp_path_factory.mktemp("imagesets")
     made = {}
     for split, count in (("train", 320), ("test", 100)):
         images, labels = standin_arrays(split)
         made[split] = pack(
-            root / split,
+            imagesets / split,
             images[:count],
             labels[:count],
             name="stand-in",

@@ -36,5 +36,5 @@ def test_arithmetic_is_torchs() -> None:
 
 
 def test_a_layer_by_hand() -> None:
-    layer = Layer("conv", inputs=48, outputs=256, kernel=5, side=27)
+    layer = Layer("conv", inputs=48, outputs=256, kernel=5, side=27, std=0.01, bias=1.0)
     assert (layer.parameters, layer.units, layer.multiply_accumulates) == (256 * 1201, 256 * 729, 256 * 729 * 1200)

@@ -27,9 +27,9 @@ def test_describe_says_what_is_fixed_before_the_runs() -> None:
 def test_explain_lists_every_value_behind_a_number(tmp_path: Path) -> None:
     full_set(tmp_path)
     text = explain_cell(CLAIM, "speedup", tmp_path)
-    assert "ratio 5.9" in text
-    assert text.count("epochs; code") == 10
-    assert "tanh seed 3: 38.1000 epochs" in text
+    assert "effect 5.9" in text
+    assert text.count("; code") == 10
+    assert "tanh seed 3: epochs 38.1000" in text
     assert "paper-seed3-" in text
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet.data.imageset import DataError, ImageSet, fingerprint, open_imageset, pack, statistics
+from alexnet.data import imageset
+from alexnet.data.imageset import (
+    DataError, ImageSet, finish, fingerprint, open_imageset, pack, partial_of, rgb_covariance, statistics,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -47,6 +50,46 @@ def test_statistics_over_many_images() -> None:
     mean, std = statistics(images)
     np.testing.assert_allclose(mean, images.astype(np.float64).mean(0), rtol=1e-6)
     assert std == pytest.approx((images - mean.astype(np.float64)).std(), rel=1e-9)
+
+
+def test_the_covariance_of_the_colours() -> None:
+    """Against numpy's over all pixels at once, and by hand for two pixels; over more pixels than one part holds."""
+    images = np.random.default_rng(2).integers(0, 256, (70, 40, 50, 3), dtype=np.uint8) // [1, 2, 5]
+    found = rgb_covariance(images.astype(np.uint8))
+    np.testing.assert_allclose(found, np.cov(images.reshape(-1, 3).T, bias=True), rtol=1e-12, atol=1e-9)
+    two = np.array([[[[0, 10, 4]], [[2, 0, 4]]]], dtype=np.uint8)
+    assert rgb_covariance(two) == ((1.0, -5.0, 0.0), (-5.0, 25.0, 0.0), (0.0, 0.0, 0.0))
+
+
+def test_an_altered_covariance_is_found(packed: ImageSet, tmp_path: Path) -> None:
+    assert np.linalg.eigvalsh(packed.meta.rgb_covariance).min() > 0
+    path = tmp_path / "set" / "meta.json"
+    fields = json.loads(path.read_text())
+    fields["rgb_covariance"][1][2] += 0.5
+    path.write_text(json.dumps(fields))
+    with pytest.raises(DataError, match="another mean image"):
+        open_imageset(tmp_path / "set")
+
+
+def test_images_that_were_written_piece_by_piece_make_the_same_set(packed: ImageSet, tmp_path: Path) -> None:
+    folder = tmp_path / "pieces"
+    partial_of(folder).mkdir()
+    pieces = np.lib.format.open_memmap(partial_of(folder) / "images.npy", mode="w+", dtype=np.uint8, shape=packed.images.shape)
+    for start in range(0, 12, 5):
+        pieces[start : start + 5] = packed.images[start : start + 5]
+    pieces.flush()
+    again = finish(folder, packed.labels, name="n", split="train", classes="abc", canonical=True, source="s")
+    assert again.meta == packed.meta
+    assert not partial_of(folder).exists()
+
+
+def test_a_set_larger_than_the_memory_is_mapped(packed: ImageSet, tmp_path: Path) -> None:
+    """A sparse file of eight terabytes, of which only the first page is read and one byte written, in memory alone."""
+    path = tmp_path / "set" / "images.npy"
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(1 << 25, 256, 256, 4))
+    huge = imageset._mapped(path)
+    huge[0, 0, 0, 0] = 7
+    assert (huge.nbytes, huge[0, 0, 0].tolist(), imageset._mapped(path)[0, 0, 0, 0]) == (1 << 43, [7, 0, 0, 0], 0)
 
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "mean_image.npy", "meta.json"])

@@ -38,27 +38,6 @@ def test_packing_happens_once_and_again_when_the_source_changes(cifar_folder: Pa
     assert open_dataset("cifar10", cifar_folder)["train"].meta.fingerprint != first
 
 
-def test_an_interrupted_packing_goes_on(cifar_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded: list[Path] = []
-    decode = sources._decode
-
-    def decode_until_horse(file: Path) -> np.ndarray:
-        if file.parent.name == "horse" and len(decoded) < 30:
-            raise KeyboardInterrupt
-        decoded.append(file)
-        return decode(file)
-
-    monkeypatch.setattr(sources, "_decode", decode_until_horse)
-    with pytest.raises(KeyboardInterrupt):
-        open_dataset("cifar10", cifar_folder)
-    monkeypatch.setattr(sources, "_decode", lambda file: (decoded.append(file), decode(file))[1])
-    decoded.clear()
-    assert len(open_dataset("cifar10", cifar_folder)["train"]) == 30
-    trained = {file.parent.name for file in decoded if file.parents[1].name == "train"}
-    assert trained == {"horse", "ship", "truck"}
-    assert not list((cifar_folder / "prepared").glob("*.part*"))
-
-
 def test_nothing_is_written_when_told_so(cifar_folder: Path) -> None:
     assert open_dataset("cifar10", cifar_folder, pack_missing=False) == {}
     assert not (cifar_folder / "prepared").exists()

@@ -124,9 +124,9 @@ fit(CONFIG, RECIPE, open_imageset(Path(sys.argv[1])), seed=0, device=torch.devic
 """
 
 
-def test_kill_9_in_mid_epoch(splits: dict[str, ImageSet], tmp_path: Path, clean_env: dict[str, str]) -> None:
+def test_kill_9_in_mid_epoch(splits: dict[str, ImageSet], imagesets: Path, tmp_path: Path, clean_env: dict[str, str]) -> None:
     """Another process trains and is killed by the kernel; this one finishes with the bits of a run that was left alone."""
-    checkpoint, data = tmp_path / "c.pt", Path(splits["train"].images.filename).parent  # type: ignore[attr-defined]
+    checkpoint, data = tmp_path / "c.pt", imagesets / "train"
     arguments = [sys.executable, "-c", KILLED, str(data), str(checkpoint), str(Path(__file__).parent)]
     killed = subprocess.run(arguments, env=clean_env, check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()

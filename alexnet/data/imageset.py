@@ -6,8 +6,11 @@ On disk an ImageSet is a folder: `images.npy` uint8 [N, H, W, 3] (RGB), `labels.
 
 import hashlib
 import json
+import mmap
+import os
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 2
+FORMAT = 3
 VERIFIED_ON_OPEN = 1 << 30  # bytes; larger sets are checked by `data verify` alone, since reading them takes minutes
+MAP_NORESERVE = 0x4000  # of Linux on x86 and ARM; the mmap module of Python 3.11 does not name it
+Colours = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
 
 class DataError(Exception):
@@ -28,16 +33,18 @@ class Meta:
     """What is known of an ImageSet without reading its pixels."""
 
     format: int
-    name: str  # the data set: "cifar10", "stand-in"
+    name: str  # the data set: "cifar10", "tiny-imagenet", "stand-in"
     split: str  # "train" or "test"
     classes: tuple[str, ...]
     count: int
     shape: tuple[int, int, int]  # height, width, 3
-    statistics: str  # sha256 of mean image and pixel_std
+    statistics: str  # sha256 of mean image, pixel_std and rgb_covariance
     pixel_std: float  # of all pixels after the mean image is subtracted, in grey levels
+    rgb_covariance: Colours  # of all pixels' RGB around their channel means, in grey levels squared (§4.1)
     canonical: bool  # the publisher's own bytes, verified by checksum
     source: str  # in words: which files, decoded by what
     fingerprint: str  # sha256 of pixels, labels and class names
+    words: tuple[str, ...] = ()  # what each class is called in English, where the class names do not say it
 
 
 @dataclass(frozen=True)
@@ -70,13 +77,43 @@ def statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
     return mean_image, (squares / images.size) ** 0.5
 
 
-def _statistics_digest(mean_image: NDArray[np.float32], pixel_std: float) -> str:
-    return hashlib.sha256(mean_image.astype("<f4").tobytes() + repr(float(pixel_std)).encode()).hexdigest()
+def rgb_covariance(images: NDArray[np.uint8]) -> Colours:
+    """The 3×3 covariance of the RGB values of all pixels of [N, H, W, 3], in grey levels squared.
+
+    Summed in whole numbers, which float64 holds exactly up to 2^53: the same bits whatever the parts and the threads.
+    """
+    pixels = images.reshape(-1, 3)
+    total, products = np.zeros(3), np.zeros((3, 3))
+    for start in range(0, len(pixels), 1 << 16):
+        part = np.ascontiguousarray(pixels[start : start + (1 << 16)].T).astype(np.float64)
+        total += part.sum(axis=1)
+        products += [[a @ b for b in part] for a in part]  # six times faster than the matrix product of so flat a matrix
+    mean = total / len(pixels)
+    covariance = (products / len(pixels) - np.outer(mean, mean)).tolist()
+    return tuple(tuple(row) for row in covariance)  # type: ignore[return-value]  # three by three
 
 
-def pack(
+def _statistics_digest(mean_image: NDArray[np.float32], pixel_std: float, covariance: Colours) -> str:
+    text = repr((float(pixel_std), covariance))
+    return hashlib.sha256(mean_image.astype("<f4").tobytes() + text.encode()).hexdigest()
+
+
+def partial_of(folder: Path) -> Path:
+    """Where an ImageSet is put together before it is renamed to `folder`."""
+    return folder.with_name(folder.name + ".partial")
+
+
+def pack(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], **about: Any) -> ImageSet:
+    """Write an ImageSet to `folder`, which appears only when complete, and open it. `about` is what `finish` asks for."""
+    partial = partial_of(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    np.save(partial / "images.npy", images)
+    return finish(folder, labels, **about)
+
+
+def finish(
     folder: Path,
-    images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     *,
     name: str,
@@ -84,9 +121,18 @@ def pack(
     classes: Sequence[str],
     canonical: bool,
     source: str,
+    words: Sequence[str] = (),
 ) -> ImageSet:
-    """Write an ImageSet to `folder`, which appears only when complete, and open it."""
-    mean_image, pixel_std = statistics(images)
+    """Make an ImageSet of the `images.npy` that lies whole in `partial_of(folder)`, and open it.
+
+    The images are read through a map, in parts, so that a set larger than the memory can be finished.
+    """
+    partial = partial_of(folder)
+    images = np.asarray(np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False))
+    with ThreadPoolExecutor() as pool:  # each reads everything once; numpy and hashlib let the others run
+        counted, colours = pool.submit(statistics, images), pool.submit(rgb_covariance, images)
+        content = fingerprint(images, labels, classes)
+        (mean_image, pixel_std), covariance = counted.result(), colours.result()
     meta = Meta(
         format=FORMAT,
         name=name,
@@ -94,19 +140,20 @@ def pack(
         classes=tuple(classes),
         count=len(images),
         shape=(images.shape[1], images.shape[2], images.shape[3]),
-        statistics=_statistics_digest(mean_image, pixel_std),
+        statistics=_statistics_digest(mean_image, pixel_std, covariance),
         pixel_std=pixel_std,
+        rgb_covariance=covariance,
         canonical=canonical,
         source=source,
-        fingerprint=fingerprint(images, labels, classes),
+        fingerprint=content,
+        words=tuple(words),
     )
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    np.save(partial / "images.npy", images)
     np.save(partial / "labels.npy", labels.astype(np.int64))
     np.save(partial / "mean_image.npy", mean_image)
     (partial / "meta.json").write_text(json.dumps(asdict(meta), indent=1) + "\n")
+    for path in partial.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())  # a rename must not reach the disk before what it names
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return open_imageset(folder)
@@ -121,10 +168,8 @@ def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
         fields: dict[str, Any] = json.loads((folder / "meta.json").read_text())
         if fields.get("format") != FORMAT:
             raise ValueError(f"format {fields.get('format')} is not {FORMAT}")
-        meta = Meta(**{**fields, "classes": tuple(fields["classes"]), "shape": tuple(fields["shape"])})
-        images = np.load(
-            folder / "images.npy", mmap_mode="c", allow_pickle=False
-        )  # copy-on-write: torch insists on writable memory
+        meta = _meta_of(fields)
+        images = _mapped(folder / "images.npy")
         labels = np.load(folder / "labels.npy", allow_pickle=False)
         mean_image = np.load(folder / "mean_image.npy", allow_pickle=False)
         if images.shape != (meta.count, *meta.shape) or labels.shape != (meta.count,) or mean_image.shape != meta.shape:
@@ -133,9 +178,33 @@ def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
             raise ValueError("pixels are not uint8 or labels lie outside the classes")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
         raise DataError(f"{folder} is not a whole ImageSet ({error}); delete it and run `data prepare` again") from error
-    if _statistics_digest(mean_image, meta.pixel_std) != meta.statistics:
+    if _statistics_digest(mean_image, meta.pixel_std, meta.rgb_covariance) != meta.statistics:
         raise DataError(f"{folder} has another mean image than it was packed with; delete it and run `data prepare` again")
-    verify = images.nbytes <= VERIFIED_ON_OPEN if verify is None else verify
-    if verify and fingerprint(images, labels, meta.classes) != meta.fingerprint:
-        raise DataError(f"{folder} does not match its fingerprint; delete it and run `data prepare` again")
-    return ImageSet(meta, images, labels, mean_image)
+    data = ImageSet(meta, images, labels, mean_image)
+    if verify or (verify is None and images.nbytes <= VERIFIED_ON_OPEN):
+        check_fingerprint(data, str(folder))
+    return data
+
+
+def check_fingerprint(data: ImageSet, where: str) -> None:
+    """Read every pixel. Raises DataError if pixels, labels or class names are not those that were packed."""
+    if fingerprint(data.images, data.labels, data.meta.classes) != data.meta.fingerprint:
+        raise DataError(f"{where} does not match its fingerprint; delete it and run `data prepare` again")
+
+
+def _meta_of(fields: dict[str, Any]) -> Meta:
+    """Meta from its JSON form, whose lists become tuples again."""
+    lists = {name: tuple(fields[name]) for name in ("classes", "shape", "words")}
+    return Meta(**{**fields, **lists, "rgb_covariance": tuple(tuple(row) for row in fields["rgb_covariance"])})
+
+
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    """The array of an .npy file, mapped copy-on-write, since torch insists on writable memory.
+
+    numpy's own map of this kind reserves memory for a copy of it all, which fails where the set is larger than the memory.
+    """
+    header = np.load(path, mmap_mode="r", allow_pickle=False)
+    with path.open("rb") as file:
+        flags, access = mmap.MAP_PRIVATE | MAP_NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+        buffer = mmap.mmap(file.fileno(), 0, flags=flags, prot=access)
+    return np.ndarray(header.shape, header.dtype, buffer, header.offset)

@@ -1,4 +1,4 @@
-"""Where images come from: CIFAR-10 (the publisher's files or a folder of images) and the built-in stand-in.
+"""Where images come from: CIFAR-10 (the publisher's files or a folder of images), Tiny ImageNet, ImageNet, the built-in stand-in.
 
 Every source ends in two ImageSets, train and test. Sources that need decoding are packed once under `prepared/` in the data
 root (in the user's cache where the root cannot be written) and found again by what they were made of.
@@ -11,21 +11,22 @@ import socket
 import tarfile
 import tempfile
 import urllib.error
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import PIL
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
+from alexnet.data.decode import DECODER, RULE, SIDE, decode_middle, decode_square
+from alexnet.data.imagenet import ADVICE, WHOLE, list_imagenet
 from alexnet.data.imageset import FORMAT, DataError, ImageSet, open_imageset, pack
+from alexnet.data.prepare import Listing, Progress, folder_items, pack_listing
 from alexnet.data.standin import STANDIN_VERSION, standin_arrays
+from alexnet.data.tiny_imagenet import FOLDER, NO_LABELS, PER_CLASS, TINY_SIDE, find_tiny_imagenet, list_tiny_imagenet
 from alexnet.files import locked
 
 Splits = dict[str, ImageSet]
-Progress = Callable[[str, int, int], None]  # what is being done, images done, images in all
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_COUNTS = {"train": 50_000, "test": 10_000}
@@ -42,7 +43,7 @@ CIFAR10_FILES = {
     "test": (("test_batch", "40351d587109b95175f43aff81a1287e"),),
 }
 CIFAR10_HOST = "www.cs.toronto.edu"
-DATASETS = ("cifar10", "stand-in")
+DATASETS = ("cifar10", "tiny-imagenet", *WHOLE, "stand-in")
 
 
 def cache_root() -> Path:
@@ -88,6 +89,26 @@ def download_cifar10(root: Path) -> Path:
     return root / name
 
 
+def locate(name: str, root: Path) -> Path:
+    """Where a data set lies under `root`. Raises DataError, which says what to do, if it is not there at all."""
+    if name == "stand-in":
+        return cache_root()
+    if name in WHOLE:
+        return _located_imagenet(name, root)
+    path = find_cifar10(root) if name == "cifar10" else find_tiny_imagenet(root)
+    if path is not None:
+        return path
+    if name == "tiny-imagenet":
+        raise DataError(
+            f"Tiny ImageNet is not under {root}: unpack tiny-imagenet-200.zip there, or name another folder with --data or "
+            "ALEXNET_DATA"
+        )
+    raise DataError(
+        f"CIFAR-10 is not under {root}: put cifar-10-batches-py, {CIFAR10_ARCHIVE[0]} or train/<class>/ and "
+        "test/<class>/ image folders there, or name another folder with --data or ALEXNET_DATA"
+    )
+
+
 def open_dataset(name: str, root: Path, progress: Progress | None = None, *, pack_missing: bool = True) -> Splits:
     """Both splits of a data set, packed first if that has not been done. Never downloads.
 
@@ -95,11 +116,14 @@ def open_dataset(name: str, root: Path, progress: Progress | None = None, *, pac
     Raises DataError if the data are absent, incomplete, broken or fail their checksum, ValueError for an unknown name.
     """
     if name not in DATASETS:
-        raise ValueError(f"no data set is called {name!r}; there are {' and '.join(DATASETS)}")
+        raise ValueError(f"no data set is called {name!r}; there are {', '.join(DATASETS)}")
+    path = locate(name, root)
     if name == "stand-in":
         return _open_standin(pack_missing)
-    path = _located_cifar10(root)
-    return _open_cifar10(path, root, progress, pack_missing)
+    if name in WHOLE:
+        return _open_imagenet(name, root)
+    opener = _open_tiny_imagenet if name == "tiny-imagenet" else _open_cifar10
+    return opener(path, root, progress, pack_missing)
 
 
 def verify_cifar10(root: Path) -> None:
@@ -107,22 +131,57 @@ def verify_cifar10(root: Path) -> None:
 
     Raises DataError if it is absent, incomplete or altered.
     """
-    path = _located_cifar10(root)
+    path = locate("cifar10", root)
     for split in CIFAR10_COUNTS:
         if _is_canonical(path):
             _read_batches(path, split)
         else:
-            _class_files(path, split)
+            _list_folder(path, split)
 
 
-def _located_cifar10(root: Path) -> Path:
-    path = find_cifar10(root)
-    if path is None:
-        raise DataError(
-            f"CIFAR-10 is not under {root}: put cifar-10-batches-py, {CIFAR10_ARCHIVE[0]} or train/<class>/ and "
-            "test/<class>/ image folders there, or name another folder with --data or ALEXNET_DATA"
-        )
-    return path
+def prepare_imagenet(
+    name: str, root: Path, sources: Sequence[Path], split: str | None = None, progress: Progress | None = None
+) -> Splits:
+    """Pack what the sources hold of an ImageNet release at 256×256 (§2), and open it; splits that are packed already stay.
+
+    `split` says what images are for whose place does not say it. Raises DataError if labels are missing or images broken, or
+    other images are packed already.
+    """
+    before = {part: _packed(root, f"{name}-{part}") for part in ("train", "test")}
+    metas = {part: open_imageset(folder, verify=False).meta for part, folder in before.items() if folder}
+    known = metas["train"].classes if "train" in metas else None
+    listings = list_imagenet(name, sources, split, known, progress)
+    for part, listing in listings.items():
+        if part in metas and metas[part].count != len(listing.items):
+            raise DataError(
+                f"{before[part]} holds {metas[part].count:,} images already, and these sources have {len(listing.items):,}; "
+                "delete it to pack those"
+            )
+    source = f"{', '.join(sorted({path.name for path in sources}))}, {RULE}"
+
+    def make(folder: Path, part: str) -> None:
+        about = {"name": name, "split": part, "canonical": False, "source": source}
+        pack_listing(folder, listings[part], (SIDE, SIDE, 3), decode_middle, progress, **about)
+
+    return _whole({part: _open_packed(root, f"{name}-{part}", part, make, pack_missing=True) for part in listings})
+
+
+def _located_imagenet(name: str, root: Path) -> Path:
+    for split in ("train", "test"):
+        folder = _packed(root, f"{name}-{split}")
+        if folder is None:
+            raise DataError(
+                f"the {split} images of {name} are not prepared under {root}: run `data prepare {name} --source PATH`. {ADVICE}"
+            )
+    return root
+
+
+def _open_imagenet(name: str, root: Path) -> Splits:
+    folders = {split: _packed(root, f"{name}-{split}") for split in ("train", "test")}
+    splits = _whole({split: open_imageset(folder) for split, folder in folders.items() if folder})
+    if splits["train"].meta.classes != splits["test"].meta.classes:
+        raise DataError(f"the training and test images of {name} under {root} have other classes; delete one and prepare it again")
+    return splits
 
 
 def _is_canonical(path: Path) -> bool:
@@ -139,18 +198,36 @@ def _open_standin(pack_missing: bool) -> Splits:
 
 
 def _open_cifar10(path: Path, root: Path, progress: Progress | None, pack_missing: bool) -> Splits:
-    canonical = _is_canonical(path)
-    source = "cifar-10-python, verified by md5" if canonical else f"image folder, decoded by Pillow {PIL.__version__}"
+    if not _is_canonical(path):
+        listings = {split: _list_folder(path, split) for split in CIFAR10_COUNTS}
+        return _open_listings("cifar10", listings, 32, f"image folder, {DECODER}", root, progress, pack_missing)
 
     def make(folder: Path, split: str) -> None:
-        images, labels = _read_batches(path, split) if canonical else _decode_folder(path, split, folder, progress)
-        pack(folder, images, labels, name="cifar10", split=split, classes=CIFAR10_CLASSES, canonical=canonical, source=source)
+        images, labels = _read_batches(path, split)
+        source = "cifar-10-python, verified by md5"
+        pack(folder, images, labels, name="cifar10", split=split, classes=CIFAR10_CLASSES, canonical=True, source=source)
 
-    splits = {}
-    for split in CIFAR10_COUNTS:
-        key = CIFAR10_ARCHIVE[1][:12] if canonical else _listing_key(path, split)
-        splits[split] = _open_packed(root, f"cifar10-{key}-{split}", split, make, pack_missing)
-    return _whole(splits)
+    names = {split: f"cifar10-{CIFAR10_ARCHIVE[1][:12]}-{split}" for split in CIFAR10_COUNTS}
+    return _whole({split: _open_packed(root, name, split, make, pack_missing) for split, name in names.items()})
+
+
+def _open_tiny_imagenet(path: Path, root: Path, progress: Progress | None, pack_missing: bool) -> Splits:
+    listings = {split: list_tiny_imagenet(path, split) for split in PER_CLASS}
+    return _open_listings("tiny-imagenet", listings, TINY_SIDE, f"{FOLDER}, {NO_LABELS}, {DECODER}", root, progress, pack_missing)
+
+
+def _open_listings(
+    name: str, listings: dict[str, Listing], side: int, source: str, root: Path, progress: Progress | None, pack_missing: bool
+) -> Splits:
+    """Open sets of images of one size, packed under a name that changes with their files."""
+
+    def make(folder: Path, split: str) -> None:
+        decode = partial(decode_square, side=side)
+        about = {"name": name, "split": split, "canonical": False, "source": source}
+        pack_listing(folder, listings[split], (side, side, 3), decode, progress, **about)
+
+    names = {split: f"{name}-{listing.key}-{split}" for split, listing in listings.items()}
+    return _whole({split: _open_packed(root, folder, split, make, pack_missing) for split, folder in names.items()})
 
 
 def _whole(splits: dict[str, ImageSet | None]) -> Splits:
@@ -158,16 +235,21 @@ def _whole(splits: dict[str, ImageSet | None]) -> Splits:
     return found if len(found) == len(splits) else {}
 
 
+def _packed(root: Path, name: str) -> Path | None:
+    """The folder of a packed set, in the root or in the cache."""
+    places = [base / "prepared" / f"{name}-{FORMAT}" for base in (root, cache_root())]
+    return next((place for place in places if place.exists()), None)
+
+
 def _open_packed(root: Path, name: str, split: str, make: Callable[[Path, str], None], pack_missing: bool) -> ImageSet | None:
-    """Open a packed set where it lies, in the root or in the cache; make it first where it may and must be made."""
-    named = f"{name}-{FORMAT}"
-    places = [root / "prepared" / named, cache_root() / "prepared" / named]
-    folder = next((place for place in places if place.exists()), None)
+    """Open a packed set where it lies; make it first, in the root or where that cannot be written in the cache."""
+    folder = _packed(root, name)
     if folder is None:
         if not pack_missing:
             return None
-        folder = places[0] if os.access(root / "prepared" if (root / "prepared").exists() else root, os.W_OK) else places[1]
-        with locked(folder.with_name(f".{named}.lock")):
+        mine = os.access(root / "prepared" if (root / "prepared").exists() else root, os.W_OK)
+        folder = (root if mine else cache_root()) / "prepared" / f"{name}-{FORMAT}"
+        with locked(folder.with_name(f".{folder.name}.lock")):
             if not folder.exists():
                 make(folder, split)
     return open_imageset(folder)
@@ -201,59 +283,16 @@ def _check_md5(content: bytes, expected: str, path: Path) -> None:
         raise DataError(f"{path} has md5 {found}, the publisher's is {expected}: it is truncated or altered; download it again")
 
 
-def _class_files(path: Path, split: str) -> dict[str, list[Path]]:
-    files = {}
+def _list_folder(path: Path, split: str) -> Listing:
+    """The images of a split by class and name. Raises DataError if a class has more or fewer than CIFAR-10 has."""
+    wanted = CIFAR10_COUNTS[split] // len(CIFAR10_CLASSES)
+    items = []
     for name in CIFAR10_CLASSES:
         folder = path / split / name
-        found = [f for f in sorted(folder.glob("*")) if f.suffix.lower() in {".jpg", ".jpeg", ".png"}]
-        wanted = CIFAR10_COUNTS[split] // len(CIFAR10_CLASSES)
+        found = folder_items(folder, path, (".jpg", ".jpeg", ".png"))
         if len(found) != wanted:
             raise DataError(
                 f"{folder} holds {len(found):,} images, CIFAR-10 has {wanted:,}: the copy is incomplete; unpack it again"
             )
-        files[name] = found
-    return files
-
-
-def _listing_key(path: Path, split: str) -> str:
-    digest = hashlib.sha256()
-    for files in _class_files(path, split).values():
-        for file in files:
-            stat = file.stat()
-            digest.update(f"{file.relative_to(path)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:12]
-
-
-def _decode_folder(path: Path, split: str, target: Path, progress: Progress | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Decode class by class, each class kept as a file until all are there: an interrupted call goes on where it stopped."""
-    files = _class_files(path, split)
-    parts = target.with_name(target.name + ".parts")
-    parts.mkdir(parents=True, exist_ok=True)
-    total, done, pixels = CIFAR10_COUNTS[split], 0, []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name in CIFAR10_CLASSES:
-            part = parts / f"{name}.npy"
-            if not part.exists():
-                decoded = np.stack(list(pool.map(_decode, files[name])))
-                np.save(part.with_suffix(".partial.npy"), decoded)
-                part.with_suffix(".partial.npy").rename(part)
-            pixels.append(np.load(part, allow_pickle=False))
-            done += len(files[name])
-            if progress:
-                progress(f"packing cifar10 {split}", done, total)
-    labels = np.repeat(np.arange(len(CIFAR10_CLASSES)), [len(files[name]) for name in CIFAR10_CLASSES])
-    for part in parts.iterdir():
-        part.unlink()
-    parts.rmdir()
-    return np.concatenate(pixels), labels
-
-
-def _decode(file: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(file) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
-        raise DataError(f"{file} is not a readable image ({error}); unpack the images again") from error
-    if pixels.shape != (32, 32, 3):
-        raise DataError(f"{file} is {pixels.shape[1]}×{pixels.shape[0]} pixels, CIFAR-10 images are 32×32")
-    return pixels
+        items += found
+    return Listing(items, np.repeat(np.arange(len(CIFAR10_CLASSES)), wanted), CIFAR10_CLASSES)

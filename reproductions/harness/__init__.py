@@ -1,5 +1,20 @@
-"""What claim files are written in. Imports neither torch nor pandas."""
+"""What a claim file needs to declare a claim. Everything else is imported from its own module."""
 
-from reproductions.harness.claim import Claim, Exact, Scale, SpeedUp, Sweep, Variant
+from reproductions.harness.baseline import NON_OVERLAPPING, ONE_COLUMN, ORIGINAL, ablated, imagenet_scales
+from reproductions.harness.claim import Claim, Difference, Exact, Scale, SpeedUp, Sweep, Value, Variant
 
-__all__ = ["Claim", "Exact", "Scale", "SpeedUp", "Sweep", "Variant"]
+__all__ = [
+    "NON_OVERLAPPING",
+    "ONE_COLUMN",
+    "ORIGINAL",
+    "Claim",
+    "Difference",
+    "Exact",
+    "Scale",
+    "SpeedUp",
+    "Sweep",
+    "Value",
+    "Variant",
+    "ablated",
+    "imagenet_scales",
+]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from alexnet.config import CifarNetConfig, Recipe
+from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 
-Role = Literal["tune", "evaluate", "inspect"]
+Role = Literal["tune", "evaluate", "train", "inspect"]  # of a CIFAR net, its rate or its verdict; of an AlexNet; of nothing trained
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,15 @@ class Variant:
     """One thing that is trained: a network and a recipe under a name that also names its records' folder."""
 
     name: str
-    config: CifarNetConfig
-    recipe: Recipe
+    config: CifarNetConfig | AlexNetConfig
+    recipe: Recipe | AlexNetRecipe
+
+    def at(self, scale: str) -> "Variant":
+        """An AlexNet as the scale has it; the network of Figure 1 is the same at every scale."""
+        if scale == "paper" or not isinstance(self.config, AlexNetConfig):
+            return self
+        assert isinstance(self.recipe, AlexNetRecipe)
+        return Variant(self.name, getattr(self.config, scale)(), getattr(self.recipe, scale)())
 
 
 @dataclass(frozen=True)
@@ -49,17 +56,66 @@ class SpeedUp:
     fast: Variant
     slow: Variant
     target: float  # training error in percent
-    sweep: Sweep
     seeds: tuple[int, ...]
     paper: float  # the paper's ratio
     worthwhile: float  # the smallest ratio worth having
-    paper_epochs: tuple[float, float]  # where the paper's two curves cross the target: fast, slow
+    sweep: Sweep | None = None  # None: both arms have the recipe's rate
+    paper_epochs: tuple[float, float] | None = None  # where the paper's two curves cross the target: fast, slow
     sensitivity: bool = False  # asked apart from the verdict
 
     @property
     def variants(self) -> tuple[Variant, Variant]:
         """Both variants, the fast one first."""
         return self.fast, self.slow
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric is lower in one variant than in another: the effect is `higher` minus `lower`, in the metric's unit.
+
+    With one variant on both sides and two metrics, each run is compared with itself.
+    """
+
+    name: str
+    text: str
+    lower: Variant
+    higher: Variant
+    metric: str  # see measure.py for all of them
+    paper: float | None  # the paper's difference; None where it claims the direction alone
+    worthwhile: float  # the smallest difference worth having
+    higher_metric: str = ""  # where it is another one than `metric`
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    log: float | None = None  # the difference in the 2012 logs
+    unit: str = "points"
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The variants that it trains, the lower one first."""
+        return (self.lower,) if self.lower == self.higher else (self.lower, self.higher)
+
+    @property
+    def metrics(self) -> tuple[str, str]:
+        """The metric of the lower side and of the higher."""
+        return self.metric, self.higher_metric or self.metric
+
+
+@dataclass(frozen=True)
+class Value:
+    """A variant's metric is the number that the paper prints. Only its own data at its own scale can decide that."""
+
+    name: str
+    text: str
+    variant: Variant
+    metric: str
+    paper: float
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    log: float | None = None  # the number in the 2012 log
+    unit: str = "percent"
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The one variant that it trains."""
+        return (self.variant,)
 
 
 @dataclass(frozen=True)
@@ -77,7 +133,8 @@ class Exact:
     log: float | None = None  # the number of the 2012 files, where they give one
 
 
-Question = SpeedUp | Exact
+Trained = SpeedUp | Difference | Value
+Question = Trained | Exact
 
 
 @dataclass(frozen=True)
@@ -88,6 +145,7 @@ class Scale:
     seeds: int | None = None
     rates: int | None = None
     epochs: int | None = None
+    target: float | None = None  # of a speed-up, where the scale's networks learn less than the paper's
 
 
 @dataclass(frozen=True)
@@ -141,40 +199,68 @@ def as_data(value: Any) -> Any:
     return value
 
 
-def at_scale(question: SpeedUp, scale: Scale) -> SpeedUp:
-    """The question with the scale's fewer seeds and rates and shorter budgets."""
-    rates = question.sweep.rates
-    if scale.rates is not None:
-        middle = (len(rates) - scale.rates) // 2
-        rates = rates[middle : middle + scale.rates]
+def at_scale(claim: Claim, question: Trained, scale_name: str) -> Trained:
+    """The question with the scale's networks, fewer seeds and rates and shorter budgets."""
+    scale = claim.scales[scale_name]
+    seeds = question.seeds[: scale.seeds]
+    if isinstance(question, Difference):
+        return replace(question, seeds=seeds, lower=question.lower.at(scale_name), higher=question.higher.at(scale_name))
+    if isinstance(question, Value):
+        return replace(question, seeds=seeds, variant=question.variant.at(scale_name))
 
     def brief(variant: Variant) -> Variant:
+        variant = variant.at(scale_name)
         return replace(variant, recipe=replace(variant.recipe, epochs=scale.epochs or variant.recipe.epochs))
 
+    sweep = question.sweep and replace(
+        question.sweep, rates=_middle(question.sweep.rates, scale.rates), epochs=scale.epochs or question.sweep.epochs
+    )
     return replace(
         question,
         fast=brief(question.fast),
         slow=brief(question.slow),
-        seeds=question.seeds[: scale.seeds],
-        sweep=replace(question.sweep, rates=rates, epochs=scale.epochs or question.sweep.epochs),
+        seeds=seeds,
+        sweep=sweep,
+        target=scale.target or question.target,
     )
 
 
+def _middle(rates: tuple[float, ...], count: int | None) -> tuple[float, ...]:
+    first = 0 if count is None else (len(rates) - count) // 2
+    return rates[first : None if count is None else first + count]
+
+
 def planned_runs(claim: Claim, scale_name: str) -> list[PlannedRun]:
-    """All runs of a claim at a scale, the sweeps first."""
-    scale = claim.scales[scale_name]
+    """All runs of a claim at a scale, each once, the sweeps first."""
     runs: list[PlannedRun] = []
     for question in claim.questions:
-        if isinstance(question, SpeedUp):
-            runs += _speedup_runs(claim, at_scale(question, scale), scale_name, scale.dataset)
-    if any(isinstance(question, Exact) for question in claim.questions):
-        declared = digest([[q.name, q.paper, q.tolerance, q.at_most] for q in claim.questions if isinstance(q, Exact)])
-        runs.append(PlannedRun(claim.name, "", "count", scale_name, 0, "inspect", scale.dataset, declaration=declared))
-    return sorted(runs, key=lambda run: run.role != "tune")
+        runs += [] if isinstance(question, Exact) else question_runs(claim, question, scale_name)
+    exact = [q for q in claim.questions if isinstance(q, Exact)]
+    if exact:
+        declared = digest([[q.name, q.paper, q.tolerance, q.at_most] for q in exact])
+        runs.append(PlannedRun(claim.name, "", "count", scale_name, 0, "inspect", None, declaration=declared))
+    return sorted({run.key: run for run in runs}.values(), key=lambda run: run.role != "tune")
+
+
+def question_runs(claim: Claim, question: Trained, scale_name: str) -> list[PlannedRun]:
+    """The runs that a question asks for at a scale."""
+    brief, dataset = at_scale(claim, question, scale_name), claim.scales[scale_name].dataset
+    if isinstance(brief.variants[0].config, AlexNetConfig):
+        return [_shared_run(variant, scale_name, seed, dataset) for variant in brief.variants for seed in brief.seeds]
+    assert isinstance(brief, SpeedUp)
+    return list(_speedup_runs(claim, brief, scale_name, dataset))
+
+
+def _shared_run(variant: Variant, scale: str, seed: int, dataset: str | None) -> PlannedRun:
+    """An AlexNet is trained once for all claims that ask for it: its records lie under its data set, not under a claim."""
+    config, recipe = as_data(variant.config), as_data(variant.recipe)
+    declared = digest([variant.name, config, recipe])
+    return PlannedRun(f"alexnet-{dataset}", "", variant.name, scale, seed, "train", dataset, config, recipe, declared)
 
 
 def _speedup_runs(claim: Claim, question: SpeedUp, scale: str, dataset: str | None) -> Iterable[PlannedRun]:
     sweep = question.sweep
+    assert sweep is not None
     tuning = digest([as_data(sweep), question.target])
     verdict = digest(
         [as_data(v) for v in question.variants] + [question.target, question.seeds, question.paper, question.worthwhile]

@@ -10,10 +10,16 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from reproductions.harness.claim import Claim, Exact, SpeedUp, Variant, as_data
-from reproductions.harness.judge import Judged, epochs_of, judge
+from reproductions.harness.claim import Claim, Difference, Exact, SpeedUp, Sweep, Trained, Value, Variant, as_data
+from reproductions.harness.judge import Judged, epochs_of, judge, values_of
 from reproductions.harness.record import Stored, read_records
-from reproductions.harness.verdict import welch
+from reproductions.harness.verdict import estimate, welch
+from reproductions.harness.wording import interval, paper
+
+FORMULAS = {
+    Difference: "formula: mean of the higher arm − mean of the lower arm, Welch's t interval over seeds (of one arm: run by run)",
+    Value: "formula: mean over seeds with its t interval, against the prediction interval of one more run",
+}
 
 
 def describe(claim: Claim) -> str:
@@ -24,15 +30,35 @@ def describe(claim: Claim) -> str:
         if isinstance(question, Exact):
             bound = "at most " if question.at_most else ""
             lines.append(f"  paper: {bound}{question.paper:,g}, tolerance {100 * question.tolerance:g} %")
+        elif isinstance(question, SpeedUp) and question.sweep:
+            lines += _describe_speedup(question, question.sweep)
         else:
-            lines += _describe_speedup(question)
+            lines += _describe_trained(question)
     lines += ["", "scales: " + ", ".join(f"{name} ({scale.dataset or 'no images'})" for name, scale in claim.scales.items())]
     lines += [f"differs from the paper: {line}" for line in claim.deviations]
     return "\n".join(lines)
 
 
-def _describe_speedup(question: SpeedUp) -> list[str]:
-    sweep = question.sweep
+def _describe_trained(question: Trained) -> list[str]:
+    first, last = question.variants[0], question.variants[-1]
+    lines = [f"  paper: {'a direction alone' if question.paper is None else f'{question.paper:g}'}; seeds: {_list(question.seeds)}"]
+    if not isinstance(question, Value):
+        lines[0] += f"; the smallest effect worth having: {question.worthwhile:g}"
+    lines.append(f"  metric: {' and '.join(metrics_of(question))}")
+    lines += [f"  {first.name}: {as_data(first.config)}", f"  recipe: {as_data(first.recipe)}"]
+    if first != last:
+        lines.append(f"  {last.name} differs in: {'; '.join(variant_differences(first, last))}")
+    return lines
+
+
+def metrics_of(question: Trained) -> tuple[str, ...]:
+    """The metrics of a record that a question asks for."""
+    if isinstance(question, SpeedUp):
+        return ("epochs_to_target",)
+    return tuple(dict.fromkeys(question.metrics)) if isinstance(question, Difference) else (question.metric,)
+
+
+def _describe_speedup(question: SpeedUp, sweep: Sweep) -> list[str]:
     rates = ", ".join(f"{rate:g}" for rate in sweep.rates)
     return [
         f"  paper: {question.paper:g}×; the smallest worth having: {question.worthwhile:g}×",
@@ -62,6 +88,15 @@ def variant_differences(first: Variant, second: Variant) -> list[str]:
     return lines
 
 
+def _numbers(row: Judged, item: Stored) -> dict[str, str]:
+    """What one record adds to a row, in words by metric."""
+    if isinstance(row.question, SpeedUp):
+        (epochs,) = epochs_of([item], row.target)
+        return {"epochs": "not reached" if epochs is None else f"{epochs:.4f}"}
+    names = (row.question.name,) if isinstance(row.question, Exact) else metrics_of(row.question)
+    return {name: ", ".join(f"{value:,.4f}" for value in values_of([item], name)) or "none" for name in names}
+
+
 def explain_cell(claim: Claim, name: str, root: Path) -> str:
     """Formula, values, records and provenance of every row of one question."""
     rows = [row for row in judge(claim, read_records(root)[0]) if row.question.name == name]
@@ -78,14 +113,15 @@ def _explain_row(row: Judged, root: Path) -> list[str]:
         lines.append(
             "formula: exp(mean log epochs of the slow arm − mean log epochs of the fast arm), Welch's t interval over seeds"
         )
-        if v.ratio and v.low and v.high:
-            lines.append(f"ratio {v.ratio:.4f}, 95 % interval [{v.low:.4f}, {v.high:.4f}]; paper {row.question.paper:g}")
-    else:
+    elif isinstance(row.question, Exact):
         lines.append(f"formula: a count; measured {row.measured}, paper {row.question.paper:,g}")
+    else:
+        lines.append(FORMULAS[type(row.question)])
+    if v.effect is not None and v.low is not None and v.high is not None:
+        lines.append(f"effect {v.effect:.4f}, 95 % interval [{v.low:.4f}, {v.high:.4f}]; paper {paper(row)}")
     for item in row.members:
         r = item.record
-        metric = r.metrics[row.question.name if isinstance(row.question, Exact) else "epochs_to_target"]
-        value = "not reached" if metric.value is None else f"{metric.value:,.4f} {metric.unit}"
+        value = ", ".join(f"{name} {number}" for name, number in _numbers(row, item).items())
         commit = f"commit {(r.code.commit or 'none')[:10]}{' with changes' if r.code.dirty else ''}"
         lines.append(f"  {r.variant} seed {r.seed}: {value}; code {r.code.hash}, {commit}; {item.folder.relative_to(root)}")
     lines += [f"  not counted: {item.folder.relative_to(root)}" for item in row.extra]
@@ -127,6 +163,8 @@ def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
         names = {"cell": a.cell, "scale": a.scale, "arm": arm, "ours": ours, "theirs": theirs}
         return {**names, "theirs / ours [95 %]": ratio, "verdicts": verdicts, "differs in": differs}
 
+    if not isinstance(a.question, SpeedUp | Exact):
+        return [row(*cells) for cells in _compare_metrics(a, b)]
     if isinstance(a.question, Exact):
         ours, theirs = (_made(side)[0].record.metrics[a.question.name].value for side in (a, b))
         return [row("", ours, theirs, "equal" if ours == theirs else "different")]
@@ -139,6 +177,21 @@ def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
         cells = [f"{statistics.fmean(arm):.2f} epochs (n={len(arm)})" if arm else "–" for arm in arms]
         rows.append(row(variant.name, cells[0], cells[1], _ratio(*arms)))
     return rows
+
+
+def _compare_metrics(a: Judged, b: Judged) -> list[tuple[str, str, str, str]]:
+    """Arm and metric, both means, and the difference with its interval."""
+    assert isinstance(a.question, Difference | Value)
+    lines = []
+    for variant in a.question.variants:
+        for name in metrics_of(a.question):
+            arms = [values_of([item for item in _made(side) if item.record.variant == variant.name], name) for side in (a, b)]
+            cells = [f"{interval(arm)} (n={len(arm)})" for arm in arms]
+            enough = min(map(len, arms)) > 1
+            low, high = estimate(*arms).interval() if enough else (0.0, 0.0)
+            apart = f"apart by [{low:.2f}, {high:.2f}]" if enough else "too few seeds for an interval"
+            lines.append((f"{variant.name} {name}", cells[0], cells[1], apart))
+    return lines
 
 
 def _ratio(ours: list[float], theirs: list[float]) -> str:

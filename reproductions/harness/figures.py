@@ -23,7 +23,7 @@ def numbers_of(row: Judged) -> dict[str, Any]:
             points = [(round(r["epoch"], 4), round(r["train_error"], 4)) for r in item.history()]
             curves[f"{variant.name} seed {item.record.seed}"] = points
     title = f"{row.claim.source}: {question.text}\n{row.data}; {row.hardware}"
-    return {"curves": curves, "target": question.target, "paper": question.paper_epochs, "title": title}
+    return {"curves": curves, "target": row.target, "paper": question.paper_epochs, "title": title}
 
 
 def stored_digest(path: Path) -> str | None:
@@ -53,11 +53,16 @@ def draw_speedup(row: Judged, numbers: dict[str, Any]) -> bytes:
             means = [sum(points[k][1] for points in curves) / len(curves) for k in range(shared)]
             label = f"{variant.name}, mean of {len(curves)} seeds"
             axes.plot(epochs, means, color=colour, linestyle=style, linewidth=2, label=label)
-    axes.axhline(question.target, color="black", linestyle=":", linewidth=1, label=f"{question.target:g} % training error")
-    for crossing, colour, marker in zip(question.paper_epochs, COLOURS, ("o", "s"), strict=True):
+    axes.axhline(numbers["target"], color="black", linestyle=":", linewidth=1, label=f"{numbers['target']:g} % training error")
+    for crossing, colour, marker in zip(question.paper_epochs or (), COLOURS, ("o", "s"), strict=False):
         label = f"paper's curve crosses at about {crossing:g}"
-        axes.plot([crossing], [question.target], marker, color=colour, markerfacecolor="none", markersize=9, label=label)
-    axes.set(xlabel="epochs", ylabel="running training error (%)", ylim=(15, 80), xlim=(0, None))
+        axes.plot([crossing], [numbers["target"]], marker, color=colour, markerfacecolor="none", markersize=9, label=label)
+    axes.set(
+        xlabel="epochs",
+        ylabel="running training error (%)",
+        ylim=(min(15, numbers["target"] - 10), 80 if numbers["target"] < 60 else 100),
+        xlim=(0, None),
+    )
     axes.set_title(numbers["title"], fontsize=9)
     axes.legend(fontsize=8)
     buffer = io.BytesIO()

@@ -5,10 +5,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from reproductions.harness.claim import Claim, Exact, PlannedRun, Question, SpeedUp, at_scale, planned_runs
+from reproductions.harness.claim import Claim, Exact, PlannedRun, Question, SpeedUp, Trained, Value, at_scale, planned_runs
 from reproductions.harness.plan import differences
 from reproductions.harness.record import Record, Stored
-from reproductions.harness.verdict import Verdict, Word, at_most_earned, judge_exact, judge_speedup
+from reproductions.harness.verdict import Verdict, Word, at_most_earned, judge_difference, judge_exact, judge_speedup, judge_value
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Judged:
             return self.members[0].record.metrics[self.question.name].value
         return None
 
+    @property
+    def target(self) -> float | None:
+        """The training error of a speed-up at this row's scale, percent."""
+        return (self.claim.scales[self.scale].target or self.question.target) if isinstance(self.question, SpeedUp) else None
+
     def arm(self, variant: str) -> list[Stored]:
         """The counted records of one variant, by seed."""
         return [item for item in self.members if item.record.variant == variant]
@@ -49,30 +54,53 @@ class Judged:
 
 def judge(claim: Claim, stored: Sequence[Stored]) -> list[Judged]:
     """All rows of a claim: every cohort at every scale, or one `not run` row where there is none."""
-    mine = [item for item in stored if item.record.claim == claim.name]
     rows = []
     for question in claim.questions:
         found = []
         for scale in claim.scales:
             runs = {run.key: run for run in planned_runs(claim, scale)}
+            folders = {run.claim for run in runs.values()}
             cohorts: dict[tuple[str, ...], list[Stored]] = {}
-            for item in mine:
-                if item.record.scale == scale and _concerns(question, item):
+            for item in stored:
+                if item.record.claim in folders and item.record.scale == scale and _concerns(question, item):
                     cohorts.setdefault(item.record.cohort, []).append(item)
             found += [_judge_cohort(claim, question, scale, items, runs) for _, items in sorted(cohorts.items())]
         rows += found or [_not_run(claim, question)]
     return rows
 
 
-def epochs_of(items: Sequence[Stored]) -> list[float | None]:
-    """Epochs to the target of each record, None where it was not reached."""
-    return [item.record.metrics["epochs_to_target"].value if item.record.status == "ok" else None for item in items]
+def epochs_of(items: Sequence[Stored], target: float | None = None) -> list[float | None]:
+    """Epochs to the target of each record, None where it was not reached: its metric, or read off its history."""
+    found = []
+    for item in items:
+        metric = item.record.metrics.get("epochs_to_target")
+        if metric is not None:
+            found.append(metric.value if item.record.status == "ok" else None)
+        else:
+            assert target is not None
+            found.append(epochs_to([(row["epoch"], row["train_error"]) for row in item.history()], target))
+    return found
+
+
+def epochs_to(curve: Sequence[tuple[float, float]], target: float) -> float | None:
+    """Where a curve of (epoch, error) first falls to `target`, linearly interpolated from the row before; None if it never does.
+
+    The first row has none before it: reaching the target there counts as the epoch of that row.
+    """
+    for index, (epoch, error) in enumerate(curve):
+        if error <= target:
+            if index == 0:
+                return epoch
+            before, above = curve[index - 1]
+            return before + (above - target) / (above - error) * (epoch - before)
+    return None
 
 
 def _concerns(question: Question, item: Stored) -> bool:
     if isinstance(question, Exact):
         return item.record.role == "inspect" and question.name in item.record.metrics
-    return item.record.question == question.name and item.record.status != "failed"
+    mine = item.record.question == question.name or item.record.variant in {variant.name for variant in question.variants}
+    return mine and item.record.status != "failed"
 
 
 def _judge_cohort(
@@ -83,11 +111,12 @@ def _judge_cohort(
     if isinstance(question, Exact):
         planned, n, verdict = 1, len(members), _judge_exact(question, members)
     else:
-        brief = at_scale(question, claim.scales[scale])
+        brief = at_scale(claim, question, scale)
         planned = len(brief.seeds)
+        members = tuple(item for item in members if item.record.role != "train" or item.record.seed in brief.seeds)
         arms = [[item for item in members if item.record.variant == variant.name] for variant in brief.variants]
         n = min(len(arm) for arm in arms)
-        verdict = _judge_speedup(brief, arms)
+        verdict = _judge_trained(brief, arms)
     outdated = [(item, why) for item, why in stale if item.record.role != "tune"]
     if n < planned and outdated:
         verdict = _judge_outdated(outdated)
@@ -97,7 +126,7 @@ def _judge_cohort(
         claim,
         question,
         scale,
-        at_most_earned(verdict, scale, canonical),
+        at_most_earned(verdict, scale, canonical, comparable=not isinstance(question, Value)),
         planned,
         n,
         _data_words(first),
@@ -149,21 +178,36 @@ def _judge_exact(question: Exact, counted: Sequence[Stored]) -> Verdict:
     return judge_exact(value, paper=question.paper, tolerance=question.tolerance, at_most=question.at_most)
 
 
-def _judge_speedup(question: SpeedUp, arms: Sequence[Sequence[Stored]]) -> Verdict:
-    fast, slow = (epochs_of(arm) for arm in arms)
-    return judge_speedup(
-        fast,
-        slow,
-        budget=question.fast.recipe.epochs,
+def _judge_trained(question: Trained, arms: Sequence[Sequence[Stored]]) -> Verdict:
+    planned = len(question.seeds)
+    if isinstance(question, SpeedUp):
+        fast, slow = (epochs_of(arm, question.target) for arm in arms)
+        return judge_speedup(
+            fast, slow, budget=question.fast.recipe.epochs, paper=question.paper, worthwhile=question.worthwhile, planned=planned
+        )
+    if isinstance(question, Value):
+        return judge_value(values_of(arms[0], question.metric), paper=question.paper, planned=planned)
+    lower, higher = (values_of(arm, name) for arm, name in zip((arms[0], arms[-1]), question.metrics, strict=True))
+    return judge_difference(
+        lower,
+        higher,
+        paired=len(arms) == 1,
         paper=question.paper,
         worthwhile=question.worthwhile,
-        planned=len(question.seeds),
+        planned=planned,
+        unit=question.unit,
     )
+
+
+def values_of(items: Sequence[Stored], metric: str) -> list[float]:
+    """A metric of each record that has it; a run that diverged has none and leaves its arm short."""
+    found = (item.record.metrics.get(metric) for item in items)
+    return [m.value for m in found if m is not None and m.value is not None]
 
 
 def _not_run(claim: Claim, question: Question) -> Judged:
     scale = next(iter(claim.scales))
-    planned = len(question.seeds) if isinstance(question, SpeedUp) else 1
+    planned = 1 if isinstance(question, Exact) else len(at_scale(claim, question, scale).seeds)
     return Judged(claim, question, scale, Verdict("not run", "no records"), planned, 0, "–", "–")
 
 
@@ -179,6 +223,7 @@ def sweep_table(row: Judged) -> dict[str, dict[float, list[Tuned]]]:
     """The tuning runs of a speed-up by arm and rate."""
     question = row.question
     assert isinstance(question, SpeedUp)
+    assert question.sweep is not None
     table: dict[str, dict[float, list[Tuned]]] = {variant.name: {} for variant in question.variants}
     for item in row.sweep:
         arm, _, _ = item.record.variant.rpartition("-rate")

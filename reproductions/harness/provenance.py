@@ -16,6 +16,16 @@ PACKAGES = ("alexnet",)  # whose definitions count as the code of a run; what th
 ENTRIES = {
     "tune": ("alexnet.train:fit", "alexnet.train:evaluate", "alexnet.data.imageset:statistics"),
     "evaluate": ("alexnet.train:fit", "alexnet.train:evaluate", "alexnet.data.imageset:statistics"),
+    "train": (
+        "alexnet.train:fit_alexnet",
+        "alexnet.evaluate:features",
+        "alexnet.evaluate:retrieval_precision",
+        "alexnet.evaluate:column_colour",
+        "alexnet.codes:learn_codes",
+        "alexnet.codes:binary_codes",
+        "alexnet.data.imageset:statistics",
+        "alexnet.data.imageset:rgb_covariance",
+    ),
     "inspect": ("alexnet.config:AlexNetConfig",),
 }
 # Reached but without effect on the numbers: checkpoints (the tests compare a killed run's bits with an uninterrupted run's) and

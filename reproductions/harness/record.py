@@ -1,8 +1,9 @@
 """One record per run: what was measured, of what, by which code, on which kind of machine. Written once, never changed.
 
 A record is a folder `records/<claim>/<variant>/<scale>-seed<k>-<id>/` with `record.json`, `history.csv` and, where a split was
-evaluated, `correct.npy` (one bit per image, in the split's order). The id comes from everything that tells two runs of the same
-seed apart, so records made from other data, by other code or on other hardware stand side by side.
+evaluated, `correct.npy` (one bit per image, in the split's order); of an AlexNet also `kernels.npy`, conv1's weights. The id
+comes from everything that tells two runs of the same seed apart, so records made from other data, by other code or on other
+hardware stand side by side.
 """
 
 import csv
@@ -21,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from alexnet.files import write_atomic
 from reproductions.harness.claim import PlannedRun, digest
 
-HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")
+HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")  # an AlexNet's has more columns after these
 
 
 class RecordError(Exception):
@@ -93,7 +94,7 @@ class Record(Part):
     variant: str
     scale: Literal["paper", "reduced", "mini", "smoke"]
     seed: int = Field(ge=0)
-    role: Literal["tune", "evaluate", "inspect"]
+    role: Literal["tune", "evaluate", "train", "inspect"]
     status: Literal["ok", "diverged", "censored", "failed"]
     failure: str | None = None
     metrics: dict[str, Metric]
@@ -112,7 +113,11 @@ class Record(Part):
             raise ValueError("status is ok but a metric is null")
         if self.role != "inspect" and self.data is None:
             raise ValueError("a trained run without data")
-        if self.role != "inspect" and self.status != "failed" and not {"train_error", "epochs_to_target"} <= self.metrics.keys():
+        if (
+            self.role in ("tune", "evaluate")
+            and self.status != "failed"
+            and not {"train_error", "epochs_to_target"} <= self.metrics.keys()
+        ):
             raise ValueError("a trained run without its metrics")
         return self
 
@@ -157,6 +162,14 @@ class Stored:
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise RecordError(f"{self.folder / 'history.csv'} is broken ({error}); move the folder away and run again") from error
 
+    def kernels(self) -> NDArray[np.float32] | None:
+        """conv1's kernels [maps, 3, S, S], None where the record has none; RecordError if they cannot be read."""
+        path = self.folder / "kernels.npy"
+        try:
+            return np.load(path, allow_pickle=False) if path.exists() else None
+        except (OSError, ValueError, EOFError) as error:
+            raise RecordError(f"{path} is broken ({error}); move the folder away and run again") from error
+
 
 def work_file(root: Path, run: PlannedRun, identity: str) -> Path:
     """The stem of an unfinished run's files under a results folder: checkpoint (.pt), heartbeat (.json) and lock (.lock)."""
@@ -169,7 +182,13 @@ def folder_of(root: Path, record: Record) -> Path:
 
 
 def write_record(
-    root: Path, record: Record, history: Iterable[Sequence[float | int]] = (), correct: NDArray[np.bool_] | None = None
+    root: Path,
+    record: Record,
+    history: Iterable[Sequence[float | int | None]] = (),
+    correct: NDArray[np.bool_] | None = None,
+    *,
+    columns: Sequence[str] = HISTORY,
+    kernels: NDArray[np.float32] | None = None,
 ) -> Path:
     """Store a record; its folder appears only when complete. A record that is there already is left, the new one gets "-r2".
 
@@ -179,16 +198,17 @@ def write_record(
     partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(HISTORY)
+    writer.writerow(columns)
     writer.writerows(history)
     try:
         partial.mkdir(parents=True)
         write_atomic(partial / "record.json", record.model_dump_json(indent=1) + "\n")
         write_atomic(partial / "history.csv", table.getvalue())
-        if correct is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, np.packbits(correct))
-            write_atomic(partial / "correct.npy", buffer.getvalue())
+        for name, array in (("correct", None if correct is None else np.packbits(correct)), ("kernels", kernels)):
+            if array is not None:
+                buffer = io.BytesIO()
+                np.save(buffer, array)
+                write_atomic(partial / f"{name}.npy", buffer.getvalue())
         return _settle(partial, final)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)

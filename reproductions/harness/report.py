@@ -12,8 +12,9 @@ from alexnet.files import locked, write_atomic
 from reproductions.harness import figures
 from reproductions.harness.claim import Claim, Exact, SpeedUp, digest
 from reproductions.harness.judge import Judged, judge
-from reproductions.harness.page import only_standin, page, path_of
+from reproductions.harness.page import only_standin, page
 from reproductions.harness.record import RecordError, Stored, read_records
+from reproductions.harness.wording import path_of
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _as_json(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[
             {
                 "cell": row.cell, "source": row.claim.source, "text": row.question.text, "paper": row.question.paper,
                 "scale": row.scale, "data": row.data, "hardware": row.hardware, "planned": row.planned, "n": row.n,
-                "measured": _short(row.measured if isinstance(row.question, Exact) else row.verdict.ratio),
+                "measured": _short(row.measured if isinstance(row.question, Exact) else row.verdict.effect),
                 "low": _short(row.verdict.low), "high": _short(row.verdict.high),
                 "prediction": row.verdict.prediction and [_short(end) for end in row.verdict.prediction],
                 "verdict": row.verdict.word, "magnitude": row.verdict.magnitude, "reason": row.verdict.reason,

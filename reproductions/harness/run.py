@@ -5,7 +5,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ import torch
 from numpy.typing import NDArray
 
 from alexnet import train
-from alexnet.config import CifarNetConfig, Recipe
+from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.imageset import ImageSet
 from alexnet.files import locked, write_atomic
 from alexnet.train import Row
 from reproductions.harness import provenance
 from reproductions.harness.claim import Claim, Exact, PlannedRun, digest
+from reproductions.harness.judge import epochs_to
+from reproductions.harness.measure import kernels, measure
 from reproductions.harness.plan import code_of, fingerprint_of, plan
-from reproductions.harness.record import Code, Cost, Data, Machine, Metric, Record, read_records, work_file, write_record
+from reproductions.harness.record import HISTORY, Code, Cost, Data, Machine, Metric, Record, read_records, work_file, write_record
 
 REPOSITORY = Path(__file__).parents[2]
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
@@ -107,12 +109,14 @@ def make(
             on_row(row)
 
         try:
-            outcome = _count(claim) if run.role == "inspect" else _train(run, bench, checkpoint, tell)
+            outcome = _count(claim) if run.role == "inspect" else _trainer(run)(run, bench, checkpoint, tell)
         except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
             outcome = Outcome("failed", {}, failure=" ".join(str(error).split())[:300])
         wall = outcome.wall_seconds or time.perf_counter() - began
         record = _record(run, bench, code_part, outcome, wall, started)
-        folder = write_record(bench.root, record, [astuple(row) for row in outcome.history], outcome.correct)
+        columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY
+        rows = [astuple(row) for row in outcome.history]
+        folder = write_record(bench.root, record, rows, outcome.correct, columns=columns, kernels=outcome.kernels)
         _delete(leftovers)
         return folder
 
@@ -159,10 +163,30 @@ class Outcome:
     precision: str = "exact"
     history: Sequence[Row] = ()
     correct: NDArray[np.bool_] | None = None
+    kernels: NDArray[np.float32] | None = None
     images: int = 0
     wall_seconds: float | None = None
     attempts: int = 1
     failure: str | None = None
+
+
+def _trainer(run: PlannedRun) -> Callable[[PlannedRun, Bench, Path, Callable[[Row], None]], Outcome]:
+    return _train_alexnet if run.role == "train" else _train
+
+
+def _train_alexnet(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Callable[[Row], None]) -> Outcome:
+    config, recipe = _typed(AlexNetConfig, run.config), _typed(AlexNetRecipe, run.recipe)
+    training, test = bench.splits["train"], bench.splits["test"]
+    done = train.fit_alexnet(
+        config, recipe, training, test, seed=run.seed, device=bench.device, checkpoint=checkpoint, on_row=on_row
+    )
+    finite = [row for row in done.history if np.isfinite(row.train_loss)]
+    outcome = Outcome("diverged" if done.diverged else "ok", {}, done.precision, finite, attempts=done.attempts)
+    outcome.images, outcome.wall_seconds = sum(row.images for row in done.history), done.history[-1].seconds
+    if not done.diverged:
+        outcome.metrics, outcome.correct = measure(done, training, test, recipe, run.seed)
+        outcome.kernels = kernels(done)
+    return outcome
 
 
 def _train(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Callable[[Row], None]) -> Outcome:
@@ -183,21 +207,7 @@ def _train(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Callable[[Ro
         metrics["test_error"] = Metric(value=error, unit="percent", split="test", examples=len(correct))
     finite = [row for row in done.history if np.isfinite(row.train_loss)]
     images = sum(row.images for row in done.history)
-    return Outcome(status, metrics, done.precision, finite, correct, images, last.seconds, done.attempts)
-
-
-def epochs_to(curve: Sequence[tuple[float, float]], target: float) -> float | None:
-    """Where a curve of (epoch, error) first falls to `target`, linearly interpolated from the row before; None if it never does.
-
-    The first row has none before it: reaching the target there counts as the epoch of that row.
-    """
-    for index, (epoch, error) in enumerate(curve):
-        if error <= target:
-            if index == 0:
-                return epoch
-            before, above = curve[index - 1]
-            return before + (above - target) / (above - error) * (epoch - before)
-    return None
+    return Outcome(status, metrics, done.precision, finite, correct, None, images, last.seconds, done.attempts)
 
 
 def _typed(kind: Any, fields: dict[str, Any]) -> Any:

@@ -1,32 +1,35 @@
 """What one command does with one claim: find the data, plan, make the missing runs, rebuild the report."""
 
+import difflib
 import json
 import math
 import os
 import re
 import signal
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from alexnet.data.imageset import ImageSet
-from alexnet.data.sources import data_root, download_cifar10, find_cifar10, open_dataset, verify_cifar10
+from alexnet.data.imagenet import WHOLE, part_of
+from alexnet.data.imageset import ImageSet, check_fingerprint
+from alexnet.data.sources import DATASETS, data_root, download_cifar10, find_cifar10, prepare_imagenet, verify_cifar10
 from alexnet.files import is_locked
 from reproductions.harness import provenance
-from reproductions.harness.claim import Claim, PlannedRun, SpeedUp, at_scale, discover, planned_runs
+from reproductions.harness.claim import Claim, Exact, PlannedRun, SpeedUp, Trained, Value, at_scale, discover, planned_runs
 from reproductions.harness.cores import own_cores
-from reproductions.harness.judge import epochs_of
+from reproductions.harness.judge import epochs_of, values_of
 from reproductions.harness.plan import Planned, expected_seconds, fingerprint_of, plan
 from reproductions.harness.record import Stored, read_records, work_file
-from reproductions.harness.settle import console, settle
+from reproductions.harness.settle import bar, console, opened, settle
 from reproductions.harness.verdict import detectable
 
 COMMITTED = Path(__file__).parents[2] / "results"
 ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm has no records yet
+ASSUMED_POINTS = 0.3  # likewise of an error in percent: what networks of this size show on 10,000 images
 
 
 @dataclass(frozen=True)
@@ -114,18 +117,27 @@ def plan_rows(work: Work) -> list[dict[str, Any]]:
 
 
 def detects(work: Work, run: PlannedRun) -> str:
-    """The smallest ratio that the run's question tells from 1 in four of five attempts.
+    """The smallest effect that each question of the run tells from none in four of five attempts.
 
-    By the spread of log(epochs) over the seeds of the run's arm, where it has two records; else by ASSUMED_SPREAD.
+    By the spread over the seeds of the run's arm, where it has two records; else by what is assumed at the top of this file.
     """
-    question = next((q for q in work.claim.questions if q.name == run.question), None)
-    if not isinstance(question, SpeedUp) or run.role != "evaluate":
+    asked = [q for q in work.claim.questions if not isinstance(q, Exact) and run.role in ("evaluate", "train")]
+    mine = [q for q in asked if run.question == q.name or run.variant in {variant.name for variant in q.variants}]
+    return "; ".join(filter(None, (_detects(work, question, run) for question in mine)))
+
+
+def _detects(work: Work, question: Trained, run: PlannedRun) -> str:
+    brief = at_scale(work.claim, question, work.scale)
+    n, items = len(brief.seeds), [s for s in work.stored if s.record.key[:3] == run.key[:3] and s.record.status == "ok"]
+    if n < 2 or isinstance(brief, Value):
         return ""
-    epochs = epochs_of([s for s in work.stored if (s.record.variant, s.record.scale) == (run.variant, run.scale)])
-    logs = [math.log(e) for e in epochs if e is not None]
-    spread = statistics.stdev(logs) if len(logs) > 1 else ASSUMED_SPREAD
-    n = len(at_scale(question, work.claim.scales[work.scale]).seeds)
-    return f"≥ {detectable(spread, n):.2f}× (paper {question.paper:g}×)" if n > 1 else ""
+    if isinstance(brief, SpeedUp):
+        logs = [math.log(e) for e in epochs_of(items, brief.target) if e is not None]
+        ratio = math.exp(detectable(statistics.stdev(logs) if len(logs) > 1 else ASSUMED_SPREAD, n))
+        return f"≥ {ratio:.2f}× (paper {brief.paper:g}×)"
+    values = values_of(items, brief.metric)
+    least = detectable(statistics.stdev(values) if len(values) > 1 else ASSUMED_POINTS, n)
+    return f"{brief.name} ≥ {least:.2f} {brief.unit}{'' if brief.paper is None else f' (paper {brief.paper:g})'}"
 
 
 def _estimates(work: Work, threads: int) -> Callable[[PlannedRun], float | None]:
@@ -147,7 +159,7 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> b
         signal.signal(signal.SIGTERM, _interrupt)
         with own_cores(threads, lambda: console.print("waiting for cores: other runs on this machine hold them")):
             complete = _make_missing(work, device, threads)
-    from reproductions.harness import page, report  # noqa: PLC0415 - pandas is not needed before
+    from reproductions.harness import report, wording  # noqa: PLC0415 - pandas is not needed before
 
     claims = discover()
     for root in dict.fromkeys((work.root, work.results)):
@@ -156,7 +168,9 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> b
             console.print(f"warning: {line}", markup=False)
         if root == work.root:
             for row in (r for r in built.rows if r.claim.name == work.claim.name and r.scale == work.scale):
-                console.print(f"  {row.cell}: {page.measured(row)}, paper {page.paper(row)}: {row.verdict.word}", markup=False)
+                console.print(
+                    f"  {row.cell}: {wording.measured(row)}, paper {wording.paper(row)}: {row.verdict.word}", markup=False
+                )
     console.print(f"report: {work.root / 'report.md'}", markup=False)
     return complete
 
@@ -268,27 +282,50 @@ def _unfinished(root: Path, run: PlannedRun) -> tuple[str, float | None]:
     return state
 
 
-def data_rows(dataset: str, data: Path | None, verify: bool) -> list[dict[str, Any]]:
-    """Pack a data set, or check its source and the packed copy; one row per split."""
-    root = data_root(data) if dataset == "cifar10" else Path()
-    if dataset == "cifar10":
-        if find_cifar10(root) is None and not verify:
-            download_cifar10(root)
-        if verify:
-            verify_cifar10(root)
-    splits = open_dataset(dataset, root, pack_missing=not verify)  # opening compares the fingerprint
-    state = "verified" if verify else "ready"
+def data_rows(
+    dataset: str, data: Path | None, verify: bool, sources: Sequence[Path] = (), split: str | None = None
+) -> list[dict[str, Any]]:
+    """Pack a data set, or check its source and every pixel of the packed copy; one row per split.
+
+    `sources` are the files of an ImageNet release, `split` what they are for where their places do not say it. Raises DataError
+    if images are absent, broken or altered, ValueError for arguments that do not fit.
+    """
+    _check_data_arguments(dataset, verify, sources, split)
+    root = Path() if dataset == "stand-in" else data_root(data)
+    if verify and dataset == "cifar10":
+        verify_cifar10(root)
+    elif dataset == "cifar10" and find_cifar10(root) is None:
+        download_cifar10(root)
+    if sources:
+        with bar(f"reading {dataset}") as tell:
+            splits = prepare_imagenet(dataset, root, sources, split, tell)
+    else:
+        splits = opened(dataset, root, pack=not verify)
     if not splits:
         return [{"split": "both", "state": "source verified, not packed yet (`data prepare` does it)"}]
+    if verify:
+        for name, images in splits.items():
+            check_fingerprint(images, f"the packed {name} split of {dataset}")
+    state = "verified" if verify else "ready"
     return [
         {
             "split": name,
-            "images": f"{split.meta.count:,}",
-            "shape": "×".join(map(str, split.meta.shape)),
-            "canonical": split.meta.canonical,
-            "fingerprint": split.meta.fingerprint[:16],
-            "source": split.meta.source,
-            "state": state,
+            "images": f"{images.meta.count:,}",
+            "shape": "×".join(map(str, images.meta.shape)),
+            "canonical": images.meta.canonical,
+            "fingerprint": images.meta.fingerprint[:16],
+            "source": images.meta.source,
+            "state": ", ".join(filter(None, (state, part_of(images.meta)))),
         }
-        for name, split in splits.items()
+        for name, images in splits.items()
     ]
+
+
+def _check_data_arguments(dataset: str, verify: bool, sources: Sequence[Path], split: str | None) -> None:
+    if dataset not in DATASETS:
+        near = difflib.get_close_matches(dataset, DATASETS, n=1, cutoff=0.4)
+        raise ValueError(f"no data set is called {dataset!r}{f'; did you mean {near[0]}?' if near else ''}")
+    if (sources or split) and (dataset not in WHOLE or verify):
+        raise ValueError(f"--source and --split are for `data prepare` of {', '.join(WHOLE)}; other sets lie in the data root")
+    if split not in (None, "train", "test"):
+        raise ValueError(f"--split {split}: say train or test")

@@ -1,69 +1,121 @@
 """Which images a claim runs on: the real ones where they are or can be had, else the stand-in, said in the first line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from alexnet.data.imagenet import WHOLE, part_of
 from alexnet.data.imageset import DataError, ImageSet
-from alexnet.data.sources import DATASETS, data_root, download_cifar10, find_cifar10, open_dataset
+from alexnet.data.prepare import Progress as Tell
+from alexnet.data.sources import DATASETS, data_root, download_cifar10, find_cifar10, locate, open_dataset
 from reproductions.harness.claim import Claim
 
 console = Console(highlight=False, soft_wrap=True)
-SCALES = ("paper", "reduced", "mini", "smoke")
+SCALES = ("paper", "reduced", "mini", "smoke")  # the most faithful first
+GPU = Path("/dev/nvidiactl")  # there with NVIDIA's driver; asking torch would take seconds
 Settled = tuple[str, dict[str, ImageSet], str]  # scale, splits, and the first line to print
 
 
 def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path | None, pack: bool) -> Settled:
     """Choose a claim's scale and open its images. With `pack` False nothing is written or downloaded.
 
-    Raises DataError if images that were insisted on are absent or broken, ValueError for a scale or data set that the claim does
-    not have.
+    By default it is the most faithful scale whose images are there or can be downloaded and whose network this machine can
+    train. Raises DataError if images that were insisted on are absent, or any are broken; ValueError for a scale or data set
+    that the claim does not have.
     """
     if scale not in (None, *SCALES) or dataset not in (None, *DATASETS):
         raise ValueError(f"no such scale or data set; there are {', '.join(SCALES)} and {', '.join(DATASETS)}")
     if all(declared.dataset is None for declared in claim.scales.values()):
         return next(iter(claim.scales)), {}, f"{claim.name}: counting, no images needed"
-    chosen = _choose_scale(claim, scale, dataset)
-    if claim.scales[chosen].dataset == "stand-in":
-        return _standin(claim, "built-in stand-in images", pack)
-    root = data_root(data)
-    try:
-        if find_cifar10(root) is None:
-            if not pack:
-                raise DataError(f"CIFAR-10 is not under {root} (`run` would try to download it)")
-            download_cifar10(root)
-    except DataError as error:
-        if scale is not None or dataset is not None or "smoke" not in claim.scales:
-            raise
-        return _standin(claim, f"NO REAL IMAGES ({error}); using the built-in stand-in images", pack)
-    return _cifar10(claim, chosen, root, pack)
+    insisted, refused = scale is not None or dataset is not None, list[str]()
+    for name in _fitting(claim, scale, dataset):
+        used = claim.scales[name].dataset
+        if used == "stand-in":
+            why = "built-in stand-in images"
+            if not insisted:
+                why = f"NO REAL IMAGES ({'; '.join(refused)}); using the {why}"
+            return _standin(claim, name, why, pack)
+        if scale is None and _needs_gpu(name, used) and not GPU.exists():
+            refused.append(f"scale {name} needs an NVIDIA GPU, or --scale {name} to insist")
+            continue
+        try:
+            return _real(claim, name, used, data, pack, refused)
+        except AbsentError as error:
+            refused.append(str(error))
+    raise DataError("; ".join(refused))
 
 
-def _choose_scale(claim: Claim, scale: str | None, dataset: str | None) -> str:
+class AbsentError(DataError):
+    """Images that are not there, or not all of them. A scale that needs less can do without them."""
+
+
+def _fitting(claim: Claim, scale: str | None, dataset: str | None) -> list[str]:
+    """The claim's scales that were asked for, the most faithful first."""
     if scale is not None and scale not in claim.scales:
         raise ValueError(f"{claim.name} has no scale {scale!r}; it has {', '.join(claim.scales)}")
-    fitting = [name for name, s in claim.scales.items() if dataset in (None, s.dataset) and scale in (None, name)]
+    fitting = [name for name in SCALES if name in claim.scales and dataset in (None, claim.scales[name].dataset)]
+    fitting = [name for name in fitting if scale in (None, name)]
     if not fitting:
         uses = ", ".join(f"{s.dataset} at scale {name}" for name, s in claim.scales.items())
         raise ValueError(f"{claim.name} does not use {dataset!r}{f' at scale {scale}' if scale else ''}; it uses {uses}")
-    return fitting[0]
+    return fitting
 
 
-def _standin(claim: Claim, why: str, pack: bool) -> Settled:
+def _needs_gpu(scale: str, dataset: str | None) -> bool:
+    """Whether a run would take weeks on a processor: the paper's own network, on ImageNet or on fewer images."""
+    return scale == "reduced" or dataset in WHOLE
+
+
+def _standin(claim: Claim, scale: str, why: str, pack: bool) -> Settled:
     splits = open_dataset("stand-in", Path(), pack_missing=pack)
-    return "smoke", splits, f"{claim.name}: {why} (scale smoke): this proves that the code runs and is no evidence for any claim"
+    return scale, splits, f"{claim.name}: {why} (scale {scale}): this proves that the code runs and is no evidence for any claim"
 
 
-def _cifar10(claim: Claim, scale: str, root: Path, pack: bool) -> Settled:
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("opening cifar10", total=None)
+def _real(claim: Claim, scale: str, dataset: str | None, data: Path | None, pack: bool, refused: list[str]) -> Settled:
+    """Open the real images of a scale. Raises AbsentError if they are not there, or too few for scale paper."""
+    if dataset is None:
+        return scale, {}, f"{claim.name}: no images needed (scale {scale})"
+    root = data_root(data)
+    _fetch(dataset, root, pack)
+    splits = opened(dataset, root, pack)
+    parts = {name: part_of(split.meta) for name, split in splits.items()}
+    lacking = ", ".join(f"{part} for {name}" for name, part in parts.items() if part)
+    if lacking and scale == "paper":
+        raise AbsentError(f"{dataset} under {root} has {lacking}, and scale paper needs them all")
+    kind = "not packed yet"
+    if splits:
+        canonical = splits["train"].meta.canonical
+        kind = "the publisher's own files" if canonical else "a copy that is not the publisher's bytes"
+    told = [f"{claim.name}: {dataset} under {root}", kind, *([f"a part of it ({lacking})"] if lacking else [])]
+    instead = f"; not a more faithful scale: {'; '.join(refused)}" if refused else ""
+    return scale, splits, f"{', '.join(told)} (scale {scale}){instead}"
 
-        def progress(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
 
-        splits = open_dataset("cifar10", root, progress, pack_missing=pack)
-    if not splits:
-        return scale, splits, f"{claim.name}: cifar10 under {root}, not packed yet (scale {scale})"
-    kind = "the publisher's own files" if splits["train"].meta.canonical else "a copy that is not the publisher's bytes"
-    return scale, splits, f"{claim.name}: cifar10 under {root}, {kind} (scale {scale})"
+def _fetch(dataset: str, root: Path, pack: bool) -> None:
+    """Download CIFAR-10 where it may and must be. Raises AbsentError if a data set is not there in the end."""
+    try:
+        if dataset == "cifar10" and find_cifar10(root) is None:
+            if not pack:
+                raise DataError(f"CIFAR-10 is not under {root} (`run` would try to download it)")
+            download_cifar10(root)
+        locate(dataset, root)
+    except DataError as error:
+        raise AbsentError(str(error)) from error
+
+
+def opened(dataset: str, root: Path, pack: bool = True) -> dict[str, ImageSet]:
+    """Open a data set, with a bar while it is packed."""
+    with bar(f"opening {dataset}") as tell:
+        return open_dataset(dataset, root, tell, pack_missing=pack)
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Tell]:
+    """A progress bar on the terminal, gone when it is done; gives the function that moves it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
+        task = display.add_task(what, total=None)
+        yield lambda what, done, total: display.update(task, description=what, completed=done, total=total)

@@ -1,22 +1,26 @@
 """One rule for every claim, fixed before the runs: direction and magnitude are judged apart. Imports neither torch nor pandas.
 
-For a speed-up the effect of a claim is δ = mean log(epochs of the slow arm) − mean log(epochs of the fast arm), with Welch's
-t interval over seeds: a run with its own seed is the only unit of replication, and the arms may differ in spread.
+The effect of a claim is δ. For a difference it is mean metric of the higher arm − mean metric of the lower arm, for a speed-up
+mean log(epochs of the slow arm) − mean log(epochs of the fast arm); both with Welch's t interval over seeds: a run with its own
+seed is the only unit of replication, and the arms may differ in spread. Two metrics of the same runs are compared run by run, with
+the t interval of their differences.
 
 direction   supported       the 95 % interval of δ lies above 0
             reversed        it lies below 0
-            not supported   the 90 % interval lies within ±log(smallest ratio worth having): two one-sided tests (TOST)
+            not supported   the 90 % interval lies within ± the smallest effect worth having: two one-sided tests (TOST)
             inconclusive    otherwise
-magnitude   as claimed      the paper's log ratio lies in the 95 % interval
+magnitude   as claimed      the paper's effect lies in the 95 % interval
             compatible      not there, but in the 95 % prediction interval of one more run per arm: the paper's single run of
                             each could have drawn it
             smaller, larger otherwise; smaller too where the whole interval is below what is worth having
 
-`confirmed` is supported with a magnitude as claimed or compatible; `direction only` is supported with another.
+`confirmed` is supported with a magnitude as claimed or compatible, or where the paper gives no number; `direction only` is
+supported with another magnitude. A printed value is confirmed if it lies in the 95 % prediction interval of one more run.
 """
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -40,17 +44,65 @@ Word = Literal[
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome for one question on one set of records. Ratios are slow over fast; None where there is no such number."""
+    """The outcome for one question on one set of records; None where there is no such number.
+
+    `effect` is what the question asks for: a ratio (slow over fast), a difference (higher minus lower) or a mean.
+    """
 
     word: Word
     reason: str
-    ratio: float | None = None
-    low: float | None = None  # 95 % confidence interval of the ratio
+    effect: float | None = None
+    low: float | None = None  # 95 % confidence interval of the effect
     high: float | None = None
-    prediction: tuple[float, float] | None = None  # 95 % interval for the ratio of one more run per arm
+    prediction: tuple[float, float] | None = None  # 95 % interval for the effect of one more run per arm
     magnitude: str | None = None
     censored: int = 0  # runs that never reached the target
     seeds_needed: int | None = None  # per arm, to see the smallest ratio worth having in four of five attempts
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An effect on the scale where it is added up: logs for ratios."""
+
+    effect: float
+    error: float  # standard error
+    df: float
+    spread: float  # standard deviation of the effect of one more run per arm around the estimate
+    sd: float  # of a run, pooled over the arms
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The two-sided confidence interval."""
+        half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
+        return self.effect - half, self.effect + half
+
+    def prediction(self) -> tuple[float, float]:
+        """The 95 % interval for the effect of one more run per arm."""
+        half = float(stats.t.ppf(0.975, self.df)) * self.spread
+        return self.effect - half, self.effect + half
+
+
+def welch(lower: np.ndarray, higher: np.ndarray) -> tuple[float, float, float]:
+    """Difference of means (higher − lower), its standard error, and Welch's degrees of freedom."""
+    parts = [arm.var(ddof=1) / len(arm) for arm in (lower, higher)]
+    total = sum(parts)
+    df = total**2 / sum(p**2 / (len(arm) - 1) for p, arm in zip(parts, (lower, higher), strict=True)) if total > 0 else math.inf
+    return float(higher.mean() - lower.mean()), math.sqrt(total), float(df)
+
+
+def estimate(lower: Sequence[float], higher: Sequence[float]) -> Estimate:
+    """Higher minus lower for runs of their own seeds, by Welch."""
+    arms = [np.array(arm, dtype=float) for arm in (lower, higher)]
+    effect, error, df = welch(*arms)
+    variances = [float(arm.var(ddof=1)) for arm in arms]
+    spread = math.sqrt(sum(v * (1 + 1 / len(arm)) for v, arm in zip(variances, arms, strict=True)))
+    return Estimate(effect, error, df, spread, math.sqrt(sum(variances) / 2))
+
+
+def estimate_mean(values: Sequence[float]) -> Estimate:
+    """The mean of one number per run."""
+    array = np.array(values, dtype=float)
+    n, sd = len(array), float(array.std(ddof=1))
+    return Estimate(float(array.mean()), sd / math.sqrt(n), n - 1.0, sd * math.sqrt(1 + 1 / n), sd)
 
 
 def judge_speedup(
@@ -68,67 +120,105 @@ def judge_speedup(
     censored = sum(epochs is None for epochs in (*fast, *slow))
     if not fast and not slow:
         return Verdict("not run", "no records")
-    if have < planned or have < 2:
-        verdict = _measure(fast, slow, budget) if have > 1 and not censored else Verdict("inconclusive", "")
-        reason = f"{have} of {planned} seeds" if have < planned else "one seed says nothing about the spread"
-        return replace(verdict, word="inconclusive", reason=reason, censored=censored, magnitude=None)
+    if have < 2 or (have < planned and censored):
+        return replace(_too_few(have, planned), censored=censored)
     if censored:
         return _judge_censored(fast, slow, budget, censored)
-    return _judge_complete(_measure(fast, slow, budget), fast, slow, paper, worthwhile)
+    measured = estimate(*([math.log(e) for e in arm if e is not None] for arm in (fast, slow)))
+    if have < planned:
+        return _shown(_too_few(have, planned), measured, math.exp)
+    return _decide(measured, have, math.log(paper), math.log(worthwhile), math.exp, f"{worthwhile:g}×", "1")
 
 
-def _logs(fast: Sequence[float | None], slow: Sequence[float | None], budget: float) -> tuple[np.ndarray, np.ndarray]:
-    # math.log and not numpy's, whose last bit depends on the processor
-    fast_logs, slow_logs = (np.array([math.log(budget if epochs is None else epochs) for epochs in arm]) for arm in (fast, slow))
-    return fast_logs, slow_logs
-
-
-def welch(fast: np.ndarray, slow: np.ndarray) -> tuple[float, float, float]:
-    """Difference of means (slow − fast), its standard error, and Welch's degrees of freedom."""
-    parts = [arm.var(ddof=1) / len(arm) for arm in (fast, slow)]
-    total = sum(parts)
-    df = total**2 / sum(p**2 / (len(arm) - 1) for p, arm in zip(parts, (fast, slow), strict=True)) if total > 0 else math.inf
-    return float(slow.mean() - fast.mean()), math.sqrt(total), float(df)
-
-
-def _measure(fast: Sequence[float | None], slow: Sequence[float | None], budget: float) -> Verdict:
-    fast_logs, slow_logs = _logs(fast, slow, budget)
-    effect, error, df = welch(fast_logs, slow_logs)
-    t = float(stats.t.ppf(0.975, df))
-    spread = math.sqrt(sum(arm.var(ddof=1) * (1 + 1 / len(arm)) for arm in (fast_logs, slow_logs)))
-    ratio, low, high = (math.exp(effect + k * t * error) for k in (0, -1, 1))
-    return Verdict("inconclusive", "", ratio, low, high, (math.exp(effect - t * spread), math.exp(effect + t * spread)))
-
-
-def _judge_complete(
-    measured: Verdict, fast: Sequence[float | None], slow: Sequence[float | None], paper: float, worthwhile: float
+def judge_difference(
+    lower: Sequence[float],
+    higher: Sequence[float],
+    *,
+    paired: bool,
+    paper: float | None,
+    worthwhile: float,
+    planned: int,
+    unit: str,
 ) -> Verdict:
-    ratio, low, high, prediction = measured.ratio, measured.low, measured.high, measured.prediction
-    assert ratio is not None
-    assert low is not None
-    assert high is not None
-    assert prediction is not None
-    if low > 1:
-        if high < worthwhile:
-            magnitude = "smaller"
-        elif low <= paper <= high:
-            magnitude = "as claimed"
-        elif prediction[0] <= paper <= prediction[1]:
-            magnitude = "compatible"
-        else:
-            magnitude = "smaller" if ratio < paper else "larger"
-        word: Word = "confirmed" if magnitude in ("as claimed", "compatible") else "direction only"
-        reason = f"the interval lies above 1; the size is {magnitude} ({ratio / paper:.2f} of the paper's)"
-        return replace(measured, word=word, magnitude=magnitude, reason=reason)
-    if high < 1:
-        return replace(measured, word="reversed", reason="the interval lies below 1")
-    fast_logs, slow_logs = _logs(fast, slow, 1.0)
-    effect, error, df = welch(fast_logs, slow_logs)
-    if abs(effect) + float(stats.t.ppf(0.95, df)) * error < math.log(worthwhile):
-        return replace(measured, word="not supported", reason=f"any effect is smaller than {worthwhile:g}×, the least worth having")
-    spread = math.sqrt((fast_logs.var(ddof=1) + slow_logs.var(ddof=1)) / 2)
-    needed = max(seeds_needed(spread, math.log(worthwhile)), min(len(fast), len(slow)) + 1)
-    return replace(measured, reason=f"the interval contains 1; about {needed} seeds per arm would decide", seeds_needed=needed)
+    """Judge whether a metric is lower in `lower` than in `higher`, one number per run. `paired`: both are of the same runs.
+
+    `paper` (None: a direction alone) and `worthwhile` are in the metric's unit.
+    """
+    have = min(len(lower), len(higher))
+    if not lower and not higher:
+        return Verdict("not run", "no records")
+    if have < 2:
+        return _too_few(have, planned)
+    gains = [more - less for less, more in zip(lower, higher, strict=True)] if paired else []
+    measured = estimate_mean(gains) if paired else estimate(lower, higher)
+    if have < planned:
+        return _shown(_too_few(have, planned), measured, float)
+    return _decide(measured, have, paper, worthwhile, float, f"{worthwhile:g} {unit}", "0")
+
+
+def judge_value(values: Sequence[float], *, paper: float, planned: int) -> Verdict:
+    """Judge whether the paper's number could be one more run: it lies in their 95 % prediction interval."""
+    if not values:
+        return Verdict("not run", "no records")
+    if len(values) < 2:
+        return replace(_too_few(len(values), planned), effect=values[0])
+    measured = estimate_mean(values)
+    if len(values) < planned:
+        return _shown(_too_few(len(values), planned), measured, float)
+    low, high = measured.prediction()
+    holds = low <= paper <= high
+    reason = f"the paper's {paper:g} is {'' if holds else 'not '}what one more run could give"
+    return _shown(Verdict("confirmed" if holds else "not supported", reason), measured, float)
+
+
+def _too_few(have: int, planned: int) -> Verdict:
+    return Verdict("inconclusive", f"{have} of {planned} seeds" if have < planned else "one seed says nothing about the spread")
+
+
+def _shown(verdict: Verdict, measured: Estimate, scale: Callable[[float], float]) -> Verdict:
+    """The verdict with its numbers on the scale that people read."""
+    low, high = map(scale, measured.interval())
+    first, last = map(scale, measured.prediction())
+    return replace(verdict, effect=scale(measured.effect), low=low, high=high, prediction=(first, last))
+
+
+def _decide(
+    measured: Estimate, n: int, paper: float | None, worthwhile: float, scale: Callable[[float], float], least: str, none: str
+) -> Verdict:
+    """The rule at the top of this file. `least` and `none` are the smallest effect worth having and no effect, in words."""
+    low, high = measured.interval()
+    if low > 0:
+        return _shown(_size(measured, paper, worthwhile, scale, none), measured, scale)
+    if high < 0:
+        return _shown(Verdict("reversed", f"the interval lies below {none}"), measured, scale)
+    near_low, near_high = measured.interval(0.90)
+    if -worthwhile < near_low and near_high < worthwhile:
+        verdict = Verdict("not supported", f"any effect is smaller than {least}, the least worth having")
+        return _shown(verdict, measured, scale)
+    needed = max(seeds_needed(measured.sd, worthwhile), n + 1)
+    verdict = Verdict(
+        "inconclusive", f"the interval contains {none}; about {needed} seeds per arm would decide", seeds_needed=needed
+    )
+    return _shown(verdict, measured, scale)
+
+
+def _size(measured: Estimate, paper: float | None, worthwhile: float, scale: Callable[[float], float], none: str) -> Verdict:
+    """The verdict on an effect that is there, by its size."""
+    if paper is None:
+        return Verdict("confirmed", f"the interval lies above {none}; the paper gives no size")
+    low, high = measured.interval()
+    first, last = measured.prediction()
+    if high < worthwhile:
+        magnitude = "smaller"
+    elif low <= paper <= high:
+        magnitude = "as claimed"
+    elif first <= paper <= last:
+        magnitude = "compatible"
+    else:
+        magnitude = "smaller" if measured.effect < paper else "larger"
+    share = scale(measured.effect) / scale(paper)
+    reason = f"the interval lies above {none}; the size is {magnitude} ({share:.2f} of the paper's)"
+    return Verdict("confirmed" if magnitude in ("as claimed", "compatible") else "direction only", reason, magnitude=magnitude)
 
 
 def _judge_censored(fast: Sequence[float | None], slow: Sequence[float | None], budget: float, censored: int) -> Verdict:
@@ -136,15 +226,16 @@ def _judge_censored(fast: Sequence[float | None], slow: Sequence[float | None], 
     far = 2 * budget
     fast_ranks, slow_ranks = ([far if epochs is None else epochs for epochs in arm] for arm in (fast, slow))
     chance = 2 / math.comb(len(fast) + len(slow), len(fast))  # exact two-sided p of no overlap
-    fast_logs, slow_logs = _logs(fast, slow, budget)
-    bound = math.exp(slow_logs.mean() - fast_logs.mean())
+    # math.log and not numpy's, whose last bit depends on the processor
+    fast_logs, slow_logs = ([math.log(budget if epochs is None else epochs) for epochs in arm] for arm in (fast, slow))
+    bound = math.exp(statistics.fmean(slow_logs) - statistics.fmean(fast_logs))
     missed = f"{censored} of {len(fast) + len(slow)} runs did not reach the target in {budget:g} epochs"
     if chance < 0.05 and max(fast_ranks) < min(slow_ranks):
         reason = f"{missed}; every run of the fast arm was sooner (p = {chance:.3f})"
-        return Verdict("direction only", reason, ratio=bound, magnitude="at least", censored=censored)
+        return Verdict("direction only", reason, effect=bound, magnitude="at least", censored=censored)
     if chance < 0.05 and max(slow_ranks) < min(fast_ranks):
         reason = f"{missed}; every run of the slow arm was sooner (p = {chance:.3f})"
-        return Verdict("reversed", reason, ratio=bound, magnitude="at most", censored=censored)
+        return Verdict("reversed", reason, effect=bound, magnitude="at most", censored=censored)
     return Verdict("inconclusive", f"{missed} and the arms overlap in rank", censored=censored)
 
 
@@ -158,9 +249,9 @@ def seeds_needed(spread: float, effect: float, power: float = 0.8) -> int:
 
 
 def detectable(spread: float, n: int, power: float = 0.8) -> float:
-    """The smallest ratio that `n` seeds per arm tell from 1 with the given power, for a standard deviation of the logs."""
+    """The smallest difference that `n` seeds per arm tell from none with the given power, for a standard deviation per arm."""
     df = 2 * n - 2
-    return math.exp((stats.t.ppf(0.975, df) + stats.t.ppf(power, df)) * spread * math.sqrt(2 / n))
+    return float((stats.t.ppf(0.975, df) + stats.t.ppf(power, df)) * spread * math.sqrt(2 / n))
 
 
 def judge_exact(measured: float, *, paper: float, tolerance: float, at_most: bool) -> Verdict:
@@ -172,13 +263,16 @@ def judge_exact(measured: float, *, paper: float, tolerance: float, at_most: boo
     return Verdict("confirmed" if holds else "refuted", f"the paper's number is {relation}")
 
 
-def at_most_earned(verdict: Verdict, scale: str, canonical: bool) -> Verdict:
+def at_most_earned(verdict: Verdict, scale: str, canonical: bool, comparable: bool = True) -> Verdict:
     """Hold a verdict to what its scale and data can earn: `confirmed` only with the claim's own data at its own scale.
 
-    The stand-in images earn none. Elsewhere `confirmed` becomes `consistent`.
+    The stand-in images earn none, nor does a printed value (`comparable` False) with another network or other images. Elsewhere
+    `confirmed` becomes `consistent`.
     """
     if scale == "smoke":
         return replace(verdict, word="none", reason="stand-in images prove that the code runs, nothing else")
+    if scale != "paper" and not comparable and verdict.word != "not run":
+        return replace(verdict, word="none", reason="the paper's number is of another network and other images; shown, not judged")
     if verdict.word == "confirmed" and (scale != "paper" or not canonical):
         why = f"at scale {scale}" if scale != "paper" else "on images that are not the publisher's own bytes"
         return replace(verdict, word="consistent", reason=f"{verdict.reason}; {why} no claim is confirmed")

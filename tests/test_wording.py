@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from records import full_set, make_record, store
 
-from reproductions.harness import page
+from reproductions.harness import wording
 from reproductions.harness.claim import discover
 from reproductions.harness.judge import Judged, judge
 from reproductions.harness.record import read_records
@@ -21,19 +21,19 @@ def row_of(root: Path) -> Judged:
 )
 def test_interval(values: list[float], text: str) -> None:
     """For 1 and 3: t(0.975, 1) = 12.706, sd √2, so 2 ± 12.706."""
-    assert page.interval(values) == text
+    assert wording.interval(values) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "–"), (60965224.0, "60,965,224"), (1.4518, "1.452"), (0, "0")])
 def test_count(value: float | None, text: str) -> None:
-    assert page.count(value) == text
+    assert wording.count(value) == text
 
 
 def test_a_measured_ratio_has_its_interval_and_a_bound_has_none(tmp_path: Path) -> None:
     full_set(tmp_path / "whole")
-    assert page.measured(row_of(tmp_path / "whole")) == "5.99× [5.75, 6.24]"
+    assert wording.measured(row_of(tmp_path / "whole")) == "5.99× [5.75, 6.24]"
     for seed in range(5):
         store(tmp_path / "censored", make_record("relu", seed, epochs=6.0), make_record("tanh", seed, epochs=None))
-    assert page.measured(row_of(tmp_path / "censored")) == "at least 10.00× (no interval)"
-    assert page.measured(row_of(tmp_path)) == "–"
-    assert page.paper(row_of(tmp_path)) == "6×"
+    assert wording.measured(row_of(tmp_path / "censored")) == "at least 10.00× (no interval)"
+    assert wording.measured(row_of(tmp_path)) == "–"
+    assert wording.paper(row_of(tmp_path)) == "6×"

@@ -1,0 +1,120 @@
+"""Which images lie in a folder or a tar archive, and what their places say of them. Archives are read in place, never extracted."""
+
+import os
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from alexnet.data.decode import SUFFIXES
+from alexnet.data.imageset import DataError
+from alexnet.data.prepare import Item, Progress, folder_items
+
+PLACES = {"train": "train", "val": "val", "validation": "val", "test": "test"}  # names of folders that say which split it is
+FLAT = re.compile(r"ILSVRC20\d\d_(val|test)_(\d{8})\.JPEG")  # the publisher's images that lie without class folders
+COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7z": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK": "zip"}  # by first bytes
+BAD_TAR = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, RecursionError)
+DEPTH = 4  # of folders below a source; a link that leads back ends there
+
+
+class Found(NamedTuple):
+    """An image and what its place says of it."""
+
+    place: str  # "train", "val" or "test"; "" where it says nothing
+    label: str  # the class's name; "" where it says nothing
+    number: int  # in the publisher's list of labels, from 1; 0 where the image is in none
+    name: str  # of the file alone
+    item: Item
+
+
+def scan(source: Path, progress: Progress | None = None) -> Iterator[Found]:
+    """Every image of a folder or an uncompressed tar: by class folders, by tars of one class each, or flat.
+
+    Raises DataError if the source is absent, compressed, damaged or cut short, or names places outside itself.
+    """
+    if source.is_dir():
+        yield from _scan_folder(source, source, progress)
+    elif source.is_file():
+        yield from _scan_tar(source, (), progress)
+    else:
+        raise DataError(f"{source} is not there; name a folder or a tar with --source")
+
+
+def placed(parts: Sequence[str], item: Item) -> Found:
+    """What a path below a source says of its image: .../<split>/<class>/<file>, .../<class>/<file>, or a flat list's file name."""
+    name, above = parts[-1], ["", "", *parts[:-1]]
+    flat = FLAT.fullmatch(name)
+    if flat and above[-1] in (*PLACES, ""):
+        return Found(flat[1], "", int(flat[2]), name, item)
+    if above[-1] in PLACES:
+        return Found(PLACES[above[-1]], "", 0, name, item)
+    return Found(PLACES.get(above[-2], ""), above[-1], 0, name, item)
+
+
+def _scan_folder(folder: Path, root: Path, progress: Progress | None) -> Iterator[Found]:
+    below = folder.relative_to(root).parts
+    for item in folder_items(folder, root, SUFFIXES):
+        yield placed((*below, Path(item.path).name), item)
+    with os.scandir(folder) as entries:
+        inside = sorted(Path(entry.path) for entry in entries if not entry.name.startswith("."))
+    for number, path in enumerate(inside):
+        if progress and not below:
+            progress(f"reading {root.name}", number, len(inside))
+        if path.is_dir() and len(below) < DEPTH:
+            yield from _scan_folder(path, root, progress)
+        elif path.suffix == ".tar":
+            yield from _scan_tar(path, below, progress)
+
+
+def _scan_tar(path: Path, below: Sequence[str], progress: Progress | None) -> Iterator[Found]:
+    """The images of a tar, and of tars within it, which hold one class each; `below` is where the tar lies in its source."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    kind = next((kind for magic, kind in COMPRESSED.items() if start.startswith(magic)), None)
+    if kind:
+        raise DataError(f"{path} is compressed ({kind}); uncompress it first, since images are read where they lie")
+    size, stamp = path.stat().st_size, path.stat().st_mtime_ns
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in _members(tar, path, size):
+                parts = [*below, *_parts(member, path)]
+                if parts[-1].endswith(".tar"):
+                    if progress:
+                        progress(f"reading {path.name}", member.offset_data, size)
+                    yield from _scan_class(path, tar, member, (*parts[:-1], parts[-1].removesuffix(".tar")), stamp)
+                elif parts[-1].lower().endswith(SUFFIXES):
+                    if len(parts) == 1 and not FLAT.fullmatch(parts[0]):
+                        parts = [path.stem, *parts]  # the tar of one class
+                    yield placed(parts, Item(f"{path.name}/{member.name}", str(path), member.offset_data, member.size, stamp))
+    except BAD_TAR as error:
+        raise DataError(f"{path} is not a whole tar archive ({error}); download it again") from error
+
+
+def _scan_class(path: Path, tar: tarfile.TarFile, outer: tarfile.TarInfo, above: Sequence[str], stamp: int) -> Iterator[Found]:
+    """The images of a tar within a tar, at their offsets in the outer one."""
+    with tarfile.open(fileobj=tar.extractfile(outer), mode="r:") as inner:
+        for member in _members(inner, path, outer.size):
+            name = _parts(member, path)[-1]
+            if name.lower().endswith(SUFFIXES):
+                offset = outer.offset_data + member.offset_data
+                yield placed((*above, name), Item(f"{path.name}/{outer.name}/{name}", str(path), offset, member.size, stamp))
+
+
+def _members(tar: tarfile.TarFile, path: Path, size: int) -> Iterator[tarfile.TarInfo]:
+    """The plain files of a tar, each where it says it is: one that ends beyond the tar, or goes back in it, is an error."""
+    last = -1
+    while (member := tar.next()) is not None:
+        if member.offset_data <= last or member.size < 0 or (member.isreg() and member.offset_data + member.size > size):
+            raise DataError(f"{path} is cut short or damaged at {member.name}; download it again")
+        last = member.offset_data
+        if member.isreg() and not member.issparse():
+            yield member
+        tar.members.clear()  # type: ignore[attr-defined]  # else it keeps a million of them
+
+
+def _parts(member: tarfile.TarInfo, path: Path) -> list[str]:
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    if member.name.startswith("/") or ".." in parts or not parts or not member.name.isprintable():
+        raise DataError(f"{path} holds {member.name!r}, a place outside itself: this is no archive of images to be trusted")
+    return parts

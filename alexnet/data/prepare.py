@@ -1,0 +1,173 @@
+"""Decode many images into one ImageSet: in parallel, in chunks, so that a kill at any moment costs the chunks in work alone."""
+
+import hashlib
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from alexnet.data.imageset import DataError, ImageSet, finish, partial_of
+
+Progress = Callable[[str, int, int], None]  # what is being done, images done, images in all
+Decode = Callable[[bytes], NDArray[np.uint8]]
+DONE = "done.txt"  # the list of finished chunks, a line each
+CHUNK_BYTES = 1 << 25  # of pixels; a kill costs each worker at most one chunk
+NAMED = 5  # broken images named in an error; the others are counted
+ENOUGH = 100  # broken images after which the rest is not looked at
+
+
+class Item(NamedTuple):
+    """Where the bytes of one image lie: a file, or a part of an archive."""
+
+    name: str  # for messages
+    path: str
+    offset: int
+    size: int
+    stamp: int  # when the file or the archive was last changed, in ns
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of one split in the order in which they are packed, their labels int64 [N] and the names of the classes."""
+
+    items: Sequence[Item]
+    labels: NDArray[np.int64]
+    classes: Sequence[str]
+    words: Sequence[str] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """Twelve hexadecimal digits that change with any file's name, size or time, any label and any class."""
+        labels = hashlib.sha256(self.labels.astype("<i8").tobytes()).hexdigest()
+        return hashlib.sha256(repr((_digest(self.items), labels, list(self.classes))).encode()).hexdigest()[:12]
+
+
+def folder_items(folder: Path, root: Path, suffixes: Collection[str]) -> list[Item]:
+    """The files of a folder with one of the suffixes (lower case), by name; names start below `root`. None if it is absent."""
+    if not folder.is_dir():
+        return []
+    below = folder.relative_to(root)
+    with os.scandir(folder) as entries:
+        named = [entry for entry in entries if entry.name.lower().endswith(tuple(suffixes)) and not entry.name.startswith(".")]
+        found = [(entry.name, entry.stat()) for entry in named]
+    return [Item(f"{below}/{name}", f"{folder}/{name}", 0, stat.st_size, stat.st_mtime_ns) for name, stat in sorted(found)]
+
+
+def pack_listing(
+    folder: Path, listing: Listing, shape: tuple[int, int, int], decode: Decode, progress: Progress | None = None, **about: Any
+) -> ImageSet:
+    """Decode a listing into the ImageSet `folder`; what an interrupted call had finished is not done again.
+
+    `decode` gives uint8 of `shape`, or raises ValueError or OSError for bytes that are no such image. `about` is what `finish`
+    asks for. Raises DataError naming broken images, and nothing appears under `folder`.
+    """
+    partial = partial_of(folder)
+    chunks = _chunks(listing.items, int(np.prod(shape)))
+    images, done = _resume(partial, chunks, (len(listing.items), *shape))
+    todo = {start: chunk for start, chunk in chunks.items() if start not in done}
+    total, count = len(listing.items), sum(len(chunks[start]) for start in done)
+    broken: list[str] = []
+    for start, found in _decoded(images, todo, decode):
+        if not found:
+            _note(partial, start, chunks[start])
+        broken += found
+        count += len(chunks[start])
+        if progress:
+            progress(f"packing {about['name']} {about['split']}", count, total)
+        if len(broken) >= ENOUGH:
+            break
+    if broken:
+        raise DataError(_told(broken, total))
+    data = finish(folder, listing.labels, classes=listing.classes, words=listing.words, **about)
+    (folder / DONE).unlink()  # not before: whoever is killed in between starts from nothing
+    return data
+
+
+def _decoded(images: Path, todo: dict[int, Sequence[Item]], decode: Decode) -> Iterator[tuple[int, list[str]]]:
+    """Decode chunks on every core; each as it is ready, with what is broken in it. Stopping early leaves the rest undone."""
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # Pillow decodes without holding the interpreter's lock
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # from 179 megapixels on it is an error
+        try:
+            work = {pool.submit(_decode_chunk, images, start, chunk, decode): start for start, chunk in todo.items()}
+            for future in as_completed(work):
+                yield work[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _chunks(items: Sequence[Item], image_bytes: int) -> dict[int, Sequence[Item]]:
+    """The items in runs of about CHUNK_BYTES of pixels, by the index of their first."""
+    size = max(1, CHUNK_BYTES // image_bytes)
+    return {start: items[start : start + size] for start in range(0, len(items), size)}
+
+
+def _digest(items: Sequence[Item]) -> str:
+    lines = "".join(f"{item.name} {item.offset} {item.size} {item.stamp}\n" for item in items)
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]
+
+
+def _resume(partial: Path, chunks: dict[int, Sequence[Item]], shape: tuple[int, ...]) -> tuple[Path, set[int]]:
+    """`images.npy` of its full size, and the chunks in it that an earlier call finished from the same sources."""
+    images, noted = partial / "images.npy", partial / DONE
+    try:
+        old = np.load(images, mmap_mode="r", allow_pickle=False).shape
+        lines = set(noted.read_text().split("\n")[:-1])  # a last line without its end was cut short
+    except (OSError, ValueError):
+        old, lines = (), set()
+    if old == shape:
+        return images, {start for start, chunk in chunks.items() if f"{start} {_digest(chunk)}" in lines}
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    free, needed = shutil.disk_usage(partial).free, int(np.prod(shape))
+    if free < needed:
+        raise DataError(f"{partial.parent} has {free / 1e9:,.1f} GB free and {needed / 1e9:,.1f} GB are needed; make room there")
+    np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape)
+    return images, set()
+
+
+def _note(partial: Path, start: int, chunk: Sequence[Item]) -> None:
+    """Add a chunk, whose pixels are on the disk, to the list of finished ones."""
+    with (partial / DONE).open("a") as file:
+        file.write(f"{start} {_digest(chunk)}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _decode_chunk(images: Path, start: int, chunk: Sequence[Item], decode: Decode) -> list[str]:
+    """Decode a chunk and write it where it belongs; what is broken in it, each with its name, and then nothing is written."""
+    pixels, broken = [], []
+    for item in chunk:
+        try:
+            with Path(item.path).open("rb") as file:
+                file.seek(item.offset)
+                pixels.append(decode(file.read(item.size)))
+        except (OSError, ValueError) as error:
+            broken.append(f"{item.name} {error}")
+    if not broken:
+        whole = np.stack(pixels)
+        place = np.load(images, mmap_mode="r", allow_pickle=False)
+        with images.open("r+b") as file:  # written, not mapped: a full disk is then an error and no signal
+            file.seek(place.offset + start * whole[0].nbytes)
+            file.write(whole.data)
+            file.flush()
+            os.fsync(file.fileno())
+    return broken
+
+
+def _told(broken: Sequence[str], total: int) -> str:
+    more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+    at_least = "at least " if len(broken) >= ENOUGH else ""
+    return (
+        f"{at_least}{len(broken)} of {total:,} images cannot be packed, which stops it: {'; '.join(broken[:NAMED])}{more}. "
+        "Replace or delete them and give the command again; the images that are done are kept"
+    )

@@ -1,0 +1,49 @@
+"""Without any one of its middle layers the network loses about 2 points of top-1 performance (§7, §1).
+
+    nox -s reproduce -- depth
+    python -m reproductions run depth        # the same without nox; `plan depth` prints its cost on your machine
+
+The net is trained whole and without conv3, conv4 or conv5, one question each. What follows the missing layer stays: the pooling
+after conv5 moves behind conv4, and without conv3 the columns meet in conv4. Errors are of ten views averaged. No log of 2012 has
+such a net; §1 says that removing any convolution made results worse.
+"""
+
+from dataclasses import replace
+
+from alexnet.config import AlexNetConfig
+from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+
+WHOLE = AlexNetConfig.original()
+CONV3 = Difference(
+    "conv3",
+    "top-1 error that conv3 takes away",
+    lower=ORIGINAL,
+    higher=ablated("without-conv3", replace(WHOLE, left_out=("conv3",))),
+    metric="top1_ten",
+    paper=2.0,  # "about 2 %"
+    worthwhile=0.5,  # points: a quarter of what is claimed
+)
+
+CLAIM = Claim(
+    source="§7, §1",
+    questions=(
+        CONV3,
+        replace(
+            CONV3,
+            name="conv4",
+            text="top-1 error that conv4 takes away",
+            higher=ablated("without-conv4", replace(WHOLE, left_out=("conv4",))),
+        ),
+        replace(
+            CONV3,
+            name="conv5",
+            text="top-1 error that conv5 takes away",
+            higher=ablated("without-conv5", replace(WHOLE, left_out=("conv5",))),
+        ),
+    ),
+    scales=imagenet_scales(),
+    deviations=(
+        "The paper does not say which layers are the middle ones, nor on which images; here conv3 to conv5, on ILSVRC-2012.",
+        "Nor does it say what becomes of the columns' meeting in conv3 or of the pooling after conv5; both stay here.",
+    ),
+)

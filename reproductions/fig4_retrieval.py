@@ -1,0 +1,33 @@
+"""Images with similar features in the last hidden layer are of the same kind, though their pixels are far apart (Figure 4, §6.1).
+
+    nox -s reproduce -- fig4_retrieval
+    python -m reproductions run fig4_retrieval        # the same without nox; `plan fig4_retrieval` prints its cost
+
+For test images the six nearest training images are sought by Euclidean distance, once between the activations of fc7 and once
+between pixels. Compared is the share of neighbours that have the test image's label, in the same run. The figure shows five test
+images with six neighbours each.
+"""
+
+from reproductions.harness import ORIGINAL, Claim, Difference, imagenet_scales
+
+CLAIM = Claim(
+    source="Figure 4, §6.1",
+    questions=(
+        Difference(
+            "neighbours",
+            "share of neighbours of the same class, by features over by pixels",
+            lower=ORIGINAL,
+            higher=ORIGINAL,
+            metric="retrieval_pixels",
+            higher_metric="retrieval_features",
+            paper=None,
+            worthwhile=5.0,  # points: one neighbour in twenty, or nearly one among the 30 of the figure's first two columns
+        ),
+    ),
+    scales=imagenet_scales(),
+    deviations=(
+        "The paper shows pictures; of the same class as a measure of alike is our reading.",
+        "Neighbours are sought among 10,000 training images for 2,000 test images; the paper has all training images and five queries.",
+        "Pixels are those of the central view, averaged over squares of four by four where its side is above 64.",
+    ),
+)

@@ -1,0 +1,106 @@
+"""The paper's formulas and small counts are right: normalisation, update rule, crops, views, bits, mean of networks (§3.3–§5).
+
+    nox -s reproduce -- formulas
+    python -m reproductions run formulas        # counts, in under a second; needs no images and no GPU
+
+Nothing is trained. Each formula is computed as printed, with the constants of `AlexNetConfig.paper()` and `AlexNetRecipe.paper()`,
+and compared with numbers got by hand or another way; each count is counted. Every one is an exact claim.
+"""
+
+import itertools
+import math
+
+from alexnet.config import AlexNetConfig, AlexNetRecipe
+from reproductions.harness import Claim, Exact, Scale
+
+NET, RECIPE = AlexNetConfig.paper(), AlexNetRecipe.paper()
+MAPS, SUMS = (1, -2, 3, 4, 0, 5), (14, 30, 30, 54, 50, 41)  # activities of six maps; by hand, the squares of each one's neighbours
+WEIGHTS = ((0.5, -1.0, 2.0, 0.3), (1.5, 0.2, -0.7, 1.0), (-0.4, 0.8, 0.1, -1.2))  # three classes that read four hidden neurons
+HIDDEN = (1.0, 2.0, 0.5, 3.0)
+ORDER = {"top-1": (1.7, 1.4, 0.4), "top-5": (1.2, 1.2, 0.3)}  # points gained in §3.2, §3.3, §3.4; §3.1's gain is in time
+TABLE2 = ((16.4, 16.4), (15.4, 15.3))  # top-5 error on validation and test images: 5 CNNs, 7 CNNs*
+
+
+def normalised(maps: tuple[int, ...]) -> list[float]:
+    """The formula of §3.3 as printed, with α = 1 so that the sum shows."""
+    windows = [maps[max(0, i - NET.norm_size // 2) : i + NET.norm_size // 2 + 1] for i in range(len(maps))]
+    return [a / (NET.norm_k + sum(b * b for b in window)) ** NET.norm_beta for a, window in zip(maps, windows, strict=True)]
+
+
+def softmax(kept: tuple[float, ...]) -> list[float]:
+    """Class probabilities of the one layer WEIGHTS with each of HIDDEN multiplied by `kept`."""
+    powers = [math.exp(sum(w * k * h for w, k, h in zip(row, kept, HIDDEN, strict=True))) for row in WEIGHTS]
+    return [power / sum(powers) for power in powers]
+
+
+def geometric_mean() -> list[float]:
+    """The normalised geometric mean over all 2⁴ choices of hidden neurons to keep."""
+    choices = [softmax(kept) for kept in itertools.product((0.0, 1.0), repeat=len(HIDDEN))]
+    means = [math.prod(column) ** (1 / len(choices)) for column in zip(*choices, strict=True)]
+    return [mean / sum(means) for mean in means]
+
+
+def close(found: list[float], expected: list[float]) -> int:
+    """How many numbers agree to twelve digits."""
+    return sum(math.isclose(a, b, rel_tol=1e-12) for a, b in zip(found, expected, strict=True))
+
+
+CLAIM = Claim(
+    source="§3–§5",
+    questions=(
+        Exact(
+            "normalisation",
+            "of the activities 1, −2, 3, 4, 0, 5, those that §3.3 normalises as by hand: a / (2 + neighbours' squares)^¾",
+            6,
+            lambda: close(normalised(MAPS), [a / math.sqrt(math.sqrt(2 + s)) ** 3 for a, s in zip(MAPS, SUMS, strict=True)]),
+        ),
+        Exact(
+            "update",
+            "a weight of 2 with velocity 1 and gradient 3 after one update of §5, by hand 2 + 0.9 − 0.0005 · 0.01 · 2 − 0.01 · 3",
+            2.86999,
+            lambda: round(2 + RECIPE.momentum * 1 - RECIPE.weight_decay * RECIPE.learning_rate * 2 - RECIPE.learning_rate * 3, 12),
+        ),
+        Exact("bits", "a label among 1000 classes gives 10 bits (§4)", 10, lambda: math.log2(NET.classes), tolerance=0.01),
+        Exact(
+            "crops_and_flips",
+            "crops and mirror images make 2048 of one image (§4.1)",
+            2048,
+            lambda: 2 * (256 - NET.image_size + 1) ** 2,
+            note="a square of 224 fits into 256 at offsets 0 to 32, which are 33 and not 32 each way: 33 · 33 · 2 = 2178.",
+        ),
+        Exact("views", "four corners, centre and their mirror images are ten views (§4.1)", 10, lambda: len({*itertools.product((0, 32), (0, 32), (0, 1)), *itertools.product((16,), (16,), (0, 1))})),
+        Exact(
+            "dropout_mean",
+            "of three classes, those whose geometric mean over all dropped-out nets is what halved neurons give (§4.2)",
+            3,
+            lambda: close(softmax((0.5,) * len(HIDDEN)), geometric_mean()),
+        ),
+        Exact(
+            "pooling_sizes",
+            "of eight layers, those with the same size for pooling windows of 2 as for the overlapping ones of 3 (§3.4)",
+            8,
+            lambda: sum(a.side == b.side for a, b in zip(NET.layers(), AlexNetConfig(pool_size=2).layers(), strict=True)),
+        ),
+        Exact(
+            "importance",
+            "of the steps down from §3.2 to §3.4, those in the order of the points that they gain, top-1 and top-5 (§3)",
+            4,
+            lambda: sum(a >= b for points in ORDER.values() for a, b in itertools.pairwise(points)),
+        ),
+        Exact("validation", "validation and test error of Table 2 differ by at most 0.1 points (§6)", 0.1, lambda: max(round(abs(a - b), 6) for a, b in TABLE2), at_most=True, unit="points"),
+        Exact(
+            "validation_by_chance",
+            "they would by sampling alone: their difference's standard error for 50,000 and 150,000 images and 16.4 % (§2, §6)",
+            0.1,
+            lambda: 100 * math.sqrt(0.164 * 0.836 * (1 / 50_000 + 1 / 150_000)),
+            at_most=True,
+            unit="points",
+            note="two such samples differ by 0.19 points as a rule; that the pairs of Table 2 are closer is luck (#137: 0.18 for top-1).",
+        ),
+    ),
+    scales={"paper": Scale(dataset=None)},
+    deviations=(
+        "That halved neurons give the geometric mean is exact for one layer under a softmax; for two hidden layers it approximates.",
+        "The 2012 test set had 100,000 images; §2 gives 150,000 for ILSVRC in general, and with fewer chance does more.",
+    ),
+)

@@ -1,0 +1,168 @@
+"""The layers that torch lacks against their formulas, written out one number at a time."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from alexnet.layers import neighbouring_maps, paper_dropout, response_norm, within_map_norm
+
+shapes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))  # N, maps of a column, H, W
+
+
+def normal(*shape: int, seed: int = 0, scale: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return (torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * scale).to(dtype)
+
+
+def naive_response_norm(a: Tensor, size: int, alpha: float, beta: float, k: float, columns: int) -> Tensor:
+    """§3.3 for one map, row and column of pixels after the other: b_i = a_i / (k + α Σ a_j²)^β over the maps j of i's column."""
+    images, maps, height, width = a.shape
+    per_column = maps // columns
+    b = []
+    for n in range(images):
+        for i in range(maps):
+            first = i // per_column * per_column
+            near = range(max(first, i - size // 2), min(first + per_column - 1, i + size // 2) + 1)
+            b += [
+                a[n, i, y, x] / (k + alpha * sum(a[n, j, y, x] ** 2 for j in near)) ** beta
+                for y in range(height)
+                for x in range(width)
+            ]
+    return torch.stack(b).view_as(a)
+
+
+def naive_within_map_norm(a: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """The same with the squares of a size × size square of pixels, as much of it as lies inside of the map."""
+    images, maps, height, width = a.shape
+    reach = size // 2
+    b = []
+    for n in range(images):
+        for i in range(maps):
+            for y in range(height):
+                for x in range(width):
+                    square = a[n, i, max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+                    b.append(a[n, i, y, x] / (k + alpha * sum(v**2 for v in square.flatten())) ** beta)
+    return torch.stack(b).view_as(a)
+
+
+def assert_same(ours: Tensor, theirs: Tensor, x: Tensor) -> None:
+    """Equal values, and equal gradients for a random gradient from above."""
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    above = normal(*ours.shape, seed=1)
+    gradients = [torch.autograd.grad(y, x, above, retain_graph=True)[0] for y in (ours, theirs)]
+    torch.testing.assert_close(*gradients, rtol=1e-11, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=25)
+@given(shapes, st.integers(1, 3), st.sampled_from([1, 3, 5, 9]), st.sampled_from([0.75, 0.5, 1.0]), st.booleans())
+def test_response_norm_is_the_formula(
+    shape: tuple[int, int, int, int], columns: int, size: int, beta: float, channels_last: bool
+) -> None:
+    images, maps, height, width = shape
+    x = normal(images, maps * columns, height, width, scale=3.0).requires_grad_()
+    given_x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    ours = response_norm(given_x, neighbouring_maps(maps * columns, size, columns), 0.3, beta, 2.0)
+    assert_same(ours, naive_response_norm(x, size, 0.3, beta, 2.0, columns), x)
+
+
+@settings(deadline=None, max_examples=20)
+@given(shapes, st.sampled_from([1, 3, 5]), st.sampled_from([0.75, 0.5]), st.booleans())
+def test_within_map_norm_is_the_formula(shape: tuple[int, int, int, int], size: int, beta: float, channels_last: bool) -> None:
+    x = normal(*shape, scale=3.0).requires_grad_()
+    given_x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    assert_same(within_map_norm(given_x, size, 0.3, beta, 1.0), naive_within_map_norm(x, size, 0.3, beta, 1.0), x)
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    x, window = normal(2, 6, 3, 2).requires_grad_(), neighbouring_maps(6, 5, 2).double()
+    torch.autograd.gradcheck(lambda a: response_norm(a, window, 0.5, 0.75, 2.0), x)
+    torch.autograd.gradcheck(lambda a: within_map_norm(a, 5, 0.5, 0.75, 1.0), x)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "expected"),
+    [
+        (1.0, [0.125, -0.148651, 0.222976, 0.195397, 0, 0.297762]),
+        (1.0 / 5, [0.308368, -0.420448, 0.630672, 0.591089, 0, 0.876032]),
+        (1e-4, [0.594292, -1.187871, 1.781807, 2.373609, 0, 2.968455]),
+        (1e-4 / 5, [0.594541, -1.18894, 1.783409, 2.377451, 0, 2.972104]),
+    ],
+)
+def test_response_norm_by_hand(alpha: float, expected: list[float]) -> None:
+    """Six maps of one pixel; the text's α, and the α/n of the 2012 code."""
+    a = torch.tensor([1.0, -2, 3, 4, 0, 5], dtype=torch.float64).view(1, 6, 1, 1)
+    b = response_norm(a, neighbouring_maps(6, 5), alpha, 0.75, 2.0)
+    torch.testing.assert_close(b.flatten(), torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+def test_torchs_local_response_norm_divides_alpha_by_the_size() -> None:
+    x = normal(2, 12, 4, 4, scale=50.0)
+    torchs = F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=2.0)
+    torch.testing.assert_close(response_norm(x, neighbouring_maps(12, 5), 1e-4 / 5, 0.75, 2.0), torchs, rtol=1e-12, atol=0)
+    literal = F.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0)
+    torch.testing.assert_close(response_norm(x, neighbouring_maps(12, 5), 1e-4, 0.75, 2.0), literal, rtol=1e-12, atol=0)
+
+
+def test_columns_are_normalised_as_if_alone() -> None:
+    x = normal(2, 12, 3, 3, scale=5.0)
+    together = response_norm(x, neighbouring_maps(12, 5, 2), 0.1, 0.75, 2.0)
+    alone = [response_norm(half, neighbouring_maps(6, 5), 0.1, 0.75, 2.0) for half in x.chunk(2, 1)]
+    torch.testing.assert_close(together, torch.cat(alone, 1), rtol=1e-15, atol=0)
+    across = response_norm(x, neighbouring_maps(12, 5), 0.1, 0.75, 2.0)
+    differing = ((across - together).abs().amax((0, 2, 3)) > 1e-6).nonzero().flatten()
+    assert differing.tolist() == [4, 5, 6, 7]  # the two maps on either side of the boundary
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_bf16_in_and_out_with_sums_in_fp32(autocast: bool) -> None:
+    """The result is the fp32 one, rounded once; so is the gradient."""
+    x = normal(2, 12, 4, 4, scale=60.0, dtype=torch.bfloat16)
+    above = normal(2, 12, 4, 4, seed=1, dtype=torch.bfloat16)
+    for norm in (
+        lambda a: response_norm(a, neighbouring_maps(12, 5, 2), 1e-4, 0.75, 2.0),
+        lambda a: within_map_norm(a, 5, 1e-3 / 25, 0.75, 1.0),
+    ):
+        short, long = x.clone().requires_grad_(), x.float().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            y = norm(short)
+        exact = norm(long)
+        assert y.dtype == torch.bfloat16
+        assert torch.equal(y, exact.bfloat16())
+        y.backward(above)
+        exact.backward(above.float())
+        assert short.grad.dtype == torch.bfloat16
+        assert torch.equal(short.grad, long.grad.bfloat16())
+
+
+def test_no_input_is_changed_in_place() -> None:
+    x = normal(1, 6, 3, 3).requires_grad_()
+    before = x.detach().clone()
+    (response_norm(x, neighbouring_maps(6, 5), 1.0, 0.75, 2.0).sum() + within_map_norm(x, 5, 1.0, 0.75, 1.0).sum()).backward()
+    assert torch.equal(x, before)
+
+
+def test_dropout_keeps_or_zeroes_and_never_scales() -> None:
+    x = normal(100, 400).requires_grad_()
+    y = paper_dropout(x, torch.Generator().manual_seed(3))
+    kept = y != 0
+    assert torch.equal(y, torch.where(kept, x, 0.0))
+    assert kept.double().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / 200)  # four standard deviations of 40,000 throws
+    y.sum().backward()
+    assert torch.equal(x.grad, kept.double())  # the same mask backwards
+
+
+def test_dropout_halves_at_test() -> None:
+    x = normal(5, 7)
+    assert torch.equal(paper_dropout(x, None), x / 2)
+
+
+def test_a_generators_state_says_which_mask() -> None:
+    x = torch.ones(50, 50)
+    one, again, other = (paper_dropout(x, torch.Generator().manual_seed(key)) for key in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    generator = torch.Generator().manual_seed(1)
+    assert torch.equal(paper_dropout(x, generator), one)
+    assert not torch.equal(paper_dropout(x, generator), one)  # the next layer has a mask of its own
