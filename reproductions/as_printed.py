@@ -5,7 +5,7 @@
 
 Nothing is trained. The files of net #145 in the 2012 source release, whose log has the numbers of Table 1, are compared with what
 the text prints: `AlexNetConfig.original()` and `AlexNetRecipe.original()` hold what the files say, each with its file's name, and
-`AlexNetConfig.paper()` what the text says. Where they differ, all other claims follow the files.
+`AlexNetConfig.paper()` what the text says. Where they differ, all claims that are trained follow the files.
 """
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
@@ -14,7 +14,9 @@ from reproductions.harness import Claim, Exact, Scale
 NET, RECIPE = AlexNetConfig.original(), AlexNetRecipe.original()
 TEXT, PRINTED = AlexNetConfig.paper(), AlexNetRecipe.paper()
 LAYERS = tuple(zip(NET.layers(), TEXT.layers(), strict=True))
-EIGENVALUE = 14_830.4  # largest of the RGB covariance of ImageNet's pixels, grey levels²; its root is the deviation in the 2012 data
+EIGENVALUE = (
+    14_830.4  # largest of the RGB covariance of ImageNet's pixels, grey levels²; its root is the deviation in the 2012 data
+)
 
 CLAIM = Claim(
     source="§3.3, §3.5, §4.1, §5",
@@ -24,7 +26,7 @@ CLAIM = Claim(
             "what divides α before it multiplies the sum of squares; in the printed formula nothing does (§3.3)",
             1,
             lambda: NET.norm_size if NET.norm_divided else 1,
-            note="the 2012 code divides α by the window's five maps: normalisation is five times weaker than printed.",
+            note="the 2012 code divides α by the five maps of the window: squares count a fifth of what is printed.",
         ),
         Exact(
             "normalisations",
@@ -57,7 +59,9 @@ CLAIM = Claim(
             "constants",
             "of batch size, momentum, weight decay and first rate, those as printed: 128, 0.9, 0.0005, 0.01 (§5)",
             4,
-            lambda: sum((RECIPE.batch_size == 128, RECIPE.momentum == 0.9, RECIPE.weight_decay == 5e-4, RECIPE.learning_rate == 0.01)),
+            lambda: sum(
+                (RECIPE.batch_size == 128, RECIPE.momentum == 0.9, RECIPE.weight_decay == 5e-4, RECIPE.learning_rate == 0.01)
+            ),
         ),
         Exact(
             "bias_rate",
@@ -84,5 +88,7 @@ CLAIM = Claim(
         ),
     ),
     scales={"paper": Scale(dataset=None)},
-    deviations=("The files are read as `alexnet/config.py` quotes them; the release has no kernels of convolution and no data.py.",),
+    deviations=(
+        "The files are read as `alexnet/config.py` quotes them; the release has no kernels of convolution and no data.py.",
+    ),
 )

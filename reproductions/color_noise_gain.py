@@ -9,7 +9,9 @@ that noise and without it. Errors are of ten views averaged. No log of 2012 isol
 
 from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
 
-WITHOUT = ablated("without-colour-noise", noise="none")  # without noise there is no division by `noise_divisor` either, see augment.py
+WITHOUT = ablated(
+    "without-colour-noise", noise="none"
+)  # without noise there is no division by `noise_divisor` either, see augment.py
 
 CLAIM = Claim(
     source="§4.1",
@@ -21,7 +23,7 @@ CLAIM = Claim(
             higher=WITHOUT,
             metric="top1_ten",
             paper=1.0,  # "over 1 %": the least that it claims
-            worthwhile=0.3,  # points: the standard error by sampling of a difference between two nets on 50,000 images
+            worthwhile=0.3,  # points: what sampling 50,000 images blurs the difference of two nets by, one standard error
         ),
     ),
     scales=imagenet_scales(),

@@ -28,6 +28,6 @@ CLAIM = Claim(
     deviations=(
         "The paper gives no number; what is substantial is our reading.",
         "The original draws crop and flip once per 32 consecutive images, as the 2012 code did; the text draws them per image.",
-        "Errors of the training images are those of 10,000 central views, which only one of the two nets was trained on.",
+        "Training errors are those of 10,000 central views: the very squares on which the net without crops was trained.",
     ),
 )

@@ -5,7 +5,7 @@
 
 Nothing is trained. The network of `AlexNetConfig` is counted by layer arithmetic, and every count is an exact claim:
 confirmed or refuted. Figures that the paper rounds ("60 million", "650,000") may be 2 % away, since it both rounds and
-truncates; all others must agree to the last digit.
+truncates, and so may "about the same number"; all others must agree to the last digit.
 """
 
 from alexnet.config import AlexNetConfig
@@ -16,10 +16,13 @@ PARAMETERS = sum(layer.parameters for layer in LAYERS)
 ROUNDED = 0.02
 
 PRINTED_NEURONS = (253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000)  # caption of Figure 2
+PRINTED_WIDTHS = (96, 256, 384, 384, 256, 4096, 4096)  # §3.5
 PRINTED_KERNELS = (11 * 11 * 3, 5 * 5 * 48, 3 * 3 * 256, 3 * 3 * 192, 3 * 3 * 192)  # §3.5
+OWN_COLUMN = ("conv2", "conv4", "conv5")  # §3.5: connected to the kernel maps of the previous layer on the same GPU alone
+NORMED, POOLED = ("conv1", "conv2"), ("conv1", "conv2", "conv5")  # §3.5: followed by response normalisation, by max-pooling
 
 CLAIM = Claim(
-    source="Figure 2, §1, §3.5",
+    source="Figure 2, §1, §3.2, §3.5",
     questions=(
         Exact("parameters", "60 million parameters", 60e6, lambda: PARAMETERS, ROUNDED),
         Exact("neurons", "650,000 neurons", 650e3, lambda: sum(layer.units for layer in LAYERS), ROUNDED),
@@ -46,6 +49,31 @@ CLAIM = Claim(
             "the five printed kernel sizes, 11×11×3 to 3×3×192, that are right",
             5,
             lambda: sum(layer.inputs * layer.kernel**2 == printed for layer, printed in zip(LAYERS, PRINTED_KERNELS, strict=False)),
+        ),
+        Exact(
+            "widths",
+            "the seven printed numbers of kernels and hidden neurons, 96 to 4096, that are right",
+            7,
+            lambda: sum(layer.outputs == printed for layer, printed in zip(LAYERS, PRINTED_WIDTHS, strict=False)),
+        ),
+        Exact(
+            "connectivity",
+            "of eight layers, those that see one column or both as printed",
+            8,
+            lambda: sum((layer.columns == 2) == (layer.name in OWN_COLUMN) for layer in LAYERS),
+        ),
+        Exact(
+            "stages",
+            "of eight layers, those with normalisation and pooling as printed",
+            8,
+            lambda: sum((layer.normed, layer.pooled) == (layer.name in NORMED, layer.name in POOLED) for layer in LAYERS),
+        ),
+        Exact(
+            "one_gpu_parameters",
+            "the one-GPU net has about as many parameters: its share of them (§3.2)",
+            1.0,
+            lambda: sum(layer.parameters for layer in AlexNetConfig().one_column().layers()) / PARAMETERS,  # of 59,798,312
+            ROUNDED,
         ),
     ),
     scales={"paper": Scale(dataset=None)},

@@ -11,7 +11,7 @@ from alexnet.config import AlexNetConfig
 from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
 
 WITHOUT = ablated("without-norm", AlexNetConfig.original().without_norm())
-WORTHWHILE = 0.3  # points: the standard error by sampling of a difference between two nets on 50,000 images
+WORTHWHILE = 0.3  # points: what sampling 50,000 images blurs the difference of two nets by, one standard error
 
 CLAIM = Claim(
     source="§3.3",

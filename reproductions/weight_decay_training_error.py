@@ -1,7 +1,7 @@
 """A small weight decay is more than a regulariser: it lowers the training error (§5).
 
     nox -s reproduce -- weight_decay_training_error
-    python -m reproductions run weight_decay_training_error        # the same without nox; `plan` and the name prints its cost
+    python -m reproductions run weight_decay_training_error        # the same without nox
 
 The net is trained with a weight decay of 0.0005 and without any. The first question takes the running training error of the last
 epoch, with dropout and augmentation, as the 2012 code printed it; the second the error of the finished net on central views of

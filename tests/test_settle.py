@@ -1,11 +1,17 @@
 """Which images a claim gets."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from alexnet.data import tiny_imagenet
+from alexnet.data.imagenet import WHOLE
 from alexnet.data.imageset import DataError
-from reproductions.harness.claim import discover
+from alexnet.data.sources import prepare_imagenet
+from reproductions.harness.claim import Claim, Scale, discover
 from reproductions.harness.settle import settle
 
 CLAIMS = discover()
@@ -38,3 +44,75 @@ def test_broken_images_are_never_replaced_by_the_standin(cifar_folder: Path) -> 
 
 def test_a_claim_without_images_needs_none(tmp_path: Path) -> None:
     assert settle(CLAIMS["fig2_architecture"], **{**NOTHING, "data": tmp_path / "nowhere", "scale": "smoke"})[0] == "paper"
+
+
+def scaled(**datasets: str | None) -> Claim:
+    """A claim that uses these data sets at these scales."""
+    return replace(CLAIMS["fig1_relu"], scales={scale: Scale(dataset) for scale, dataset in datasets.items()})
+
+
+@pytest.fixture
+def tiny_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root with a packed stand-in for Tiny ImageNet, and no NVIDIA GPU."""
+    monkeypatch.setattr(tiny_imagenet, "CLASSES", 2)
+    monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 1, "test": 1})
+    monkeypatch.setattr("reproductions.harness.settle.GPU", tmp_path / "nvidiactl")
+    folder = tmp_path / "tiny-imagenet-200"
+    files = {f"train/{wnid}/images/{wnid}_0.JPEG": wnid for wnid in ("n1", "n2")} | {
+        f"val/images/{k}.JPEG": f"n{k}" for k in (1, 2)
+    }
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64)).save(folder / name)
+    (folder / "wnids.txt").write_text("n1\nn2\n")
+    (folder / "val" / "val_annotations.txt").write_text("1.JPEG\tn1\n2.JPEG\tn2\n")
+    return tmp_path
+
+
+FOUR = {"paper": "imagenet2012", "reduced": "tiny-imagenet", "mini": "tiny-imagenet", "smoke": "stand-in"}
+
+
+def test_the_most_faithful_scale_that_images_and_machine_allow(tiny_root: Path) -> None:
+    here = {**NOTHING, "data": tiny_root}
+    scale, splits, note = settle(scaled(**FOUR), **here)
+    assert (scale, splits["train"].meta.name) == ("mini", "tiny-imagenet")
+    assert "(scale mini); not a more faithful scale: scale paper needs an NVIDIA GPU" in note
+    (tiny_root / "nvidiactl").touch()
+    scale, _, note = settle(scaled(**FOUR), **here)
+    assert scale == "reduced"
+    assert "not a more faithful scale: the train images of imagenet2012 are not prepared" in note
+    assert settle(scaled(**FOUR), **{**here, "dataset": "tiny-imagenet"})[0] == "reduced"
+
+
+def test_a_scale_by_name_needs_no_gpu(tiny_root: Path) -> None:
+    assert settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "reduced"})[0] == "reduced"
+    assert settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "dataset": "tiny-imagenet"})[0] == "mini"
+    with pytest.raises(DataError, match="imagenet2012 are not prepared"):
+        settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "paper"})
+
+
+def test_without_any_images_the_first_line_says_what_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reproductions.harness.settle.GPU", tmp_path)
+    scale, _, note = settle(scaled(**FOUR), **{**NOTHING, "data": tmp_path})
+    assert scale == "smoke"
+    assert re.search(r"NO REAL IMAGES \(.*imagenet2012 are not prepared.*Tiny ImageNet is not under", note)
+    without_smoke = scaled(paper="imagenet2012", mini="tiny-imagenet")
+    with pytest.raises(DataError, match=r"imagenet2012 are not prepared.*Tiny ImageNet is not under"):
+        settle(without_smoke, **{**NOTHING, "data": tmp_path})
+
+
+def test_a_part_of_imagenet_is_not_scale_paper(tiny_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tiny_root / "nvidiactl").touch()
+    for place in ("train/n1/a.JPEG", "train/n2/b.JPEG", "val/n2/c.JPEG"):
+        (tiny_root / "some" / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (300, 300)).save(tiny_root / "some" / place)
+    prepare_imagenet("imagenet2012", tiny_root, [tiny_root / "some"])
+    scale, _, note = settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root})
+    assert scale == "reduced"
+    assert "has 2 of 1,281,167 images for train, 1 of 50,000 images for test, and scale paper needs them all" in note
+    with pytest.raises(DataError, match="scale paper needs them all"):
+        settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "paper"})
+    _, _, note = settle(scaled(reduced="imagenet2012"), **{**NOTHING, "data": tiny_root})
+    assert "a part of it (2 of 1,281,167 images for train" in note
+    monkeypatch.setitem(WHOLE, "imagenet2012", (2, 2, (1,)))
+    assert settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root})[0] == "paper"

@@ -64,7 +64,7 @@ def test_it_is_packed_once_and_found_also_where_the_root_is_its_folder(root: Pat
 
 
 def test_absent(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Tiny ImageNet is not under .*--data"):
+    with pytest.raises(DataError, match=r"Tiny ImageNet is not under .*--data"):
         open_dataset("tiny-imagenet", tmp_path)
 
 

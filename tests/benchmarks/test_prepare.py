@@ -1,0 +1,82 @@
+"""Preparing ImageNet against torchvision's ImageFolder with `transforms.v2`, interleaved in one process, on the same images.
+
+Set ALEXNET_DATA to a folder of full-size images, <class>/<image>; it is skipped where there are none.
+"""
+
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from alexnet.data.decode import decode_middle
+from alexnet.data.imagenet import list_imagenet
+from alexnet.data.imageset import DataError
+from alexnet.data.prepare import Listing, pack_listing
+
+DATA = os.environ.get("ALEXNET_DATA")  # read here, since tests do not see it
+ROUNDS, MOST = 7, 500  # images
+
+
+@pytest.fixture(scope="module")
+def listing() -> Listing:
+    """Up to 500 images of the data root; skips where there are none of ImageNet's kind."""
+    try:
+        found = list_imagenet("imagenet2012", [Path(DATA or "/nowhere")], "train", None)["train"]
+    except (DataError, KeyError) as error:
+        pytest.skip(f"ALEXNET_DATA names no folder of full-size images: {error}")
+    return Listing(found.items[:MOST], found.labels[:MOST], found.classes)
+
+
+def ours(listing: Listing, folder: Path) -> Callable[[], None]:
+    """Packing from files to a finished ImageSet: decoded, written to the disk, summed up and fingerprinted."""
+
+    def prepare() -> None:
+        pack_listing(folder, listing, (256, 256, 3), decode_middle, name="b", split="train", canonical=False, source="")
+        shutil.rmtree(folder)
+
+    return prepare
+
+
+def peer(listing: Listing, folder: Path) -> Callable[[], None]:
+    """The same files through ImageFolder and a DataLoader with a worker for every core, saved as one array."""
+    wanted = {item.path for item in listing.items}
+    transform = v2.Compose([v2.Resize(256), v2.CenterCrop(256), v2.PILToTensor()])
+    images = ImageFolder(DATA or "", transform, is_valid_file=wanted.__contains__, allow_empty=True)
+    cores = len(os.sched_getaffinity(0))
+    loader = DataLoader(images, batch_size=64, num_workers=cores if cores > 1 else 0)
+
+    def prepare() -> None:
+        np.save(folder, np.concatenate([batch.permute(0, 2, 3, 1).numpy() for batch, _ in loader]))
+
+    return prepare
+
+
+def test_preparing_images(benchmark: Any, listing: Listing, tmp_path: Path) -> None:
+    """Prints the median ratio with its range over interleaved rounds; fails if ours is the slower one."""
+    threads = torch.get_num_threads()
+    mine, theirs = ours(listing, tmp_path / "ours"), peer(listing, tmp_path / "theirs.npy")
+    ratios = []
+    for round_number in range(ROUNDS + 1):  # the first warms up
+        seconds = []
+        for prepare in (mine, theirs):
+            began = time.perf_counter()
+            prepare()
+            seconds.append(time.perf_counter() - began)
+        if round_number:
+            ratios.append(seconds[1] / seconds[0])
+    benchmark.pedantic(mine, rounds=3)
+    benchmark.extra_info["ratio"] = ratios
+    speed = len(listing.items) / benchmark.stats.stats.median
+    print(f"\nratio peer / ours {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}), ours {speed:,.0f} images/s")
+    torch.set_num_threads(threads)
+    assert statistics.median(ratios) > 1
