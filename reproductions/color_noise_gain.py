@@ -29,8 +29,8 @@ CLAIM = Claim(
     scales=imagenet_scales(),
     deviations=(
         (
-            "The noise has the standard deviations along the axes, as in the 2012 code, and not the variances that the text prints: "
-            "those would add ±1,483 grey levels."
+            "The noise has the standard deviations along the axes, as in the 2012 code, and not the variances that the text "
+            "prints: those would add ±1,483 grey levels."
         ),
         "As in the 2012 code the noisy image is divided by 1.1, and the noise ends after three quarters of the epochs.",
         "The paper says over 1 point and not how much; it is judged against 1.0, so a much larger effect is called direction only.",

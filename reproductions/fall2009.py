@@ -17,7 +17,7 @@ SIX = ablated("six-convolutions", replace(AlexNetConfig.original().six_convoluti
 
 CLAIM = Claim(
     source="§6",
-    questions=(  # no 2012 log has these numbers; nets of five convolutions logged 69.4 and 43.6 (2009-101), 69.4 and 43.7 (131-2009)
+    questions=(  # nets of five convolutions logged 69.4 and 43.6 (2009-101), 69.4 and 43.7 (131-2009)
         Value("top1", "top-1 error of ten views", SIX, "top1_ten", paper=67.4),
         Value("top5", "top-5 error of ten views", SIX, "top5_ten", paper=40.9),
     ),

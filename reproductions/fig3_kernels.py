@@ -27,8 +27,8 @@ CLAIM = Claim(
     deviations=(
         "The paper shows the kernels of one run and speaks of others; the number for what its figure shows is ours.",
         (
-            "The net of one column has half as many kernels, so that chance alone sets its halves further apart: that works against "
-            "the claim."
+            "The net of one column has half as many kernels, so that chance alone sets its halves further apart: that works "
+            "against the claim."
         ),
     ),
 )

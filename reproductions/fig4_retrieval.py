@@ -27,7 +27,7 @@ CLAIM = Claim(
     scales=imagenet_scales(),
     deviations=(
         "The paper shows pictures; of the same class as a measure of alike is our reading.",
-        "Neighbours are sought among 10,000 training images for 2,000 test images; the paper has all training images and five queries.",
+        "Neighbours are sought among 10,000 training images for 2,000 test images; the paper has all of them, for five.",
         "Pixels are those of the central view, averaged over squares of four by four where its side is above 64.",
     ),
 )

@@ -3,8 +3,8 @@
     nox -s reproduce -- overlap_gain
     python -m reproductions run overlap_gain        # the same without nox; `plan overlap_gain` prints its cost on your machine
 
-The net is trained with pooling windows of 3 pixels every 2 and with windows of 2 every 2; all layers keep their sizes. Errors are of
-ten views averaged. The paper does not name the images; the logs with these numbers are of the validation images of ILSVRC-2012.
+The net is trained with pooling windows of 3 pixels every 2 and with windows of 2 every 2; all layers keep their sizes. Errors are
+of ten views averaged. The paper does not name the images; the logs with these numbers are of the validation images of ILSVRC-2012.
 """
 
 from reproductions.harness import NON_OVERLAPPING, ORIGINAL, Claim, Difference, imagenet_scales
@@ -38,12 +38,12 @@ CLAIM = Claim(
     scales=imagenet_scales(),
     deviations=(
         (
-            "Windows of 2 leave out the last row and column of odd sides, which keeps all sizes; in 2012 net #147 had one pixel less "
-            "of padding in conv2 and conv5 instead."
+            "Windows of 2 leave out the last row and column of odd sides, which keeps all sizes; in 2012 net #147 had one pixel "
+            "less of padding in conv2 and conv5 instead."
         ),
         (
-            "Both nets have the course of net #145 on ILSVRC-2010; in 2012 rates dropped within two epochs of one another, and the log "
-            "of #147 notes no end of the colour noise."
+            "Both nets have the course of net #145 on ILSVRC-2010; in 2012 rates dropped within two epochs of one another, and the "
+            "log of #147 notes no end of the colour noise."
         ),
     ),
 )

@@ -21,8 +21,8 @@ CLAIM = Claim(
     scales=imagenet_scales(),
     deviations=(
         (
-            "The course is that of net #145 on ILSVRC-2010: rates drop before epochs 23, 51 and 78 of 93. In the log of the 2012 run "
-            "they dropped before 25, 51 and 79 of 91."
+            "The course is that of net #145 on ILSVRC-2010: rates drop before epochs 23, 51 and 78 of 93. In the log of the 2012 "
+            "run they dropped before 25, 51 and 79 of 91."
         ),
         "Images are drawn in a new order every epoch; the 2012 code kept one order.",
     ),

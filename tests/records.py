@@ -32,7 +32,7 @@ def make_record(
 ) -> Record:
     """A record that answers today's plan, except where told otherwise."""
     run = planned(variant, seed, scale)
-    definitions = code_of(run.role) if code is None else code
+    definitions = code_of(run.role, run.claim if run.role == "inspect" else "") if code is None else code
     metrics = {"train_error": Metric(value=24.5, unit="percent", split="train", examples=10_000)}
     metrics["epochs_to_target"] = Metric(value=epochs, unit="epochs", split="train", examples=10_000)
     if run.role == "evaluate":

@@ -5,12 +5,36 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.config import CifarNetConfig, Recipe
-from reproductions.harness.claim import Claim, Exact, PlannedRun, Scale, SpeedUp, Sweep, Variant, at_scale, discover, planned_runs
+from alexnet.config import AlexNetConfig, CifarNetConfig, Recipe
+from alexnet.data.imagenet import WHOLE
+from reproductions.harness.baseline import ORIGINAL
+from reproductions.harness.claim import (
+    Claim,
+    Exact,
+    PlannedRun,
+    Scale,
+    SpeedUp,
+    Sweep,
+    Trained,
+    Value,
+    Variant,
+    at_scale,
+    discover,
+    planned_runs,
+)
 from reproductions.harness.describe import describe, variant_differences
 
 CLAIMS = discover()
 FOLDER = Path(__file__).parents[1] / "reproductions"
+TRAINED = [(claim, question) for claim in CLAIMS.values() for question in claim.questions if not isinstance(question, Exact)]
+ALEXNETS = [(claim, question) for claim, question in TRAINED if isinstance(question.variants[0].config, AlexNetConfig)]
+METRICS = {"top1", "top5", "top1_ten", "top5_ten", "top1_train", "gap", "train_error", "first_epoch_error", "colour_gap",
+           "retrieval_pixels", "retrieval_features", "retrieval_codes"}  # fmt: skip
+
+
+def name_of(value: object) -> str:
+    """A claim's or a question's name, for the names of tests."""
+    return str(getattr(value, "name", value))
 
 
 def test_claims_are_found_by_being_there() -> None:
@@ -25,16 +49,21 @@ def test_the_docstring_is_a_protocol(claim: Claim) -> None:
     assert f"nox -s reproduce -- {claim.name}" in claim.protocol
     assert f"python -m reproductions run {claim.name}" in claim.protocol
     assert claim.source in describe(claim)
-    assert len((FOLDER / f"{claim.name}.py").read_text().splitlines()) <= 100
+    text = (FOLDER / f"{claim.name}.py").read_text()
+    assert "§" in text.splitlines()[0] or claim.name == "fig1_relu"
+    assert len(text.splitlines()) <= 90
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
 def test_a_claim_file_only_declares(claim: Claim) -> None:
-    """Imports, constants and one CLAIM; no loops, no I/O, no other claim."""
+    """Imports, constants, formulas of a few lines and one CLAIM; no loops, no I/O, no other claim."""
     body = ast.parse((FOLDER / f"{claim.name}.py").read_text()).body
-    assert all(isinstance(node, ast.Expr | ast.Import | ast.ImportFrom | ast.Assign) for node in body)
-    modules = [node.module for node in body if isinstance(node, ast.ImportFrom)]
-    assert set(modules) <= {"dataclasses", "alexnet.config", "reproductions.harness"}
+    assert all(isinstance(node, ast.Expr | ast.Import | ast.ImportFrom | ast.Assign | ast.FunctionDef) for node in body)
+    assert all((node.end_lineno or 0) - node.lineno <= 5 for node in body if isinstance(node, ast.FunctionDef))
+    assert not any(isinstance(node, ast.For | ast.While | ast.With) for top in body for node in ast.walk(top))
+    modules = {node.module for node in body if isinstance(node, ast.ImportFrom)}
+    modules |= {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
+    assert modules <= {"dataclasses", "itertools", "math", "alexnet.config", "reproductions.harness"}
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
@@ -49,9 +78,53 @@ def test_plans_are_sound(claim: Claim) -> None:
         assert not tuned & {run.seed for run in runs if run.role == "evaluate"}, "a tuning seed enters the verdict"
 
 
-@pytest.mark.parametrize(
-    "question", [q for c in CLAIMS.values() for q in c.questions if isinstance(q, SpeedUp)], ids=lambda q: q.name
-)
+def test_variants_of_one_name_are_the_same_everywhere() -> None:
+    """An AlexNet is trained once for all claims that name it."""
+    declared: dict[tuple[str, str, str], str] = {}
+    for claim in CLAIMS.values():
+        for scale in claim.scales:
+            for run in planned_runs(claim, scale):
+                if run.role == "train":
+                    assert declared.setdefault(run.key[:3], run.declaration) == run.declaration, f"{claim.name}: {run}"
+    named = {variant.name: variant for _, question in ALEXNETS for variant in question.variants}
+    assert len({(variant.config, variant.recipe) for variant in named.values()}) == len(named), "one variant under two names"
+
+
+@pytest.mark.parametrize(("claim", "question"), ALEXNETS, ids=name_of)
+def test_an_imagenet_claim_has_the_four_scales(claim: Claim, question: Trained) -> None:
+    assert list(claim.scales) == ["paper", "reduced", "mini", "smoke"]
+    assert claim.scales["paper"].dataset in WHOLE
+    assert [claim.scales[name].dataset for name in ("reduced", "mini", "smoke")] == ["tiny-imagenet", "tiny-imagenet", "stand-in"]
+    if isinstance(question, SpeedUp):
+        assert all(claim.scales[name].target for name in ("reduced", "mini", "smoke"))
+
+
+@pytest.mark.parametrize(("claim", "question"), ALEXNETS, ids=name_of)
+def test_an_ablation_changes_one_thing_of_the_original(claim: Claim, question: Trained) -> None:
+    """`ORIGINAL` is one side of every comparison; the other differs in its network or in its recipe, never in both."""
+    if isinstance(question, Value):
+        return
+    assert ORIGINAL in question.variants, claim.name
+    for variant in question.variants:
+        fields = {line.split(".")[0] for line in variant_differences(ORIGINAL, variant)}
+        assert len(fields) == (variant != ORIGINAL)
+
+
+@pytest.mark.parametrize(("claim", "question"), TRAINED, ids=name_of)
+def test_a_question_asks_what_can_be_answered(claim: Claim, question: Trained) -> None:
+    assert len(question.seeds) >= 3, claim.name
+    if isinstance(question, SpeedUp):
+        assert question.paper > question.worthwhile > 1
+        return
+    assert set(question.metrics if not isinstance(question, Value) else [question.metric]) <= METRICS
+    if not isinstance(question, Value):
+        assert question.metrics[0] != question.metrics[1] or question.lower != question.higher
+        assert 0 < question.worthwhile < (question.paper or 100)
+    if question.log is not None:
+        assert question.log == pytest.approx(question.paper, abs=0.06), "the log rounds to what the paper prints"
+
+
+@pytest.mark.parametrize("question", [q for _, q in TRAINED if isinstance(q, SpeedUp) and q.sweep], ids=name_of)
 def test_arms_differ_in_the_nonlinearity_and_the_chosen_rate_alone(question: SpeedUp) -> None:
     fields = {line.split(":")[0] for line in variant_differences(*question.variants)}
     assert fields <= {"config.activation", "recipe.learning_rate"}
@@ -90,7 +163,7 @@ def test_runs_of_a_speed_up() -> None:
 
 def test_smoke_is_the_same_with_less() -> None:
     claim = example()
-    question = at_scale(claim.questions[0], claim.scales["smoke"])  # type: ignore[arg-type]
+    question = at_scale(claim, claim.questions[0], "smoke")  # type: ignore[arg-type]
     assert question.sweep.rates == (0.2,)
     assert question.seeds == (0, 1)
     assert question.fast.recipe.epochs == question.sweep.epochs == 1
@@ -111,3 +184,22 @@ def test_exact_questions_are_one_run_without_images() -> None:
     (run,) = planned_runs(claim, "paper")
     assert (run.variant, run.role, run.dataset) == ("count", "inspect", None)
     assert isinstance(run, PlannedRun)
+
+
+def test_an_alexnet_belongs_to_its_images_and_not_to_a_claim() -> None:
+    (first, *_), (second, *_) = (planned_runs(CLAIMS[name], "mini") for name in ("table2_ilsvrc2012", "ten_view_gain"))
+    assert first == second
+    assert (first.claim, first.variant, first.role) == ("alexnet-tiny-imagenet", "original", "train")
+    assert first.config["conv_widths"] == [24, 64, 96, 96, 64]
+
+
+@pytest.mark.parametrize("scale", ["paper", "reduced", "mini", "smoke"])
+def test_what_all_claims_train_at_a_scale(scale: str) -> None:
+    """The whole plan, every variant once per data set."""
+    runs = {run.key: run for claim, _ in ALEXNETS for run in planned_runs(claim, scale) if run.role == "train"}
+    seeds = {"paper": 5, "reduced": 3, "mini": 3, "smoke": 2}[scale]
+    variants = {(run.claim, run.variant) for run in runs.values()}
+    assert len(runs) == seeds * len(variants)
+    assert len(variants) == (
+        15 if scale == "paper" else 13
+    )  # at scale paper ILSVRC-2010 and 2012 both have the original and one-column

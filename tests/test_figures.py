@@ -28,7 +28,7 @@ def test_every_seed_is_drawn(tmp_path: Path) -> None:
 def test_the_picture_is_one_and_names_its_numbers(tmp_path: Path) -> None:
     row = row_of(tmp_path)
     numbers = figures.numbers_of(row)
-    content = figures.draw_speedup(row, numbers)
+    content = figures.draw(row, numbers)
     with Image.open(io.BytesIO(content)) as picture:
         assert picture.size == (840, 504)
         colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20) or []}

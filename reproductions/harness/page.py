@@ -5,11 +5,16 @@ from collections.abc import Sequence
 
 from reproductions.harness.claim import Claim, Exact
 from reproductions.harness.judge import Judged
+from reproductions.harness.ledger import ledger_table
 from reproductions.harness.record import Stored
 from reproductions.harness.sections import section
 from reproductions.harness.wording import log, measured, number, paper, path_of, table
 
 HEAD = "<!-- Generated from the records by `nox -s report`; this page is never edited. -->"
+LEDGER = (
+    "Every quantitative statement of the paper, with the rows above that decide it, or why none does. Numbers of other people are "
+    "quoted, not judged."
+)
 METHOD = """\
 - The unit of replication is a whole training run with its own seed (weights and image order). Epochs and images are not.
 - Differences are judged with Welch's t interval over seeds, or run by run where both sides are of the same runs; speed-ups
@@ -52,21 +57,25 @@ def verdict_table(rows: Sequence[Judged]) -> str:
 
 
 def short_table(rows: Sequence[Judged]) -> str:
-    """The verdicts as the README shows them."""
-    return table(
-        [
-            {
-                "Claim": row.question.text,
-                "§": row.claim.source,
-                "Paper": paper(row),
-                "Measured [95 %]": measured(row),
-                "n": f"{row.n} of {row.planned}",
-                "Data": row.data.split(" ")[0].rstrip(",") if row.members else "–",
-                "Verdict": row.verdict.word + (" (sensitivity)" if getattr(row.question, "sensitivity", False) else ""),
-            }
-            for row in rows
-        ]
-    )
+    """The verdicts as the README shows them: all that was trained, and the counts that refute the paper."""
+    made = [row for row in rows if row.members]
+    counted = [row for row in made if isinstance(row.question, Exact)]
+    shown = [row for row in made if row not in counted] + [row for row in counted if row.verdict.word != "confirmed"]
+    lines = [
+        {
+            "Claim": row.question.text,
+            "§": row.claim.source,
+            "Paper": paper(row),
+            "Measured [95 %]": measured(row),
+            "n": f"{row.n} of {row.planned}",
+            "Scale": row.scale,
+            "Verdict": row.verdict.word + (" (sensitivity)" if getattr(row.question, "sensitivity", False) else ""),
+        }
+        for row in shown
+    ]
+    right = sum(row.verdict.word == "confirmed" for row in counted)
+    share = f"Of {len(counted)} counts and formulas of the paper, {right} are confirmed; the others are in the table."
+    return f"{table(lines)}\n\n{share}"
 
 
 def page(claims: dict[str, Claim], rows: list[Judged], stored: list[Stored], broken: list[str], names: dict[int, str]) -> str:
@@ -80,6 +89,7 @@ def page(claims: dict[str, Claim], rows: list[Judged], stored: list[Stored], bro
     parts += [_summary(rows, stored), "## Verdicts", verdict_table(rows)]
     shown = [claim for claim in claims.values() if any(row.claim is claim for row in rows)]
     parts += [_claim_page(claim, [row for row in rows if row.claim is claim], names) for claim in shown]
+    parts += ["## The paper's 58 statements", LEDGER, ledger_table(rows)]
     parts += ["## Failures and negative results", _failures(rows, stored, broken)]
     parts += ["## Cost", _cost(stored), "## Provenance", _provenance(stored)]
     parts += ["## Reproduce any row", _commands(rows), "## Method", METHOD]

@@ -24,9 +24,10 @@ class Planned:
 
 
 @cache
-def code_of(role: str) -> dict[str, str]:
-    """Digests of the definitions that decide a run's result, by "module:name"."""
-    return provenance.definitions_used(provenance.ENTRIES[role])
+def code_of(role: str, claim: str = "") -> dict[str, str]:
+    """Digests of the definitions that decide a run's result, by "module:name"; a count is decided by its claim's own file."""
+    counted = (f"reproductions.{claim}:CLAIM",)
+    return provenance.definitions_used(counted if role == "inspect" else provenance.ENTRIES[role])
 
 
 def fingerprint_of(splits: Mapping[str, ImageSet]) -> str | None:
@@ -42,7 +43,7 @@ def differences(record: Record, run: PlannedRun, fingerprint: str | None) -> lis
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
-    old_code, new_code = record.code.definitions, code_of(run.role)
+    old_code, new_code = record.code.definitions, code_of(run.role, run.claim if run.role == "inspect" else "")
     changed = [
         name.replace(":", ".") for name in sorted(old_code.keys() | new_code.keys()) if old_code.get(name) != new_code.get(name)
     ]
@@ -96,11 +97,13 @@ def _best_cohort(answers: dict[Key, list[Stored]], hardware: str | None) -> tupl
 def expected_seconds(run: PlannedRun, stored: Sequence[Stored], images: int, hardware: str, threads: int) -> float | None:
     """How long a run takes by the records of its kind: their median number of epochs, and their median speed on this hardware.
 
-    Speed is taken to grow with the number of threads. None without a record from this class of hardware; 0 for a count.
+    Speed is taken to grow with the number of threads. None without a record of such networks from
+    this class of hardware; 0 for a count.
     """
     if run.role == "inspect":
         return 0.0
-    here = [s.record for s in stored if s.record.machine.hardware == hardware and s.record.cost.images_per_second]
+    alike = [s.record for s in stored if s.record.scale == run.scale and (s.record.role == "train") == (run.role == "train")]
+    here = [record for record in alike if record.machine.hardware == hardware and record.cost.images_per_second]
     if not here:
         return None
     speed = statistics.median((r.cost.images_per_second or 0.0) * threads / r.machine.threads for r in here)

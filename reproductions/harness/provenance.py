@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("alexnet",)  # whose definitions count as the code of a run; what the harness does around it changes no result
-# What decides the result of a run, by the kind of run; everything that these reach is followed.
+# What decides the result of a run that trains, by the kind of run; everything that these reach is followed.
 ENTRIES = {
     "tune": ("alexnet.train:fit", "alexnet.train:evaluate", "alexnet.data.imageset:statistics"),
     "evaluate": ("alexnet.train:fit", "alexnet.train:evaluate", "alexnet.data.imageset:statistics"),
@@ -26,7 +26,6 @@ ENTRIES = {
         "alexnet.data.imageset:statistics",
         "alexnet.data.imageset:rgb_covariance",
     ),
-    "inspect": ("alexnet.config:AlexNetConfig",),
 }
 # Reached but without effect on the numbers: checkpoints (the tests compare a killed run's bits with an uninterrupted run's) and
 # the ImageSet container (its content is told by its fingerprint).

@@ -10,7 +10,7 @@ import pandas as pd
 
 from alexnet.files import locked, write_atomic
 from reproductions.harness import figures
-from reproductions.harness.claim import Claim, Exact, SpeedUp, digest
+from reproductions.harness.claim import Claim, Exact, digest
 from reproductions.harness.judge import Judged, judge
 from reproductions.harness.page import only_standin, page
 from reproductions.harness.record import RecordError, Stored, read_records
@@ -34,6 +34,7 @@ def build(root: Path, claims: dict[str, Claim]) -> Built:
     for item in stored:
         try:
             item.history()
+            item.kernels()
             whole.append(item)
         except RecordError as error:
             broken.append(str(error).replace(f"{root}/", ""))
@@ -42,8 +43,9 @@ def build(root: Path, claims: dict[str, Claim]) -> Built:
         rows = [row for row in rows if row.members]
     pictures: dict[str, tuple[Judged, dict[str, Any]]] = {}
     for row in rows:
-        if isinstance(row.question, SpeedUp) and row.members:
-            pictures[_picture_name(row, pictures)] = (row, figures.numbers_of(row))
+        numbers = figures.numbers_of(row)
+        if numbers is not None:
+            pictures[_picture_name(row, pictures)] = (row, numbers)
     names = {id(row): name for name, (row, _) in pictures.items()}
     texts = {
         "report.md": page(claims, rows, whole, broken, names),
@@ -59,7 +61,7 @@ def write(root: Path, claims: dict[str, Claim]) -> Built:
         built = build(root, claims)
         for name in differing(root, built):
             if name in built.pictures:
-                write_atomic(root / name, figures.draw_speedup(*built.pictures[name]))
+                write_atomic(root / name, figures.draw(*built.pictures[name]))
             elif name in built.texts:
                 write_atomic(root / name, built.texts[name])
             else:
