@@ -50,7 +50,7 @@ def test_the_docstring_is_a_protocol(claim: Claim) -> None:
     assert f"python -m reproductions run {claim.name}" in claim.protocol
     assert claim.source in describe(claim)
     text = (FOLDER / f"{claim.name}.py").read_text()
-    assert "§" in text.splitlines()[0] or claim.name == "fig1_relu"
+    assert "§" in text.splitlines()[0]
     assert len(text.splitlines()) <= 90
 
 

@@ -1,6 +1,7 @@
 """The ledger: every statement of the paper once, answered by questions that exist or by a reason."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from reproductions.harness.claim import discover
 from reproductions.harness.judge import judge
 from reproductions.harness.ledger import STATEMENTS, Statement, ledger_table
 from reproductions.harness.record import read_records
+from reproductions.harness.verdict import Verdict
 
 CLAIMS = discover()
 CELLS = {f"{claim.name}.{question.name}" for claim in CLAIMS.values() for question in claim.questions}
@@ -46,8 +48,9 @@ def test_the_table_of_no_records() -> None:
     rows = rows_of(ledger_table([]))
     assert len(rows) == 58
     assert rows["3"] == ["Table 1", "sparse coding has 47.1 and 28.2 %", "quoted: 47.1 and 28.2 %", "–"]
-    assert rows["14"][2:] == ["not decided: needs the averaged predictions of several networks, and a record holds none", "–"]
+    assert rows["14"][2:] == ["not decided: needs several networks' predictions averaged, which no record holds", "–"]
     assert rows["21"][2:] == ["`as_printed.cycles`; the time is that machine's", "not run"]
+    assert rows["10"][-1] == "not run"
     assert rows["26"][2:] == ["`lrn_gain.top1`, `lrn_gain.top5`", "not run"]
 
 
@@ -63,3 +66,11 @@ def test_the_table_names_the_scale_of_every_verdict(tmp_path: Path) -> None:
     ]
     assert rows["34"][-1] == "not run"
     assert rows["26"][-1] == "not run"
+
+
+def test_words_stand_in_the_order_of_the_questions(tmp_path: Path) -> None:
+    """A row of which one question alone has an answer."""
+    claim = CLAIMS["fig2_architecture"]
+    (row,) = (row for row in judge(claim, []) if row.question.name == "convolution_share")
+    refuted = replace(row, verdict=Verdict("refuted", "the paper's number is at most 1"))
+    assert rows_of(ledger_table([refuted]))["10"][-1] == "refuted; 3 × not run"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from reproductions.harness.claim import Exact
 from reproductions.harness.judge import Judged
@@ -23,7 +24,7 @@ class Statement:
     remark: str = ""
 
 
-SEVERAL = "needs the averaged predictions of several networks, and a record holds none"
+SEVERAL = "needs several networks' predictions averaged, which no record holds"
 ELSEWHERE = "trained on the Fall 2011 release first"
 
 STATEMENTS = (
@@ -49,7 +50,7 @@ STATEMENTS = (
     Statement(11, "§7", "removing a middle layer costs about 2 points of top-1", ("depth.conv3", "depth.conv4", "depth.conv5")),
     Statement(
         12, "Abstract, Table 2", "15.3 % top-5 error on the test images of ILSVRC-2012, against 26.2 % of the second",
-        f"not decided: {SEVERAL}, two of them {ELSEWHERE}; test labels were never published. 26.2 % is quoted",
+        f"not decided: {SEVERAL}; two of them are {ELSEWHERE}, and test labels were never published. 26.2 % is quoted",
     ),
     Statement(
         13, "Table 2", "one network has 40.7 and 18.2 % on ILSVRC-2012",
@@ -60,7 +61,7 @@ STATEMENTS = (
         15, "Table 2", "one network trained on Fall 2011 first has 39.0 and 16.6 %",
         f"not decided: no run here can be {ELSEWHERE}",
     ),
-    Statement(16, "Table 2", "seven networks have 36.7 and 15.4 %", f"not decided: {SEVERAL}, two of them {ELSEWHERE}"),
+    Statement(16, "Table 2", "seven networks have 36.7 and 15.4 %", f"not decided: {SEVERAL}; two of them are {ELSEWHERE}"),
     Statement(17, "Table 2", "SIFT with Fisher vectors has 26.2 % top-5", "quoted: 26.2 %"),
     Statement(
         18, "§6", "validation and test error differ by no more than 0.1 points",
@@ -187,11 +188,12 @@ def _decided_by(statement: Statement) -> str:
 
 
 def _verdicts(statement: Statement, words: dict[str, list[str]]) -> str:
-    """The words of each cell, once where all cells have the same."""
+    """The words of each cell in order, once where all cells have the same."""
     if isinstance(statement.answer, str):
         return "–"
     found = [", ".join(dict.fromkeys(words.get(cell, ["not run"]))) for cell in statement.answer]
-    return found[0] if len(set(found)) == 1 else "; ".join(found)
+    runs = [(said, len(list(same))) for said, same in groupby(found)]
+    return found[0] if len(runs) == 1 else "; ".join(f"{count} × {said}" if count > 1 else said for said, count in runs)
 
 
 def _words(row: Judged) -> str:
