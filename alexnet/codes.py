@@ -9,16 +9,25 @@ NOISE = 1.0  # standard deviation on the code's inputs in training: only large i
 
 
 class CodeNet(nn.Module):
-    """Features [N, F] to logits of a code [N, BITS] and, through the sigmoid, back to features."""
+    """Features [N, F] to logits of a code [N, BITS] and, through the sigmoid, back to features.
 
-    def __init__(self, width: int) -> None:
+    Features are centred and scaled by what the net was made from: a mean that all share would leave every bit the same.
+    """
+
+    def __init__(self, features: Tensor) -> None:
         super().__init__()
-        self.encode = nn.Linear(width, BITS)
-        self.decode = nn.Linear(BITS, width)
+        self.mean = features.mean(0)
+        self.spread = (features - self.mean).std().clamp(min=1e-12)
+        self.encode = nn.Linear(features.shape[1], BITS)
+        self.decode = nn.Linear(BITS, features.shape[1])
 
-    def forward(self, features: Tensor, noise: Tensor) -> Tensor:
-        """The features rebuilt from a noisy code."""
-        rebuilt: Tensor = self.decode(torch.sigmoid(self.encode(features) + NOISE * noise))
+    def centred(self, features: Tensor) -> Tensor:
+        """Features around 0 with a spread of 1."""
+        return (features - self.mean) / self.spread
+
+    def forward(self, centred: Tensor, noise: Tensor) -> Tensor:
+        """Centred features rebuilt from a noisy code."""
+        rebuilt: Tensor = self.decode(torch.sigmoid(self.encode(centred) + NOISE * noise))
         return rebuilt
 
 
@@ -27,13 +36,14 @@ def learn_codes(features: Tensor, seed: int) -> CodeNet:
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = CodeNet(features.shape[1])
+        net = CodeNet(features)
+    centred = net.centred(features)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     for _ in range(EPOCHS):
         order = torch.randperm(len(features), generator=generator)
         for start in range(0, len(order), 100):
             index = order[start : start + 100]
-            batch = features[index]
+            batch = centred[index]
             loss = (net(batch, torch.randn(len(index), BITS, generator=generator)) - batch).square().mean()
             optimizer.zero_grad()
             loss.backward()
@@ -44,5 +54,5 @@ def learn_codes(features: Tensor, seed: int) -> CodeNet:
 @torch.no_grad()
 def binary_codes(net: CodeNet, features: Tensor) -> Tensor:
     """Codes of 0 and 1, float32 [N, BITS]: the squared distance of two is their number of differing bits."""
-    logits: Tensor = net.encode(features)
+    logits: Tensor = net.encode(net.centred(features))
     return (logits > 0).float()

@@ -209,8 +209,9 @@ def fit_alexnet(
     if checkpoint and not load(checkpoint, run):
         run = start_alexnet(config, recipe, views, seed, precision, initial)
     steps = math.ceil(views.count / recipe.batch_size)
-    if 0 < views.count % recipe.batch_size < place()[1]:
-        raise ValueError(f"the last batch of {views.count % recipe.batch_size} images is too small for {place()[1]} processes")
+    smallest = min(views.count, recipe.batch_size, views.count % recipe.batch_size or recipe.batch_size)
+    if smallest < place()[1]:
+        raise ValueError(f"a batch of {smallest} images is too small for {place()[1]} processes")
     while not run.diverged and not is_over(recipe, run.step // steps, run.validation_errors):
         for row in alexnet_epoch(run, recipe, views, held_out, seed, steps):
             run.history.append(row)

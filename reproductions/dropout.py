@@ -38,9 +38,7 @@ CLAIM = Claim(
             worthwhile=1.25,  # a quarter more iterations, a quarter of the claimed excess
         ),
     ),
-    scales=imagenet_scales(
-        targets=(80.0, 90.0, 95.0)
-    ),  # smoke: 90 is chance among ten classes, and 95 lets every part of the code run
+    scales=imagenet_scales(targets=(80.0, 90.0, 95.0)),  # at smoke 90 is chance; 95 only lets all of the code run
     deviations=(
         "The paper gives no number for overfitting; what is substantial is our reading.",
         (

@@ -57,8 +57,8 @@ def verdict_table(rows: Sequence[Judged]) -> str:
 
 
 def short_table(rows: Sequence[Judged]) -> str:
-    """The verdicts as the README shows them: all that was trained, and the counts that refute the paper."""
-    made = [row for row in rows if row.members]
+    """The verdicts as the README shows them: whatever was trained as planned, and the counts that refute the paper."""
+    made = [row for row in rows if row.n == row.planned]
     counted = [row for row in made if isinstance(row.question, Exact)]
     shown = [row for row in made if row not in counted] + [row for row in counted if row.verdict.word != "confirmed"]
     lines = [

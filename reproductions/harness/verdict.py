@@ -172,6 +172,8 @@ def judge_value(values: Sequence[float], *, paper: float, planned: int) -> Verdi
 
 
 def _too_few(have: int, planned: int) -> Verdict:
+    if have == 0:
+        return Verdict("not run", f"0 of {planned} seeds in one arm")
     return Verdict("inconclusive", f"{have} of {planned} seeds" if have < planned else "one seed says nothing about the spread")
 
 
