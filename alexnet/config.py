@@ -143,8 +143,8 @@ class AlexNetConfig:
     def mini(self) -> "AlexNetConfig":
         """A quarter of the width on 56-pixel crops of Tiny ImageNet's 64: 27 → 13 → 6 → 3 per side where the paper has 55 to 6.
 
-        conv1 is 5×5 at stride 2. Filters read a quarter of the inputs, so initial weights are twice as large and sums keep their size
-        (fc6 reads a sixteenth: its sums are half as large).
+        conv1 is 5×5 at stride 2. Filters read a quarter of the inputs, so initial weights are twice as large and sums keep their
+        size (fc6 reads a sixteenth: its sums are half as large).
         """
         narrow = replace(self, image_size=56, classes=200, conv_kernels=(5, *self.conv_kernels[1:]), first_stride=2)
         return scaled(narrow, 4, 2.0)

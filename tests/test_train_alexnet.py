@@ -225,7 +225,7 @@ def test_images_of_other_classes_are_refused(splits: dict[str, ImageSet]) -> Non
 
 def test_a_last_batch_too_small_for_all_processes_is_refused(splits: dict[str, ImageSet], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "place", lambda: (0, 3))
-    with pytest.raises(ValueError, match="the last batch of 2 images is too small for 3 processes"):
+    with pytest.raises(ValueError, match="a batch of 2 images is too small for 3 processes"):
         run(splits, replace(RECIPE, batch_size=53))
 
 

@@ -1,6 +1,7 @@
 """The rule: its truth table, and its error rates over synthetic records."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reproductions.harness.verdict import Verdict, at_most_earned, detectable, judge_exact, judge_speedup, seeds_needed, welch
+from reproductions.harness.verdict import (
+    Verdict,
+    at_most_earned,
+    detectable,
+    judge_difference,
+    judge_exact,
+    judge_speedup,
+    judge_value,
+    seeds_needed,
+    t_quantile,
+    welch,
+)
 
 RULE = {"budget": 60.0, "paper": 6.0, "worthwhile": 2.0}
 epochs = st.floats(0.1, 60)
@@ -32,7 +44,7 @@ def rule(fast: list[float | None], slow: list[float | None], planned: int | None
         ([2, 30, 8, 15, 4], [4, 50, 9, 20, 7], "inconclusive", None),
         ([6.0], [36.0], "inconclusive", None),
         ([], [], "not run", None),
-        ([], [36.0], "inconclusive", None),
+        ([], [36.0], "not run", None),
         ([6, 6, 6, 6, 6], [None] * 5, "direction only", "at least"),
         ([6, 6, 6, 6, 6], [36, 40, None, 38, 39], "direction only", "at least"),
         ([None] * 5, [6, 6, 6, 6, 6], "reversed", "at most"),
@@ -155,3 +167,69 @@ def test_what_a_scale_can_earn(scale: str, canonical: bool, word: str) -> None:
     assert at_most_earned(Verdict("confirmed", "r"), scale, canonical).word == word
     other = at_most_earned(Verdict("reversed", "r"), scale, canonical).word
     assert other == ("none" if scale == "smoke" else "reversed")
+
+
+def points(lower: list[float], higher: list[float], **options: Any) -> Verdict:
+    defaults = {"paired": False, "paper": 1.4, "worthwhile": 0.3, "planned": len(lower), "unit": "points"}
+    return judge_difference(lower, higher, **{**defaults, **options})
+
+
+NEAR = [40.0, 40.2, 39.8]
+
+
+@pytest.mark.parametrize(
+    ("gain", "options", "word", "magnitude"),
+    [
+        (1.4, {}, "confirmed", "as claimed"),
+        (0.8, {}, "confirmed", "compatible"),  # the interval ends at 0.8 + 0.453, that of one more run at 0.8 + 0.906
+        (3.0, {}, "direction only", "larger"),
+        (3.0, {"at_least": True}, "confirmed", "as claimed"),
+        (0.8, {"at_least": True, "paper": 3.0}, "direction only", "smaller"),
+        (-2.0, {}, "reversed", None),
+        (0.0, {"worthwhile": 0.5}, "not supported", None),
+        (0.0, {}, "inconclusive", None),
+        (1.0, {"paper": None}, "confirmed", None),
+        (1.0, {"paper": None, "worthwhile": 3.5}, "direction only", "smaller"),
+        (1.4, {"planned": 5}, "inconclusive", None),
+    ],
+)
+def test_differences(gain: float, options: dict[str, Any], word: str, magnitude: str | None) -> None:
+    """Both arms have sd 0.2: standard error 0.1633, df 4, t 2.776, so ± 0.453; one more run per arm ± 0.907."""
+    verdict = points(NEAR, [value + gain for value in NEAR], **options)
+    assert (verdict.word, verdict.magnitude) == (word, magnitude)
+    assert verdict.effect == pytest.approx(gain)
+    assert verdict.high == pytest.approx(gain + 0.4533, abs=1e-3)
+    assert verdict.prediction == pytest.approx((gain - 0.9067, gain + 0.9067), abs=1e-3)
+
+
+def test_runs_are_compared_with_themselves() -> None:
+    """Differences 1.4, 1.6, 1.5: sd 0.1, standard error 0.0577, t(2) 4.303. Runs far apart do not blur it."""
+    verdict = points([40.0, 50.0, 60.0], [41.4, 51.6, 61.5], paired=True)
+    assert verdict.word == "confirmed"
+    assert (verdict.low, verdict.high) == pytest.approx((1.5 - 0.2484, 1.5 + 0.2484), abs=1e-3)
+    assert points([40.0, 50.0, 60.0], [41.4, 51.6, 61.5]).word == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("values", "paper", "word"),
+    [
+        ([37.0, 37.6, 37.3], 37.5, "confirmed"),
+        ([37.0, 37.6, 37.3], 45.7, "not supported"),
+        ([37.5], 37.5, "inconclusive"),
+        ([], 37.5, "not run"),
+    ],
+)
+def test_printed_values(values: list[float], paper: float, word: str) -> None:
+    assert judge_value(values, paper=paper, planned=3).word == word
+
+
+def test_a_printed_value_is_not_judged_by_another_network() -> None:
+    verdict = judge_value([79.0, 79.5, 79.2], paper=37.5, planned=3)
+    assert at_most_earned(verdict, "mini", canonical=True, comparable=False).word == "none"
+    assert at_most_earned(verdict, "paper", canonical=True, comparable=False).word == "not supported"
+
+
+@pytest.mark.parametrize("df", [1.0, 2.0, 4.37, 30.0, math.inf])
+def test_quantiles_are_scipys(df: float) -> None:
+    for p in (0.5, 0.8, 0.95, 0.975):
+        assert t_quantile(p, df) == pytest.approx(stats.t.ppf(p, df), rel=1e-12, abs=1e-12)

@@ -84,6 +84,7 @@ class Difference:
     paper: float | None  # the paper's difference; None where it claims the direction alone
     worthwhile: float  # the smallest difference worth having
     higher_metric: str = ""  # where it is another one than `metric`
+    at_least: bool = False  # the paper says "over"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     log: float | None = None  # the difference in the 2012 logs
     unit: str = "points"

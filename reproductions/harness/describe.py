@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from reproductions.harness.claim import Claim, Difference, Exact, SpeedUp, Sweep, Trained, Value, Variant, as_data
 from reproductions.harness.judge import Judged, epochs_of, judge, values_of
 from reproductions.harness.record import Stored, read_records
-from reproductions.harness.verdict import estimate, welch
+from reproductions.harness.verdict import estimate, t_quantile, welch
 from reproductions.harness.wording import interval, paper
 
 FORMULAS = {
@@ -200,7 +199,7 @@ def _ratio(ours: list[float], theirs: list[float]) -> str:
     if len(ours) < 2 or len(theirs) < 2:
         return f"{statistics.fmean(theirs) / statistics.fmean(ours):.2f} (too few seeds for an interval)"
     effect, error, df = welch(np.log(ours), np.log(theirs))
-    half = float(stats.t.ppf(0.975, df)) * error
+    half = t_quantile(0.975, df) * error
     return f"{math.exp(effect):.2f} [{math.exp(effect - half):.2f}, {math.exp(effect + half):.2f}]"
 
 

@@ -196,6 +196,7 @@ def _judge_trained(question: Trained, arms: Sequence[Sequence[Stored]]) -> Verdi
         worthwhile=question.worthwhile,
         planned=planned,
         unit=question.unit,
+        at_least=question.at_least,
     )
 
 

@@ -9,13 +9,14 @@ direction   supported       the 95 % interval of δ lies above 0
             reversed        it lies below 0
             not supported   the 90 % interval lies within ± the smallest effect worth having: two one-sided tests (TOST)
             inconclusive    otherwise
-magnitude   as claimed      the paper's effect lies in the 95 % interval
+magnitude   as claimed      the paper's effect lies in the 95 % interval; below it, where the paper says "over"
             compatible      not there, but in the 95 % prediction interval of one more run per arm: the paper's single run of
                             each could have drawn it
             smaller, larger otherwise; smaller too where the whole interval is below what is worth having
 
-`confirmed` is supported with a magnitude as claimed or compatible, or where the paper gives no number; `direction only` is
-supported with another magnitude. A printed value is confirmed if it lies in the 95 % prediction interval of one more run.
+`confirmed` is supported with a magnitude as claimed or compatible, or, where the paper gives no number, with an interval that
+reaches what is worth having; `direction only` is supported with another magnitude. A printed value is confirmed if it lies in the
+95 % prediction interval of one more run.
 """
 
 import math
@@ -25,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 Word = Literal[
     "confirmed",
@@ -60,6 +61,11 @@ class Verdict:
     seeds_needed: int | None = None  # per arm, to see the smallest ratio worth having in four of five attempts
 
 
+def t_quantile(p: float, df: float) -> float:
+    """The p-quantile of Student's t. `scipy.stats` has the same number behind a second of imports and checks at every call."""
+    return float(special.ndtri(p) if math.isinf(df) else special.stdtrit(df, p))
+
+
 @dataclass(frozen=True)
 class Estimate:
     """An effect on the scale where it is added up: logs for ratios."""
@@ -72,12 +78,12 @@ class Estimate:
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """The two-sided confidence interval."""
-        half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
+        half = t_quantile((1 + level) / 2, self.df) * self.error
         return self.effect - half, self.effect + half
 
     def prediction(self) -> tuple[float, float]:
         """The 95 % interval for the effect of one more run per arm."""
-        half = float(stats.t.ppf(0.975, self.df)) * self.spread
+        half = t_quantile(0.975, self.df) * self.spread
         return self.effect - half, self.effect + half
 
 
@@ -127,7 +133,7 @@ def judge_speedup(
     measured = estimate(*([math.log(e) for e in arm if e is not None] for arm in (fast, slow)))
     if have < planned:
         return _shown(_too_few(have, planned), measured, math.exp)
-    return _decide(measured, have, math.log(paper), math.log(worthwhile), math.exp, f"{worthwhile:g}×", "1")
+    return _decide(measured, have, Asked(math.log(paper), math.log(worthwhile), False, math.exp, f"{worthwhile:g}×", "1"))
 
 
 def judge_difference(
@@ -139,10 +145,11 @@ def judge_difference(
     worthwhile: float,
     planned: int,
     unit: str,
+    at_least: bool = False,
 ) -> Verdict:
     """Judge whether a metric is lower in `lower` than in `higher`, one number per run. `paired`: both are of the same runs.
 
-    `paper` (None: a direction alone) and `worthwhile` are in the metric's unit.
+    `paper` (None: a direction alone; with `at_least` a lower bound) and `worthwhile` are in the metric's unit.
     """
     have = min(len(lower), len(higher))
     if not lower and not higher:
@@ -153,7 +160,7 @@ def judge_difference(
     measured = estimate_mean(gains) if paired else estimate(lower, higher)
     if have < planned:
         return _shown(_too_few(have, planned), measured, float)
-    return _decide(measured, have, paper, worthwhile, float, f"{worthwhile:g} {unit}", "0")
+    return _decide(measured, have, Asked(paper, worthwhile, at_least, float, f"{worthwhile:g} {unit}", "0"))
 
 
 def judge_value(values: Sequence[float], *, paper: float, planned: int) -> Verdict:
@@ -184,42 +191,53 @@ def _shown(verdict: Verdict, measured: Estimate, scale: Callable[[float], float]
     return replace(verdict, effect=scale(measured.effect), low=low, high=high, prediction=(first, last))
 
 
-def _decide(
-    measured: Estimate, n: int, paper: float | None, worthwhile: float, scale: Callable[[float], float], least: str, none: str
-) -> Verdict:
-    """The rule at the top of this file. `least` and `none` are the smallest effect worth having and no effect, in words."""
+@dataclass(frozen=True)
+class Asked:
+    """What a question's effect is held against, on the scale where effects are added up, and how people read it."""
+
+    paper: float | None  # None: the paper gives a direction alone
+    worthwhile: float  # the smallest effect worth having
+    at_least: bool  # the paper's effect is a lower bound
+    scale: Callable[[float], float]  # to the scale that people read
+    least: str  # `worthwhile` in words
+    none: str  # no effect, in words
+
+
+def _decide(measured: Estimate, n: int, asked: Asked) -> Verdict:
+    """The rule at the top of this file."""
     low, high = measured.interval()
     if low > 0:
-        return _shown(_size(measured, paper, worthwhile, scale, none), measured, scale)
+        return _shown(_size(measured, asked), measured, asked.scale)
     if high < 0:
-        return _shown(Verdict("reversed", f"the interval lies below {none}"), measured, scale)
+        return _shown(Verdict("reversed", f"the interval lies below {asked.none}"), measured, asked.scale)
     near_low, near_high = measured.interval(0.90)
-    if -worthwhile < near_low and near_high < worthwhile:
-        verdict = Verdict("not supported", f"any effect is smaller than {least}, the least worth having")
-        return _shown(verdict, measured, scale)
-    needed = max(seeds_needed(measured.sd, worthwhile), n + 1)
-    verdict = Verdict(
-        "inconclusive", f"the interval contains {none}; about {needed} seeds per arm would decide", seeds_needed=needed
-    )
-    return _shown(verdict, measured, scale)
+    if -asked.worthwhile < near_low and near_high < asked.worthwhile:
+        verdict = Verdict("not supported", f"any effect is smaller than {asked.least}, the least worth having")
+        return _shown(verdict, measured, asked.scale)
+    needed = max(seeds_needed(measured.sd, asked.worthwhile), n + 1)
+    reason = f"the interval contains {asked.none}; about {needed} seeds per arm would decide"
+    return _shown(Verdict("inconclusive", reason, seeds_needed=needed), measured, asked.scale)
 
 
-def _size(measured: Estimate, paper: float | None, worthwhile: float, scale: Callable[[float], float], none: str) -> Verdict:
+def _size(measured: Estimate, asked: Asked) -> Verdict:
     """The verdict on an effect that is there, by its size."""
-    if paper is None:
-        return Verdict("confirmed", f"the interval lies above {none}; the paper gives no size")
+    above = f"the interval lies above {asked.none}"
     low, high = measured.interval()
     first, last = measured.prediction()
-    if high < worthwhile:
+    if high < asked.worthwhile:
         magnitude = "smaller"
-    elif low <= paper <= high:
+    elif asked.paper is None:
+        return Verdict("confirmed", f"{above}; the paper gives no size")
+    elif low <= asked.paper <= high or (asked.at_least and asked.paper <= low):
         magnitude = "as claimed"
-    elif first <= paper <= last:
+    elif first <= asked.paper <= last:
         magnitude = "compatible"
     else:
-        magnitude = "smaller" if measured.effect < paper else "larger"
-    share = scale(measured.effect) / scale(paper)
-    reason = f"the interval lies above {none}; the size is {magnitude} ({share:.2f} of the paper's)"
+        magnitude = "smaller" if measured.effect < asked.paper else "larger"
+    if asked.paper is None:
+        return Verdict("direction only", f"{above}, but below {asked.least}, the least worth having", magnitude=magnitude)
+    share = asked.scale(measured.effect) / asked.scale(asked.paper)
+    reason = f"{above}; the size is {magnitude} ({share:.2f} of the paper's)"
     return Verdict("confirmed" if magnitude in ("as claimed", "compatible") else "direction only", reason, magnitude=magnitude)
 
 
@@ -245,7 +263,7 @@ def seeds_needed(spread: float, effect: float, power: float = 0.8) -> int:
     """Seeds per arm at which a two-sided 5 % test sees `effect` with the given power, for a standard deviation per arm."""
     for n in range(2, 1000):
         df = 2 * n - 2
-        if (stats.t.ppf(0.975, df) + stats.t.ppf(power, df)) * spread * math.sqrt(2 / n) <= abs(effect):
+        if (t_quantile(0.975, df) + t_quantile(power, df)) * spread * math.sqrt(2 / n) <= abs(effect):
             return n
     return 1000
 
@@ -253,7 +271,7 @@ def seeds_needed(spread: float, effect: float, power: float = 0.8) -> int:
 def detectable(spread: float, n: int, power: float = 0.8) -> float:
     """The smallest difference that `n` seeds per arm tell from none with the given power, for a standard deviation per arm."""
     df = 2 * n - 2
-    return float((stats.t.ppf(0.975, df) + stats.t.ppf(power, df)) * spread * math.sqrt(2 / n))
+    return float((t_quantile(0.975, df) + t_quantile(power, df)) * spread * math.sqrt(2 / n))
 
 
 def judge_exact(measured: float, *, paper: float, tolerance: float, at_most: bool) -> Verdict:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
 from reproductions.harness.claim import Exact, Question, SpeedUp
 from reproductions.harness.judge import Judged
 from reproductions.harness.record import Stored
+from reproductions.harness.verdict import t_quantile
 
 UNITS = {"percent": " %", "points": " points"}
 
@@ -58,7 +58,7 @@ def paper(row: Judged) -> str:
         return "> 0"
     if isinstance(question, Exact):
         return ("≤ " if question.at_most else "") + count(question.paper) + unit_of(question)
-    return f"{question.paper:g}{unit_of(question)}"
+    return f"{'> ' if getattr(question, 'at_least', False) else ''}{question.paper:g}{unit_of(question)}"
 
 
 def log(row: Judged) -> str:
@@ -76,7 +76,7 @@ def interval(values: Sequence[float]) -> str:
     mean = statistics.fmean(values)
     if len(values) < 2:
         return f"{mean:.2f}"
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    half = t_quantile(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]"
 
 
