@@ -95,7 +95,7 @@ def plan(
         rows = []
         for claim in choose(names):
             rows += session.plan_rows(session.prepare(claim, results, scale=scale, dataset=dataset, data=data, pack=False))
-        show_table(rows, as_json)
+        show_table(list({row["run"]: row for row in reversed(rows)}.values())[::-1], as_json)  # claims share runs
 
 
 @app.command()
@@ -120,11 +120,12 @@ def run(
         list_claims(results)
         return
     with reported():
-        complete = True
+        complete, made = True, set[str]()
         for claim in choose(names):
             work = session.prepare(
-                claim, results, scale=scale, dataset=dataset, data=data, seeds=seeds, force=force, pack=not dry_run
+                claim, results, scale=scale, dataset=dataset, data=data, seeds=seeds, force=force, made=made, pack=not dry_run
             )
+            made |= {str(item.run) for item in work.planned}
             complete &= session.execute(work, device=device, threads=threads or len(os.sched_getaffinity(0)), dry_run=dry_run)
         if not complete:
             fail("some runs are not done; the same command goes on where they stopped", INCOMPLETE)
@@ -136,7 +137,8 @@ def status(names: Names = None, results: Results = RESULTS, as_json: Json = Fals
     from reproductions.harness import session  # noqa: PLC0415
 
     with reported():
-        show_table([row for claim in choose(names) for row in session.status_rows(claim, results)], as_json)
+        rows = [row for claim in choose(names) for row in session.status_rows(claim, results)]
+        show_table(list({row["run"]: row for row in rows}.values()), as_json)  # claims share runs
 
 
 @app.command()

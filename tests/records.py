@@ -65,6 +65,23 @@ def make_record(
     )
 
 
+def make_alexnet(variant: str, seed: int, claim: str = "dropout", *, hardware: str = "a processor", **metrics: float) -> Record:
+    """A record of an AlexNet at scale mini; without metrics it diverged."""
+    run = planned(variant, seed, "mini", claim)
+    like = make_record()
+    definitions = code_of("train")
+    return like.model_copy(
+        update={
+            "claim": run.claim, "question": "", "variant": variant, "scale": "mini", "seed": seed, "role": "train",
+            "status": "ok" if metrics else "diverged", "config": run.config, "recipe": run.recipe, "declaration": run.declaration,
+            "metrics": {name: Metric(value=v, unit="percent", split="test", examples=10_000) for name, v in metrics.items()},
+            "data": like.data and like.data.model_copy(update={"name": "tiny-imagenet", "train_images": 100_000}),
+            "code": like.code.model_copy(update={"hash": code_hash(definitions), "definitions": definitions}),
+            "machine": like.machine.model_copy(update={"hardware": hardware}),
+        }
+    )  # fmt: skip
+
+
 def curve(epochs: float) -> list[tuple[float, ...]]:
     """A history that falls in a straight line from 75 % to 25 % at `epochs`, five rows an epoch, and one row beyond."""
     count = int(epochs * 5) + 1

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from records import full_set, make_record, store
+from records import curve, full_set, make_alexnet, make_record, store
 
 from reproductions.harness.claim import discover
 from reproductions.harness.describe import compare_sets, describe, explain_cell, provenance_differences
-from reproductions.harness.record import Stored
+from reproductions.harness.record import Stored, write_record
 
 CLAIM = discover()["fig1_relu"]
 
@@ -48,3 +48,13 @@ def test_what_two_records_do_not_share() -> None:
     a, b = (Stored(make_record(hardware=h, precision=p), Path()) for h, p in (("x", "bf16"), ("y", "fp32")))
     assert provenance_differences(a, b) == ["hardware: x → y", "precision: bf16 → fp32"]
     assert provenance_differences(a, a) == []
+
+
+def test_compare_sets_of_alexnets(tmp_path: Path) -> None:
+    for seed in range(3):
+        for side, shift in (("ours", 0.0), ("theirs", 1.0)):
+            for variant in ("original", "without-dropout"):
+                write_record(tmp_path / side, make_alexnet(variant, seed, gap=2.0 + shift + seed / 10), curve(3.0))
+    rows = {(row["cell"], row["arm"]): row for row in compare_sets([discover()["dropout"]], tmp_path / "ours", tmp_path / "theirs")}
+    assert rows["dropout.gap", "original gap"]["theirs / ours [95 %]"] == "apart by [0.77, 1.23]"
+    assert rows["dropout.iterations", "original"]["theirs / ours [95 %]"].startswith("1.00 [")

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from records import RELU, TANH, full_set, make_record, planned, store
+from records import RELU, TANH, curve, full_set, make_alexnet, make_record, planned, store
 
 from reproductions.harness.claim import discover
 from reproductions.harness.judge import Judged, Tuned, best_rate, judge, sweep_table
 from reproductions.harness.plan import code_of
-from reproductions.harness.record import read_records
+from reproductions.harness.record import read_records, write_record
 from reproductions.harness.verdict import judge_speedup
 
 CLAIM = discover()["fig1_relu"]
@@ -134,3 +134,41 @@ def test_best_rate(rates: dict[float, list[Tuned]], best: float | None) -> None:
 def test_exact_counts(tmp_path: Path) -> None:
     claim = discover()["fig2_architecture"]
     assert {row.verdict.word for row in judge(claim, [])} == {"not run"}
+
+
+def alexnets(root: Path, name: str, question: str) -> Judged:
+    rows = judge(discover()[name], read_records(root)[0])
+    return next(row for row in rows if row.question.name == question)
+
+
+def test_a_difference_of_alexnets(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_record(tmp_path, make_alexnet("original", seed, gap=1.0 + seed / 10, top1=80.0), curve(4.0))
+        write_record(tmp_path, make_alexnet("without-dropout", seed, gap=9.0 + seed / 10, top1=82.0), curve(2.0))
+    gap = alexnets(tmp_path, "dropout", "gap")
+    assert (gap.verdict.word, gap.n, gap.scale) == ("consistent", 3, "mini")
+    assert gap.verdict.effect == pytest.approx(8.0)
+    iterations = alexnets(tmp_path, "dropout", "iterations")  # 90 % is above where the curves begin
+    assert iterations.verdict.effect == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("diverged", [1, 3])
+def test_an_alexnet_that_diverged_is_never_left_out(tmp_path: Path, diverged: int) -> None:
+    for seed in range(3):
+        write_record(tmp_path, make_alexnet("original", seed, gap=1.0 + seed / 10), curve(4.0))
+        metrics = {} if seed < diverged else {"gap": 9.0}
+        write_record(tmp_path, make_alexnet("without-dropout", seed, **metrics), curve(2.0))
+    gap = alexnets(tmp_path, "dropout", "gap")
+    assert gap.verdict.word == "inconclusive"
+    assert f"{diverged} of 6 runs diverged" in gap.verdict.reason
+    assert alexnets(tmp_path, "dropout", "iterations").verdict.word == "inconclusive"
+
+
+def test_one_network_serves_several_claims(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_record(tmp_path, make_alexnet("original", seed, top1=80.0 + seed, top1_ten=79.0 + seed, top5=55.0, top5_ten=54.0))
+    gain = alexnets(tmp_path, "ten_view_gain", "top1")
+    assert (gain.verdict.effect, gain.n) == (pytest.approx(1.0), 3)
+    printed = alexnets(tmp_path, "table1_ilsvrc2010", "top1")
+    assert (printed.verdict.word, printed.verdict.effect) == ("none", pytest.approx(80.0))
+    assert alexnets(tmp_path, "lrn_gain", "top1").verdict.word == "not run"

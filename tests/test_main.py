@@ -19,8 +19,10 @@ from reproductions.harness.record import read_records
 from reproductions.harness.run import Bench, make, set_up
 
 ROOT = Path(__file__).parents[1]
-SMOKE = ["run", "all", "--scale", "smoke", "--threads", "1"]
-PLANNED = len(planned_runs(discover()["fig1_relu"], "smoke"))
+CLAIMS = ("fig1_relu", "fig2_architecture", "ten_view_gain", "lrn_gain")  # of each kind one; the last two share a network
+SMOKE = ["run", *CLAIMS, "--scale", "smoke", "--threads", "1"]
+RUNS = {name: {run.key for run in planned_runs(discover()[name], "smoke")} for name in CLAIMS if name != "fig2_architecture"}
+PLANNED = len(set.union(*RUNS.values()))
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -42,7 +44,7 @@ def call(clean_env: dict[str, str], tmp_path: Path) -> Call:
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], list[int]]:
-    """Every claim on the stand-in images, the hard way: interrupted in the first run, then finished by two processes at once."""
+    """A few claims on the stand-in images, the hard way: interrupted in the first run, then finished by two processes at once."""
     import os
 
     results = tmp_path_factory.mktemp("smoke")
@@ -84,12 +86,10 @@ def test_two_processes_at_once_make_every_run_once(smoke: tuple[Path, list[str],
     assert {item.record.data.name for item in stored if item.record.data} == {"stand-in"}
 
 
-@pytest.mark.parametrize("name", discover())
-def test_every_claim_that_is_found_runs(smoke: tuple[Path, list[str], list[int]], name: str) -> None:
-    claim = discover()[name]
-    scale = "smoke" if "smoke" in claim.scales else next(iter(claim.scales))
-    stored, _ = read_records(smoke[0] / "smoke" if scale == "smoke" else smoke[0])
-    assert {run.key for run in planned_runs(claim, scale)} == {item.record.key for item in stored if item.record.claim == name}
+@pytest.mark.parametrize("name", RUNS)
+def test_every_planned_run_has_its_record(smoke: tuple[Path, list[str], list[int]], name: str) -> None:
+    assert RUNS[name] <= {item.record.key for item in read_records(smoke[0] / "smoke")[0]}
+    assert [item.record.key[:2] for item in read_records(smoke[0])[0]] == [("fig2_architecture", "count")]
 
 
 def test_the_interrupted_run_went_on(smoke: tuple[Path, list[str], list[int]]) -> None:
@@ -226,9 +226,9 @@ def test_list_plan_show_and_doctor(tmp_path: Path) -> None:
     runner = CliRunner()
     listed = json.loads(runner.invoke(app, ["list", "--json", "--results", str(tmp_path)]).stdout)
     assert [row["claim"] for row in listed] == list(discover())
-    assert {row["verdicts"] for row in listed} == {"1 not run", "7 not run"}
+    assert all(re.fullmatch(r"\d+ not run", row["verdicts"]) for row in listed)
     rows = json.loads(runner.invoke(app, ["plan", "fig1_relu", "--json", "--scale", "smoke", "--results", str(tmp_path)]).stdout)
-    assert len(rows) == PLANNED
+    assert len(rows) == len(RUNS["fig1_relu"])
     assert any("paper 6×" in row["sees"] for row in rows)
     assert "tanh differs in: config.activation" in runner.invoke(app, ["show", "fig1_relu"]).stdout
     examined = runner.invoke(app, ["doctor", "--results", str(tmp_path)])

@@ -1,10 +1,16 @@
 """From a planned run to its record."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproductions.harness.run import epochs_to, set_up
+from alexnet.data.imageset import ImageSet
+from reproductions.harness.claim import discover, planned_runs
+from reproductions.harness.judge import epochs_to
+from reproductions.harness.record import read_records, write_record
+from reproductions.harness.run import Bench, make, set_up
 
 
 @pytest.mark.parametrize(
@@ -39,3 +45,21 @@ def test_the_device_must_be_there() -> None:
     with pytest.raises(ValueError, match="no device is called 'mps'"):
         set_up("mps", 1)
     assert set_up("cpu", 1).type == "cpu"
+
+
+def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageSet], tmp_path: Path) -> None:
+    """Otherwise one arm would stay the other machine's, the next be made here, and the two never be judged together."""
+    claim = discover()["ten_view_gain"]
+    run = planned_runs(claim, "smoke")[0]
+    bench = Bench(tmp_path, splits, set_up("cpu", 1), 1)
+    first = make(run, claim, bench)
+    assert first is not None
+    (here,), _ = read_records(tmp_path)
+    machine = here.record.machine.model_copy(update={"hardware": "another"})
+    write_record(tmp_path / "theirs", here.record.model_copy(update={"machine": machine}))
+    there = Bench(tmp_path / "theirs", splits, bench.device, 1)
+    assert make(run, claim, bench) == first
+    made = make(run, claim, there)
+    assert made is not None
+    hardware = [item.record.machine.hardware for item in read_records(tmp_path / "theirs")[0]]
+    assert sorted(hardware) == sorted(["another", bench.hardware])

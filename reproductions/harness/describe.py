@@ -43,7 +43,12 @@ def _describe_trained(question: Trained) -> list[str]:
     lines = [f"  paper: {'a direction alone' if question.paper is None else f'{question.paper:g}'}; seeds: {_list(question.seeds)}"]
     if not isinstance(question, Value):
         lines[0] += f"; the smallest effect worth having: {question.worthwhile:g}"
-    lines.append(f"  metric: {' and '.join(metrics_of(question))}")
+    if isinstance(question, SpeedUp):
+        lines.append(
+            f"  target: {question.target:g} % running training error at scale paper; `plan` and the report name the others"
+        )
+    else:
+        lines.append(f"  metric: {' and '.join(metrics_of(question))}")
     lines += [f"  {first.name}: {as_data(first.config)}", f"  recipe: {as_data(first.recipe)}"]
     if first != last:
         lines.append(f"  {last.name} differs in: {'; '.join(variant_differences(first, last))}")
@@ -170,7 +175,11 @@ def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
     rows = []
     for variant in a.question.variants:
         arms = [
-            [e for e in epochs_of([item for item in _made(side) if item.record.variant == variant.name]) if e is not None]
+            [
+                e
+                for e in epochs_of([item for item in _made(side) if item.record.variant == variant.name], side.target)
+                if e is not None
+            ]
             for side in (a, b)
         ]
         cells = [f"{statistics.fmean(arm):.2f} epochs (n={len(arm)})" if arm else "–" for arm in arms]

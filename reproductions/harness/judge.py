@@ -78,7 +78,8 @@ def epochs_of(items: Sequence[Stored], target: float | None = None) -> list[floa
             found.append(metric.value if item.record.status == "ok" else None)
         else:
             assert target is not None
-            found.append(epochs_to([(row["epoch"], row["train_error"]) for row in item.history()], target))
+            curve = [(row["epoch"], row["train_error"]) for row in item.history()]
+            found.append(epochs_to(curve, target) if item.record.status == "ok" else None)
     return found
 
 
@@ -180,6 +181,10 @@ def _judge_exact(question: Exact, counted: Sequence[Stored]) -> Verdict:
 
 def _judge_trained(question: Trained, arms: Sequence[Sequence[Stored]]) -> Verdict:
     planned = len(question.seeds)
+    diverged = [item for arm in arms for item in arm if item.record.status == "diverged"]
+    if diverged and not isinstance(question, SpeedUp):
+        names = ", ".join(f"{item.record.variant} seed {item.record.seed}" for item in diverged)
+        return Verdict("inconclusive", f"{len(diverged)} of {sum(map(len, arms))} runs diverged and have no error: {names}")
     if isinstance(question, SpeedUp):
         fast, slow = (epochs_of(arm, question.target) for arm in arms)
         return judge_speedup(

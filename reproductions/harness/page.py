@@ -25,6 +25,8 @@ METHOD = """\
   becomes a bound. No run is dropped.
 - Records made from other data, by other code or on other hardware form rows of their own and are never pooled. A record made by
   code or with a recipe that has changed since is `stale`, one made under another declaration of its claim is `exploratory`.
+- An AlexNet is trained once for all claims that ask for it, so its record holds the declaration of its variant and not that of
+  every claim: that their rules were fixed before the run is seen from the commit in the record and the history of the claim file.
 - `confirmed` takes the claim's own data, verified by checksum, at its own scale; elsewhere the strongest word is `consistent`.
 - sd is the standard deviation over seeds; [low, high] is a 95 % confidence interval of the mean or ratio, never of one run."""
 
@@ -181,7 +183,7 @@ def _provenance(stored: Sequence[Stored]) -> str:
 def _commands(rows: Sequence[Judged]) -> str:
     lines: list[dict[str, str]] = []
     for row in {(row.cell, row.scale): row for row in rows}.values():
-        scale = f" --scale {row.scale}" if len(row.claim.scales) > 1 and row.scale != "paper" else ""
+        scale = f" --scale {row.scale}" if len(row.claim.scales) > 1 else ""
         where = " --results results/smoke" if row.scale == "smoke" else ""
         command, explain = f"`nox -s reproduce -- {row.claim.name}{scale}`", f"`python -m reproductions explain {row.cell}{where}`"
         lines.append({"Row": f"`{row.cell}` ({row.scale})", "Run it": command, "See its records": explain})

@@ -102,11 +102,11 @@ def expected_seconds(run: PlannedRun, stored: Sequence[Stored], images: int, har
     """
     if run.role == "inspect":
         return 0.0
-    alike = [s.record for s in stored if s.record.scale == run.scale and (s.record.role == "train") == (run.role == "train")]
+    alike = [s.record for s in stored if s.record.key[0] == run.claim and s.record.scale == run.scale and s.record.cost.images]
     here = [record for record in alike if record.machine.hardware == hardware and record.cost.images_per_second]
     if not here:
         return None
     speed = statistics.median((r.cost.images_per_second or 0.0) * threads / r.machine.threads for r in here)
-    same = [s.record.cost.images / images for s in stored if s.record.variant == run.variant and s.record.scale == run.scale]
+    same = [r.cost.images / r.data.train_images for r in alike if r.variant == run.variant and r.data]
     epochs = statistics.median(same) if same else run.recipe["epochs"]
     return float(epochs * images / speed)

@@ -47,6 +47,8 @@ def _module(name: str) -> tuple[dict[str, ast.stmt], dict[str, str], list[str]]:
                 definitions[node.name] = node
             case ast.Assign(targets=[ast.Name(id=target)]) | ast.AnnAssign(target=ast.Name(id=target)):
                 definitions[target] = node
+            case ast.Assign(targets=[ast.Tuple(elts=elements)]):
+                definitions |= {element.id: node for element in elements if isinstance(element, ast.Name)}
             case ast.ImportFrom(module=str(module)) if module.split(".")[0] in PACKAGES:
                 imports |= {alias.asname or alias.name: f"{module}:{alias.name}" for alias in node.names}
     return definitions, imports, text.splitlines(keepends=True)

@@ -237,6 +237,8 @@ def read_records(root: Path, run: PlannedRun | None = None) -> tuple[list[Stored
     for path in sorted((root / "records").glob(f"{pattern}/record.json")):
         try:
             record = Record.model_validate_json(path.read_bytes())
+            if not (path.parent / "history.csv").is_file():
+                raise ValueError("its history.csv is missing")
             if not path.parent.name.startswith(folder_of(root, record).name) or path.parent.parent.name != record.variant:
                 raise ValueError(f"its content belongs in {folder_of(Path(), record)}")
             stored.append(Stored(record, path.parent))

@@ -114,6 +114,7 @@ def _as_json(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[
 
 def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
     """One flat row per record, plain numbers."""
+    measures = sorted({name for item in stored if item.record.role == "train" for name in item.record.metrics} - {"train_error"})
     lines = []
     for item in stored:
         r = item.record
@@ -126,7 +127,7 @@ def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
             "attempts": r.cost.attempts, "code": r.code.hash, "commit": r.code.commit, "started": r.started,
             "record": str(item.folder.relative_to(root)),
         }  # fmt: skip
-        names = ("train_error", "epochs_to_target", "test_error")
+        names = ["train_error", "epochs_to_target", "test_error", *measures]
         line |= {name: r.metrics[name].value if name in r.metrics else None for name in names}
         lines.append(line)
     return pd.DataFrame(lines)

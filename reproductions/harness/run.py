@@ -98,7 +98,7 @@ def make(
             return None
         checkpoint, beat, _ = leftovers
         (planned,) = plan([run], read_records(bench.root, run)[0], bench.fingerprint, bench.hardware)
-        if planned.current:
+        if planned.current and (run.role == "inspect" or planned.current.record.machine.hardware == bench.hardware):
             _delete(leftovers if not again else [checkpoint])  # what a kill left between the record and its clearing up
             if not again:
                 return planned.current.folder

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from reproductions.harness.settle import bar, console, opened, settle
 from reproductions.harness.verdict import detectable
 
 COMMITTED = Path(__file__).parents[2] / "results"
+VERDICT = ("evaluate", "train")  # the roles of runs that verdicts rest on
 ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm has no records yet
 ASSUMED_POINTS = 0.3  # likewise of an error in percent: what networks of this size show on 10,000 images
 
@@ -66,9 +67,12 @@ def prepare(
     data: Path | None,
     seeds: str | None = None,
     force: bool = False,
+    made: Collection[str] = (),
     pack: bool = True,
 ) -> Work:
     """Settle scale and data of a claim and plan its runs. With `pack` False nothing is written or downloaded.
+
+    With `force` all runs are made again but those in `made`, which another claim of the same command has made again.
 
     Raises DataError if data that were insisted on are absent or broken, ValueError for a scale, data set or seed that the claim
     does not have.
@@ -76,7 +80,8 @@ def prepare(
     scale, splits, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack)
     runs = planned_runs(claim, scale)
     if seeds is not None:
-        runs = [run for run in runs if run.role != "evaluate" or run.seed in _parse_seeds(seeds, runs)]
+        wanted = _parse_seeds(seeds, runs)
+        runs = [run for run in runs if run.role not in VERDICT or run.seed in wanted]
     root = root_of(results, scale)
     stored, broken = read_records(root)
     for line in broken:
@@ -86,7 +91,7 @@ def prepare(
     else:
         planned = plan(runs, stored, fingerprint_of(splits))
     if force:
-        planned = [Planned(item.run, None, "asked for with --force") for item in planned]
+        planned = [item if str(item.run) in made else Planned(item.run, None, "asked for with --force") for item in planned]
     return Work(claim, scale, root, results, splits, planned, stored, note, force)
 
 
@@ -97,7 +102,7 @@ def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         seeds |= set(range(int(first), int(last or first) + 1))
-    planned = {run.seed for run in runs if run.role == "evaluate"}
+    planned = {run.seed for run in runs if run.role in VERDICT}
     if not seeds or seeds - planned:
         raise ValueError(f"--seeds {text}: the plan has seeds {', '.join(map(str, sorted(planned)))}, fixed before the runs")
     return seeds
@@ -121,7 +126,7 @@ def detects(work: Work, run: PlannedRun) -> str:
 
     By the spread over the seeds of the run's arm, where it has two records; else by what is assumed at the top of this file.
     """
-    asked = [q for q in work.claim.questions if not isinstance(q, Exact) and run.role in ("evaluate", "train")]
+    asked = [q for q in work.claim.questions if not isinstance(q, Exact) and run.role in VERDICT]
     mine = [q for q in asked if run.question == q.name or run.variant in {variant.name for variant in q.variants}]
     return "; ".join(filter(None, (_detects(work, question, run) for question in mine)))
 

@@ -291,7 +291,7 @@ def at_most_earned(verdict: Verdict, scale: str, canonical: bool, comparable: bo
     """
     if scale == "smoke":
         return replace(verdict, word="none", reason="stand-in images prove that the code runs, nothing else")
-    if scale != "paper" and not comparable and verdict.word != "not run":
+    if scale != "paper" and not comparable and verdict.word in ("confirmed", "not supported"):
         return replace(verdict, word="none", reason="the paper's number is of another network and other images; shown, not judged")
     if verdict.word == "confirmed" and (scale != "paper" or not canonical):
         why = f"at scale {scale}" if scale != "paper" else "on images that are not the publisher's own bytes"
