@@ -8,34 +8,20 @@ does not name the images; the logs with these numbers are of the validation imag
 """
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import ORIGINAL, Claim, ablated, both_errors, imagenet_scales
 
 WITHOUT = ablated("without-norm", AlexNetConfig.original().without_norm())
 WORTHWHILE = 0.3  # points: what sampling 50,000 images blurs the difference of two nets by, one standard error
 
 CLAIM = Claim(
     source="§3.3",
-    questions=(
-        Difference(
-            "top1",
-            "top-1 error that response normalisation takes away",
-            lower=ORIGINAL,
-            higher=WITHOUT,
-            metric="top1_ten",
-            paper=1.4,
-            worthwhile=WORTHWHILE,
-            log=1.37,  # 42.034 (layer-params-148.cfg) − 40.664 (layer-params-145.cfg)
-        ),
-        Difference(
-            "top5",
-            "top-5 error that response normalisation takes away",
-            lower=ORIGINAL,
-            higher=WITHOUT,
-            metric="top5_ten",
-            paper=1.2,
-            worthwhile=WORTHWHILE,
-            log=1.152,  # 19.362 − 18.210
-        ),
+    questions=both_errors(
+        "response normalisation takes away",
+        ORIGINAL,
+        WITHOUT,
+        paper=(1.4, 1.2),
+        log=(1.37, 1.152),  # 42.034 and 19.362 (layer-params-148.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
+        worthwhile=WORTHWHILE,
     ),
     scales=imagenet_scales(),
     deviations=(

@@ -7,33 +7,19 @@ The one-column net has half as many kernels in its first four convolutions. Its 
 the section's footnote says, so that both nets have about as many parameters. Errors are of ten views averaged.
 """
 
-from reproductions.harness import ONE_COLUMN, ORIGINAL, Claim, Difference, imagenet_scales
+from reproductions.harness import ONE_COLUMN, ORIGINAL, Claim, both_errors, imagenet_scales
 
 WORTHWHILE = 0.3  # points, as for the ablations on ILSVRC-2012: what sampling 50,000 images blurs the difference of two nets by
 
 CLAIM = Claim(
     source="§3.2",
-    questions=(
-        Difference(
-            "top1",
-            "top-1 error that the second column takes away",
-            lower=ORIGINAL,
-            higher=ONE_COLUMN,
-            metric="top1_ten",
-            paper=1.7,
-            worthwhile=WORTHWHILE,
-            log=1.695,  # 39.1680 (layer-params-145-half.cfg) − 37.4727 (layer-params-145-2010.cfg)
-        ),
-        Difference(
-            "top5",
-            "top-5 error that the second column takes away",
-            lower=ORIGINAL,
-            higher=ONE_COLUMN,
-            metric="top5_ten",
-            paper=1.2,
-            worthwhile=WORTHWHILE,
-            log=1.23,  # 18.2287 − 16.9987
-        ),
+    questions=both_errors(
+        "the second column takes away",
+        ORIGINAL,
+        ONE_COLUMN,
+        paper=(1.7, 1.2),
+        log=(1.695, 1.23),  # 39.1680 and 18.2287 (layer-params-145-half.cfg) − 37.4727 and 16.9987 (-145-2010.cfg)
+        worthwhile=WORTHWHILE,
     ),
     scales=imagenet_scales("imagenet2010"),
     deviations=(

@@ -1,6 +1,6 @@
 """What a claim file needs to declare a claim. Everything else is imported from its own module."""
 
-from reproductions.harness.baseline import NON_OVERLAPPING, ONE_COLUMN, ORIGINAL, ablated, imagenet_scales
+from reproductions.harness.baseline import NON_OVERLAPPING, ONE_COLUMN, ORIGINAL, ablated, both_errors, imagenet_scales
 from reproductions.harness.claim import Claim, Difference, Exact, Scale, SpeedUp, Sweep, Value, Variant
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "Value",
     "Variant",
     "ablated",
+    "both_errors",
     "imagenet_scales",
 ]

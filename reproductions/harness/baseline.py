@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from reproductions.harness.claim import Scale, Variant
+from reproductions.harness.claim import Difference, Scale, Variant
 
 ORIGINAL = Variant("original", AlexNetConfig.original(), AlexNetRecipe.original())  # net #145, which printed Table 1
 
@@ -17,6 +17,32 @@ def ablated(name: str, config: AlexNetConfig | None = None, **recipe: Any) -> Va
 # What more than one claim trains
 ONE_COLUMN = ablated("one-column", AlexNetConfig.original().one_column())  # net #145-half (§3.2)
 NON_OVERLAPPING = ablated("non-overlapping", replace(AlexNetConfig.original(), pool_size=2))  # §3.4: s = z = 2
+
+
+def both_errors(
+    text: str,
+    lower: Variant,
+    higher: Variant,
+    *,
+    paper: tuple[float, float],
+    log: tuple[float, float],
+    worthwhile: float,
+) -> tuple[Difference, Difference]:
+    """The questions of an ablation: the top-1 and the top-5 error, ten views averaged, that something takes away. Pairs in that order."""
+    top1, top5 = (
+        Difference(
+            f"top{k}",
+            f"top-{k} error that {text}",
+            lower,
+            higher,
+            metric=f"top{k}_ten",
+            paper=printed,
+            worthwhile=worthwhile,
+            log=logged,
+        )
+        for k, printed, logged in zip((1, 5), paper, log, strict=True)
+    )
+    return top1, top5
 
 
 def imagenet_scales(dataset: str = "imagenet2012", targets: tuple[float, float, float] | None = None) -> dict[str, Scale]:
