@@ -28,18 +28,9 @@ def both_errors(
     log: tuple[float, float],
     worthwhile: float,
 ) -> tuple[Difference, Difference]:
-    """The questions of an ablation: the top-1 and the top-5 error, ten views averaged, that something takes away. Pairs in that order."""
+    """The questions of an ablation: what it adds to the top-1 and the top-5 error of ten views; pairs are in that order."""
     top1, top5 = (
-        Difference(
-            f"top{k}",
-            f"top-{k} error that {text}",
-            lower,
-            higher,
-            metric=f"top{k}_ten",
-            paper=printed,
-            worthwhile=worthwhile,
-            log=logged,
-        )
+        Difference(f"top{k}", f"top-{k} error that {text}", lower, higher, f"top{k}_ten", printed, worthwhile, log=logged)
         for k, printed, logged in zip((1, 5), paper, log, strict=True)
     )
     return top1, top5

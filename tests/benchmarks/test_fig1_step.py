@@ -1,11 +1,10 @@
 """Figure 1's training step against the loop that torch's documentation would have a user write, interleaved in one process."""
 
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from interleaved import compare
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
@@ -15,7 +14,7 @@ from alexnet.config import CifarNetConfig, Recipe
 from alexnet.data.imageset import ImageSet
 from reproductions.harness.run import set_up
 
-STEPS, ROUNDS = 20, 7
+STEPS = 20
 
 
 def cycle(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
@@ -78,22 +77,7 @@ def peer(splits: dict[str, ImageSet], device: torch.device) -> Callable[[], None
 
 
 def test_fig1_training_step(benchmark: Any, splits: dict[str, ImageSet]) -> None:
-    """Prints the median ratio with its range over interleaved rounds; fails if ours is the slower one."""
     threads = torch.get_num_threads()
     device = set_up(None, 2)
-    mine, theirs = ours(splits, device), peer(splits, device)
-    ratios = []
-    for round_number in range(ROUNDS + 1):  # the first warms up
-        seconds = []
-        for steps in (mine, theirs):
-            began = time.perf_counter()
-            steps()
-            seconds.append(time.perf_counter() - began)
-        if round_number:
-            ratios.append(seconds[1] / seconds[0])
-    benchmark.pedantic(mine, rounds=3, warmup_rounds=1)
-    benchmark.extra_info["ratio"] = ratios
-    speed = 128 * STEPS / benchmark.stats.stats.median
-    print(f"\nratio peer / ours {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}), ours {speed:,.0f} images/s")
+    compare(benchmark, ours(splits, device), peer(splits, device), images=128 * STEPS)
     torch.set_num_threads(threads)
-    assert statistics.median(ratios) > 1

@@ -4,15 +4,13 @@ Set ALEXNET_DATA to a folder of full-size images, <class>/<image>; it is skipped
 """
 
 import os
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from interleaved import compare
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
@@ -24,7 +22,7 @@ from alexnet.data.imageset import DataError, partial_of
 from alexnet.data.prepare import Listing
 
 DATA = os.environ.get("ALEXNET_DATA")  # read here, since tests do not see it
-ROUNDS, MOST = 7, 500  # images
+MOST = 500  # images
 FULL_SIZE = 20_000  # bytes; smaller files are thumbnails or the 32 and 64 pixels of other sets
 
 
@@ -67,21 +65,5 @@ def peer(listing: Listing, folder: Path) -> Callable[[], None]:
 
 
 def test_preparing_images(benchmark: Any, listing: Listing, tmp_path: Path) -> None:
-    """Prints the median ratio with its range over interleaved rounds; fails if ours is the slower one."""
-    threads = torch.get_num_threads()
     mine, theirs = ours(listing, partial_of(tmp_path / "ours")), peer(listing, tmp_path / "theirs.npy")
-    ratios = []
-    for round_number in range(ROUNDS + 1):  # the first warms up
-        seconds = []
-        for decode in (mine, theirs):
-            began = time.perf_counter()
-            decode()
-            seconds.append(time.perf_counter() - began)
-        if round_number:
-            ratios.append(seconds[1] / seconds[0])
-    benchmark.pedantic(mine, rounds=3)
-    benchmark.extra_info["ratio"] = ratios
-    speed = len(listing.items) / benchmark.stats.stats.median
-    print(f"\nratio peer / ours {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}), ours {speed:,.0f} images/s")
-    torch.set_num_threads(threads)
-    assert statistics.median(ratios) > 1
+    compare(benchmark, mine, theirs, images=len(listing.items))
