@@ -15,10 +15,9 @@ import typer
 
 from alexnet.data.imageset import DataError
 from reproductions.harness.claim import Claim, discover
-from reproductions.harness.record import RecordError
+from reproductions.harness.record import RESULTS, RecordError
 
 INCOMPLETE, BAD_DATA, STALE_REPORT = 3, 4, 5
-RESULTS = Path(__file__).parents[1] / "results"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Results = Annotated[Path, typer.Option("--results", help="The folder of records and report.")]
@@ -66,7 +65,7 @@ def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
         stored, broken = read_records(results)
         rows = []
         for claim in choose(None):
-            words = [row.verdict.word for row in judge(claim, stored) if not getattr(row.question, "sensitivity", False)]
+            words = [row.verdict.word for row in judge(claim, stored) if not row.sensitivity]
             tally = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
             rows.append({"claim": claim.name, "source": claim.source, "verdicts": tally, "statement": claim.statement})
         show_table(rows, as_json)

@@ -32,7 +32,7 @@ def make_record(
 ) -> Record:
     """A record that answers today's plan, except where told otherwise."""
     run = planned(variant, seed, scale)
-    definitions = code_of(run.role, run.claim if run.role == "inspect" else "") if code is None else code
+    definitions = code_of(run) if code is None else code
     metrics = {"train_error": Metric(value=24.5, unit="percent", split="train", examples=10_000)}
     metrics["epochs_to_target"] = Metric(value=epochs, unit="epochs", split="train", examples=10_000)
     if run.role == "evaluate":
@@ -69,7 +69,7 @@ def make_alexnet(variant: str, seed: int, claim: str = "dropout", *, hardware: s
     """A record of an AlexNet at scale mini; without metrics it diverged."""
     run = planned(variant, seed, "mini", claim)
     like = make_record()
-    definitions = code_of("train")
+    definitions = code_of(run)
     return like.model_copy(
         update={
             "claim": run.claim, "question": "", "variant": variant, "scale": "mini", "seed": seed, "role": "train",

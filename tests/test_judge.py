@@ -44,7 +44,7 @@ def test_other_data_and_other_hardware_are_never_pooled(tmp_path: Path, other: d
 
 
 def test_records_of_changed_code_are_stale_and_stand_beside_new_ones(tmp_path: Path) -> None:
-    old = {**code_of("evaluate"), "alexnet.train:fit": "before"}
+    old = {**code_of(planned("relu", 0)), "alexnet.train:fit": "before"}
     for seed in range(5):
         store(tmp_path, make_record("relu", seed, code=old), make_record("tanh", seed, epochs=36.0, code=old))
     (row,) = rows(tmp_path)

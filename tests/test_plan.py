@@ -29,7 +29,7 @@ def test_nothing_is_missing_when_all_is_there(tmp_path: Path) -> None:
     ("changes", "reason"),
     [
         ({"rate": 0.5}, "recipe.learning_rate was 0.5, is"),
-        ({"code": {**code_of("evaluate"), "alexnet.train:fit": "x"}}, "code changed: alexnet.train.fit"),
+        ({"code": {**code_of(planned("relu", 0)), "alexnet.train:fit": "x"}}, "code changed: alexnet.train.fit"),
         ({"code": {}}, "and more"),
         ({"declaration": "old"}, "made under another declaration"),
         ({"fingerprint": "other"}, "made from another copy of the data (the tests)"),

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from records import full_set, make_record, store
+from records import full_set, make_record, planned, store
 
 from reproductions.harness import figures, report
 from reproductions.harness.claim import discover
@@ -32,8 +32,7 @@ def results(tmp_path: Path) -> Path:
 
 def without_code(text: str) -> str:
     """The page with what depends on today's code replaced: the code's digest and, with it, the records' ids."""
-    for role in ("evaluate", "tune"):
-        text = text.replace(code_hash(code_of(role)), "CODE")
+    text = text.replace(code_hash(code_of(planned("relu", 0))), "CODE")
     return re.sub(r"(seed\d+)-[0-9a-f]{8}", r"\1-ID", text)
 
 

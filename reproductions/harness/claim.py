@@ -118,6 +118,11 @@ class Value:
         """The one variant that it trains."""
         return (self.variant,)
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The one metric that it asks for."""
+        return (self.metric,)
+
 
 @dataclass(frozen=True)
 class Exact:

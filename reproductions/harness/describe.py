@@ -59,7 +59,7 @@ def metrics_of(question: Trained) -> tuple[str, ...]:
     """The metrics of a record that a question asks for."""
     if isinstance(question, SpeedUp):
         return ("epochs_to_target",)
-    return tuple(dict.fromkeys(question.metrics)) if isinstance(question, Difference) else (question.metric,)
+    return tuple(dict.fromkeys(question.metrics))
 
 
 def _describe_speedup(question: SpeedUp, sweep: Sweep) -> list[str]:

@@ -36,6 +36,11 @@ class Judged:
         return f"{self.claim.name}.{self.question.name}"
 
     @property
+    def sensitivity(self) -> bool:
+        """Whether the question is asked apart from the verdict."""
+        return isinstance(self.question, SpeedUp) and self.question.sensitivity
+
+    @property
     def measured(self) -> float | None:
         """The count of an exact question."""
         if isinstance(self.question, Exact) and self.members:

@@ -37,7 +37,7 @@ def only_standin(stored: Sequence[Stored]) -> bool:
 
 
 def _verdict_row(row: Judged) -> dict[str, str]:
-    word = f"**{row.verdict.word}**" if not getattr(row.question, "sensitivity", False) else f"{row.verdict.word} (sensitivity)"
+    word = f"**{row.verdict.word}**" if not row.sensitivity else f"{row.verdict.word} (sensitivity)"
     return {
         "Claim": f"`{row.cell}`",
         "§": row.claim.source,
@@ -71,7 +71,7 @@ def short_table(rows: Sequence[Judged]) -> str:
             "Measured [95 %]": measured(row),
             "n": f"{row.n} of {row.planned}",
             "Scale": row.scale,
-            "Verdict": row.verdict.word + (" (sensitivity)" if getattr(row.question, "sensitivity", False) else ""),
+            "Verdict": row.verdict.word + (" (sensitivity)" if row.sensitivity else ""),
         }
         for row in shown
     ]

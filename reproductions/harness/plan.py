@@ -23,11 +23,16 @@ class Planned:
     reason: str
 
 
-@cache
-def code_of(role: str, claim: str = "") -> dict[str, str]:
+def code_of(run: PlannedRun) -> dict[str, str]:
     """Digests of the definitions that decide a run's result, by "module:name"; a count is decided by its claim's own file."""
-    counted = (f"reproductions.{claim}:CLAIM",)
-    return provenance.definitions_used(counted if role == "inspect" else provenance.ENTRIES[role])
+    counted = (f"reproductions.{run.claim}:CLAIM",)
+    return _used(counted if run.role == "inspect" else provenance.ENTRIES[run.role])
+
+
+@cache
+def _used(entries: tuple[str, ...]) -> dict[str, str]:
+    """Once per process, which goes on with the code that it loaded."""
+    return provenance.definitions_used(entries)
 
 
 def fingerprint_of(splits: Mapping[str, ImageSet]) -> str | None:
@@ -43,7 +48,7 @@ def differences(record: Record, run: PlannedRun, fingerprint: str | None) -> lis
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
-    old_code, new_code = record.code.definitions, code_of(run.role, run.claim if run.role == "inspect" else "")
+    old_code, new_code = record.code.definitions, code_of(run)
     changed = [
         name.replace(":", ".") for name in sorted(old_code.keys() | new_code.keys()) if old_code.get(name) != new_code.get(name)
     ]

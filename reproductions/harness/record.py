@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from alexnet.files import write_atomic
 from reproductions.harness.claim import PlannedRun, digest
 
+RESULTS = Path(__file__).parents[2] / "results"  # the committed records and their report
 HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")  # an AlexNet's has more columns after these
 
 

@@ -104,7 +104,7 @@ def _as_json(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[
                 "low": _short(row.verdict.low), "high": _short(row.verdict.high),
                 "prediction": row.verdict.prediction and [_short(end) for end in row.verdict.prediction],
                 "verdict": row.verdict.word, "magnitude": row.verdict.magnitude, "reason": row.verdict.reason,
-                "censored": row.verdict.censored, "sensitivity": getattr(row.question, "sensitivity", False),
+                "censored": row.verdict.censored, "sensitivity": row.sensitivity,
                 "evidence": [path_of(item) for item in row.members],
             }
             for row in rows

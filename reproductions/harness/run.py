@@ -88,7 +88,7 @@ def make(
     cannot carry out is stored as a record with status "failed". Raises RecordError if the record cannot be written.
     """
     commit, dirty = provenance.git_state(REPOSITORY)
-    code = code_of(run.role, run.claim if run.role == "inspect" else "")
+    code = code_of(run)
     code_part = Code(hash=provenance.code_hash(code), definitions=code, commit=commit, dirty=dirty)
     machine = [bench.hardware, bench.threads, provenance.versions()]  # another machine goes on with other bits
     work = work_file(bench.root, run, digest([run.config, run.recipe, bench.fingerprint, code_part.hash, machine]))

@@ -12,7 +12,7 @@ def section(row: Judged, picture: str | None) -> list[str]:
     """The blocks of Markdown that one row of the verdict table has on its claim's page."""
     assert not isinstance(row.question, Exact)
     question, v = at_scale(row.claim, row.question, row.scale), row.verdict
-    kind = "Sensitivity" if getattr(question, "sensitivity", False) else "Verdict"
+    kind = "Sensitivity" if row.sensitivity else "Verdict"
     place = f" ({row.scale}; {row.data}; {row.hardware})" if row.members or row.extra else ""
     parts = [f"### {kind}: {question.text}{place}", _rule(row, question)]
     line = f"**{v.word}** — {measured(row)}. {v.reason[:1].upper()}{v.reason[1:]}."
@@ -55,10 +55,9 @@ def _rule(row: Judged, question: Trained) -> str:
 def _metric_rows(row: Judged) -> list[dict[str, str]]:
     """One line per arm and metric: the mean over seeds with its interval."""
     assert isinstance(row.question, Difference | Value)
-    metrics = row.question.metrics if isinstance(row.question, Difference) else (row.question.metric,)
     lines = []
     for variant in row.question.variants:
-        for metric in dict.fromkeys(metrics):
+        for metric in dict.fromkeys(row.question.metrics):
             values = values_of(row.arm(variant.name), metric)
             sd = number(statistics.stdev(values)) if len(values) > 1 else "–"
             span = f"{min(values):.2f}–{max(values):.2f}" if values else "–"
@@ -70,13 +69,12 @@ def _metric_rows(row: Judged) -> list[dict[str, str]]:
 def _run_rows(row: Judged) -> list[dict[str, str]]:
     """One line per run with its metrics."""
     assert isinstance(row.question, Difference | Value)
-    metrics = row.question.metrics if isinstance(row.question, Difference) else (row.question.metric,)
     return [
         {
             "Arm": item.record.variant,
             "seed": str(item.record.seed),
             "status": item.record.status,
-            **{f"`{name}`": ", ".join(number(value) for value in values_of([item], name)) or "–" for name in metrics},
+            **{f"`{name}`": ", ".join(number(value) for value in values_of([item], name)) or "–" for name in row.question.metrics},
             "minutes": f"{item.record.cost.wall_seconds / 60:.1f}",
             "record": f"`{path_of(item)}`",
         }

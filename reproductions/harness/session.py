@@ -23,11 +23,10 @@ from reproductions.harness.claim import Claim, Exact, PlannedRun, SpeedUp, Train
 from reproductions.harness.cores import own_cores
 from reproductions.harness.judge import epochs_of, values_of
 from reproductions.harness.plan import Planned, expected_seconds, fingerprint_of, plan
-from reproductions.harness.record import Stored, read_records, work_file
+from reproductions.harness.record import RESULTS, Stored, read_records, work_file
 from reproductions.harness.settle import bar, console, opened, settle
 from reproductions.harness.verdict import detectable
 
-COMMITTED = Path(__file__).parents[2] / "results"
 VERDICT = ("evaluate", "train")  # the roles of runs that verdicts rest on
 ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm has no records yet
 ASSUMED_POINTS = 0.3  # likewise of an error in percent: what networks of this size show on 10,000 images
@@ -148,7 +147,7 @@ def _detects(work: Work, question: Trained, run: PlannedRun) -> str:
 def _estimates(work: Work, threads: int) -> Callable[[PlannedRun], float | None]:
     """Seconds of a run by the records at hand, or by the committed ones where a results folder of one's own is still empty."""
     images = len(work.splits["train"]) if work.splits else 50_000
-    known = [*work.stored, *(read_records(root_of(COMMITTED, work.scale))[0] if not work.stored else [])]
+    known = [*work.stored, *(read_records(root_of(RESULTS, work.scale))[0] if not work.stored else [])]
     hardware = provenance.cpu_model()
     return lambda run: expected_seconds(run, known, images, hardware, threads)
 
