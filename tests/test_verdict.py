@@ -233,3 +233,13 @@ def test_a_printed_value_is_not_judged_by_another_network() -> None:
 def test_quantiles_are_scipys(df: float) -> None:
     for p in (0.5, 0.8, 0.95, 0.975):
         assert t_quantile(p, df) == pytest.approx(stats.t.ppf(p, df), rel=1e-12, abs=1e-12)
+
+
+def test_runs_compared_with_themselves_need_fewer_seeds() -> None:
+    """One arm: df n − 1 and √(1/n). At n = 10: (2.2622 + 0.8834) · 1 · √0.1."""
+    assert detectable(1.0, 10, arms=1) == pytest.approx(0.99473, abs=1e-4)
+    needed = seeds_needed(1.0, 0.5, arms=1)
+    assert detectable(1.0, needed, arms=1) <= 0.5 < detectable(1.0, needed - 1, arms=1)
+    verdict = points([40.0, 50.0, 60.0], [40.2, 49.7, 60.4], paired=True)
+    assert verdict.seeds_needed == seeds_needed(0.36056, 0.3, arms=1)
+    assert "seeds would decide" in verdict.reason

@@ -75,6 +75,7 @@ class Estimate:
     df: float
     spread: float  # standard deviation of the effect of one more run per arm around the estimate
     sd: float  # of a run, pooled over the arms
+    arms: int  # 1 where it is a mean of one number per run
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """The two-sided confidence interval."""
@@ -101,14 +102,14 @@ def estimate(lower: Sequence[float], higher: Sequence[float]) -> Estimate:
     effect, error, df = welch(*arms)
     variances = [float(arm.var(ddof=1)) for arm in arms]
     spread = math.sqrt(sum(v * (1 + 1 / len(arm)) for v, arm in zip(variances, arms, strict=True)))
-    return Estimate(effect, error, df, spread, math.sqrt(sum(variances) / 2))
+    return Estimate(effect, error, df, spread, math.sqrt(sum(variances) / 2), 2)
 
 
 def estimate_mean(values: Sequence[float]) -> Estimate:
     """The mean of one number per run."""
     array = np.array(values, dtype=float)
     n, sd = len(array), float(array.std(ddof=1))
-    return Estimate(float(array.mean()), sd / math.sqrt(n), n - 1.0, sd * math.sqrt(1 + 1 / n), sd)
+    return Estimate(float(array.mean()), sd / math.sqrt(n), n - 1.0, sd * math.sqrt(1 + 1 / n), sd, 1)
 
 
 def judge_speedup(
@@ -214,8 +215,8 @@ def _decide(measured: Estimate, n: int, asked: Asked) -> Verdict:
     if -asked.worthwhile < near_low and near_high < asked.worthwhile:
         verdict = Verdict("not supported", f"any effect is smaller than {asked.least}, the least worth having")
         return _shown(verdict, measured, asked.scale)
-    needed = max(seeds_needed(measured.sd, asked.worthwhile), n + 1)
-    reason = f"the interval contains {asked.none}; about {needed} seeds per arm would decide"
+    needed = max(seeds_needed(measured.sd, asked.worthwhile, arms=measured.arms), n + 1)
+    reason = f"the interval contains {asked.none}; about {needed} seeds{' per arm' if measured.arms == 2 else ''} would decide"
     return _shown(Verdict("inconclusive", reason, seeds_needed=needed), measured, asked.scale)
 
 
@@ -259,19 +260,18 @@ def _judge_censored(fast: Sequence[float | None], slow: Sequence[float | None], 
     return Verdict("inconclusive", f"{missed} and the arms overlap in rank", censored=censored)
 
 
-def seeds_needed(spread: float, effect: float, power: float = 0.8) -> int:
-    """Seeds per arm at which a two-sided 5 % test sees `effect` with the given power, for a standard deviation per arm."""
-    for n in range(2, 1000):
-        df = 2 * n - 2
-        if (t_quantile(0.975, df) + t_quantile(power, df)) * spread * math.sqrt(2 / n) <= abs(effect):
-            return n
-    return 1000
+def seeds_needed(spread: float, effect: float, power: float = 0.8, arms: int = 2) -> int:
+    """Seeds per arm at which a two-sided 5 % test sees `effect` with the given power; see `detectable`."""
+    return next((n for n in range(2, 1000) if detectable(spread, n, power, arms) <= abs(effect)), 1000)
 
 
-def detectable(spread: float, n: int, power: float = 0.8) -> float:
-    """The smallest difference that `n` seeds per arm tell from none with the given power, for a standard deviation per arm."""
-    df = 2 * n - 2
-    return float((t_quantile(0.975, df) + t_quantile(power, df)) * spread * math.sqrt(2 / n))
+def detectable(spread: float, n: int, power: float = 0.8, arms: int = 2) -> float:
+    """The smallest effect that `n` seeds per arm tell from none with the given power.
+
+    `spread` is the standard deviation of a run, or, where runs are compared with themselves (one arm), of their differences.
+    """
+    df = arms * (n - 1)
+    return (t_quantile(0.975, df) + t_quantile(power, df)) * spread * math.sqrt(arms / n)
 
 
 def judge_exact(measured: float, *, paper: float, tolerance: float, at_most: bool) -> Verdict:
