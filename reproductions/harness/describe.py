@@ -44,9 +44,7 @@ def _describe_trained(question: Trained) -> list[str]:
     if not isinstance(question, Value):
         lines[0] += f"; the smallest effect worth having: {question.worthwhile:g}"
     if isinstance(question, SpeedUp):
-        lines.append(
-            f"  target: {question.target:g} % running training error at scale paper; `plan` and the report name the others"
-        )
+        lines.append(f"  target: {question.target:g} % running training error at scale paper; the report names the others")
     else:
         lines.append(f"  metric: {' and '.join(metrics_of(question))}")
     lines += [f"  {first.name}: {as_data(first.config)}", f"  recipe: {as_data(first.recipe)}"]
