@@ -48,6 +48,13 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def jobs(session: nox.Session) -> None:
+    """Look after runs, here or on Slurm, without torch: nox -s jobs -- status --watch (or cancel CLAIM, logs RUN)."""
+    session.install(*REPORT)
+    session.run("python", "-m", "reproductions", *session.posargs)
+
+
+@nox.session(default=False)
 def compare(session: nox.Session) -> None:
     """Set your records beside the committed ones: nox -s compare -- DIR."""
     session.install(*REPORT)

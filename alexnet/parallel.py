@@ -19,6 +19,15 @@ def place() -> tuple[int, int]:
     return 0, 1
 
 
+def told(word: bool) -> bool:
+    """What the first process says, in all of them."""
+    if place()[1] == 1:
+        return word
+    said = [word]
+    dist.broadcast_object_list(said)
+    return said[0]
+
+
 class Sharded(nn.Module):
     """A network whose gradients are averaged over all processes, each image of the whole batch counting once.
 

@@ -5,72 +5,21 @@ process is at it); 4 bad or missing data; 5 the report is not what the records s
 """
 
 import difflib
-import json
-import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 
-from alexnet.data.imageset import DataError
-from reproductions.harness.claim import Claim, discover
-from reproductions.harness.record import RESULTS, RecordError
-
-INCOMPLETE, BAD_DATA, STALE_REPORT = 3, 4, 5
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-Results = Annotated[Path, typer.Option("--results", help="The folder of records and report.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Names = Annotated[list[str] | None, typer.Argument(help="Claims; `all` or none for every claim.", show_default=False)]
-DataRoot = Annotated[Path | None, typer.Option("--data", help="The folder of data sets; by default $ALEXNET_DATA.")]
+from reproductions.harness.claim import discover
+from reproductions.harness.cli import INCOMPLETE, STALE_REPORT, DataRoot, Json, Names, Results, choose, fail, reported, show_table
+from reproductions.harness.record import RESULTS
+from reproductions.harness.running import app
 
 
-def fail(message: str, status: int = 2) -> NoReturn:
-    """End with one line on standard error."""
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(status)
-
-
-def choose(names: list[str] | None) -> list[Claim]:
-    """The claims named; every claim for none or `all`. An unknown name ends the command with the nearest one."""
-    claims = discover()
-    if not names or names == ["all"]:
-        return list(claims.values())
-    for name in names:
-        if name not in claims:
-            near = [c for c in claims if c.startswith(name)] or difflib.get_close_matches(name, claims, n=1, cutoff=0.4)
-            fail(f"no claim is called {name!r}{f'; did you mean {near[0]!r}?' if near else ''} (`list` shows all)")
-    return [claims[name] for name in names]
-
-
-def show_table(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print rows as a table or as JSON."""
-    if as_json:
-        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
-        return
-    from tabulate import tabulate  # noqa: PLC0415 - only when there is a table to print
-
-    text = [{key: "–" if value is None else str(value) for key, value in row.items()} for row in rows]
-    typer.echo(tabulate(text, headers="keys", disable_numparse=True))
-
-
-@app.command("list")
-def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
-    """List the claims and how far each is decided. Trains nothing."""
-    from reproductions.harness.judge import judge  # noqa: PLC0415
-    from reproductions.harness.record import read_records  # noqa: PLC0415
-
-    with reported():
-        stored, broken = read_records(results)
-        rows = []
-        for claim in choose(None):
-            words = [row.verdict.word for row in judge(claim, stored) if not row.sensitivity]
-            tally = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
-            rows.append({"claim": claim.name, "source": claim.source, "verdicts": tally, "statement": claim.statement})
-        show_table(rows, as_json)
-    for line in broken:
-        typer.echo(f"warning: {line}", err=True)
+@app.callback(help=__doc__, no_args_is_help=True)
+def main() -> None:
+    """Nothing is done before a command."""
 
 
 @app.command()
@@ -88,56 +37,14 @@ def plan(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Show which runs are there, which are missing and why, what an effect must be to be seen, and the time it would take."""
-    from reproductions.harness import session  # noqa: PLC0415
+    from reproductions.harness.forecast import plan_rows  # noqa: PLC0415
+    from reproductions.harness.work import prepare  # noqa: PLC0415
 
     with reported():
         rows = []
         for claim in choose(names):
-            rows += session.plan_rows(session.prepare(claim, results, scale=scale, dataset=dataset, data=data, pack=False))
+            rows += plan_rows(prepare(claim, results, scale=scale, dataset=dataset, data=data, pack=False))
         show_table(list({row["run"]: row for row in reversed(rows)}.values())[::-1], as_json)  # claims share runs
-
-
-@app.command()
-def run(
-    names: Names = None,
-    scale: Annotated[str | None, typer.Option(help="paper, reduced, mini or smoke; by default the first that runs here.")] = None,
-    seeds: Annotated[str | None, typer.Option(help='Only these seeds of the verdict, such as "0-2" or "0,3".')] = None,
-    dataset: Annotated[str | None, typer.Option(help="Insist on a data set, such as cifar10 or stand-in.")] = None,
-    data: DataRoot = None,
-    results: Results = RESULTS,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default every core this process may use.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop. Writes nothing.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Make every run again from its start; the new records stand beside the old.")
-    ] = False,
-) -> None:
-    """Make the records that are missing, then rebuild the report."""
-    from reproductions.harness import session  # noqa: PLC0415
-
-    if not names:
-        list_claims(results)
-        return
-    with reported():
-        complete, made = True, set[str]()
-        for claim in choose(names):
-            work = session.prepare(
-                claim, results, scale=scale, dataset=dataset, data=data, seeds=seeds, force=force, made=made, pack=not dry_run
-            )
-            made |= {str(item.run) for item in work.planned}
-            complete &= session.execute(work, device=device, threads=threads or len(os.sched_getaffinity(0)), dry_run=dry_run)
-        if not complete:
-            fail("some runs are not done; the same command goes on where they stopped", INCOMPLETE)
-
-
-@app.command()
-def status(names: Names = None, results: Results = RESULTS, as_json: Json = False) -> None:
-    """Show every planned run: done, in progress (with its epoch), or missing and why."""
-    from reproductions.harness import session  # noqa: PLC0415
-
-    with reported():
-        rows = [row for claim in choose(names) for row in session.status_rows(claim, results)]
-        show_table(list({row["run"]: row for row in rows}.values()), as_json)  # claims share runs
 
 
 @app.command()
@@ -221,25 +128,6 @@ def doctor(data: DataRoot = None, results: Results = RESULTS, as_json: Json = Fa
         show_table(rows, as_json)
     if any(row["state"] == "broken" for row in rows):
         fail("something above is broken", INCOMPLETE)
-
-
-class reported:  # noqa: N801 - used as a context manager, like a function
-    """Turn the errors a user can mend into one line and an exit status."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, DataError):
-            fail(str(error), BAD_DATA)
-        if isinstance(error, RecordError):
-            fail(str(error), INCOMPLETE)
-        if isinstance(error, ValueError) and type(error) is ValueError:
-            fail(str(error))
-        if isinstance(error, KeyboardInterrupt):
-            fail("stopped; the same command goes on where it was", INCOMPLETE)
-        if isinstance(error, OSError):
-            fail(f"{error.filename or 'a file'}: {error.strerror or error}; nothing that was finished is lost", INCOMPLETE)
 
 
 if __name__ == "__main__":

@@ -181,6 +181,7 @@ class PlannedRun:
     config: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     declaration: str = ""  # digest of the declaration that asks for this run
+    needs: tuple["PlannedRun", ...] = ()  # runs whose results this one starts from
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -203,6 +204,11 @@ def as_data(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [as_data(item) for item in value]
     return value
+
+
+def typed(kind: Any, fields: dict[str, Any]) -> Any:
+    """A config or recipe from its JSON form: lists are tuples again."""
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
 
 
 def at_scale(claim: Claim, question: Trained, scale_name: str) -> Trained:

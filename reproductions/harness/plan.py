@@ -21,6 +21,7 @@ class Planned:
     run: PlannedRun
     current: Stored | None
     reason: str
+    failed: bool = False  # the only record that fits says that the run failed
 
 
 def code_of(run: PlannedRun) -> dict[str, str]:
@@ -81,7 +82,11 @@ def plan(
             current = next((s for s in answers[run.key] if s.record.cohort == cohort), None)
             reasons = [reason for s in by_key.get(run.key, []) for reason in _why_not(s, run, fingerprint)]
             reasons += [f"there only by {s.record.machine.hardware}, {s.record.machine.precision}" for s in answers[run.key]]
-            planned[run.key] = Planned(run, current, "" if current else "; ".join(dict.fromkeys(reasons)) or "no record")
+            failed = any(
+                s.record.status == "failed" and not differences(s.record, run, fingerprint) for s in by_key.get(run.key, [])
+            )
+            reason = "" if current else "; ".join(dict.fromkeys(reasons)) or "no record"
+            planned[run.key] = Planned(run, current, reason, failed and not current)
     return [planned[run.key] for run in runs]
 
 

@@ -71,6 +71,7 @@ class Machine(Part):
     hardware: str  # the class: processor or accelerator model
     device: Literal["cpu", "cuda"]
     threads: int
+    processes: int = 1  # that trained together, each with so many threads
     precision: str
     determinism: str
     versions: dict[str, str]

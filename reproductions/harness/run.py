@@ -1,14 +1,13 @@
 """Make the records that a plan lacks: train or count, one run after the other, each with all the cores it was given."""
 
 import ctypes
-import json
 import resource
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +16,12 @@ from numpy.typing import NDArray
 from alexnet import train
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.imageset import ImageSet
-from alexnet.files import locked, write_atomic
+from alexnet.files import locked
+from alexnet.parallel import place, told
 from alexnet.train import Row
 from reproductions.harness import provenance
-from reproductions.harness.claim import Claim, Exact, PlannedRun, digest
+from reproductions.harness.claim import Claim, Exact, PlannedRun, digest, typed
+from reproductions.harness.heart import Heart
 from reproductions.harness.judge import epochs_to
 from reproductions.harness.measure import kernels, measure
 from reproductions.harness.plan import code_of, fingerprint_of, plan
@@ -77,12 +78,19 @@ def _keep_freed_memory() -> None:
 
 
 def make(
-    run: PlannedRun, claim: Claim, bench: Bench, on_row: Callable[[Row], None] = lambda _: None, *, again: bool = False
+    run: PlannedRun,
+    claim: Claim,
+    bench: Bench,
+    on_row: Callable[[Row], None] = lambda _: None,
+    *,
+    again: bool = False,
+    wait: bool = False,
 ) -> Path | None:
-    """Make one run and store its record; None if another process is making it now.
+    """Make one run and store its record; None if another process is making it now, unless `wait` says to wait for that one.
 
     A record that another process has stored since the plan was made is returned as it is. With `again` the run is made from its
-    start whatever there is.
+    start whatever there is. Where several processes train together all of them call this; the first keeps the files, the others
+    get None.
 
     A run that was interrupted goes on from its checkpoint, which is deleted when the record is in its place. A run that torch
     cannot carry out is stored as a record with status "failed". Raises RecordError if the record cannot be written.
@@ -90,35 +98,49 @@ def make(
     commit, dirty = provenance.git_state(REPOSITORY)
     code = code_of(run)
     code_part = Code(hash=provenance.code_hash(code), definitions=code, commit=commit, dirty=dirty)
+    rank, world = place()
     machine = [bench.hardware, bench.threads, provenance.versions()]  # another machine goes on with other bits
-    work = work_file(bench.root, run, digest([run.config, run.recipe, bench.fingerprint, code_part.hash, machine]))
-    leftovers = [Path(f"{work}{suffix}") for suffix in (".pt", ".json", ".lock")]
-    with locked(Path(f"{work}.lock"), wait=False) as mine:
-        if not mine:
-            return None
-        checkpoint, beat, _ = leftovers
-        (planned,) = plan([run], read_records(bench.root, run)[0], bench.fingerprint, bench.hardware)
-        if planned.current and (run.role == "inspect" or planned.current.record.machine.hardware == bench.hardware):
-            _delete(leftovers if not again else [checkpoint])  # what a kill left between the record and its clearing up
-            if not again:
-                return planned.current.folder
+    identity = [run.config, run.recipe, bench.fingerprint, code_part.hash, machine, *([world] if world > 1 else [])]
+    work = work_file(bench.root, run, digest(identity))
+    checkpoint, beat, lock = (Path(f"{work}{suffix}") for suffix in (".pt", ".json", ".lock"))
+    mine: AbstractContextManager[bool] = locked(lock, wait=wait) if rank == 0 else nullcontext(True)
+    with mine as first:
+        there = _stored(run, bench) if rank == 0 and first else None
+        if there:  # what a kill left between the record and its clearing up
+            _delete([checkpoint, beat, lock] if not again else [checkpoint])
+        if not told(first and (again or there is None)):
+            return there
         began, started = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        with Heart(beat) if rank == 0 else nullcontext() as heart:
 
-        def tell(row: Row) -> None:
-            write_atomic(beat, json.dumps({"epoch": row.epoch, "train_error": row.train_error}))
-            on_row(row)
+            def tell(row: Row) -> None:
+                if heart:
+                    heart.tell(row.epoch, row.train_error, row.seconds)
+                    on_row(row)
 
-        try:
-            outcome = _count(claim) if run.role == "inspect" else _trainer(run)(run, bench, checkpoint, tell)
-        except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
-            outcome = Outcome("failed", {}, failure=" ".join(str(error).split())[:300])
+            try:
+                outcome = _count(claim) if run.role == "inspect" else _trainer(run)(run, bench, checkpoint, tell)
+            except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
+                if rank > 0:
+                    raise
+                outcome = Outcome("failed", {}, failure=" ".join(str(error).split())[:300])
+        if rank > 0:
+            return None
         wall = outcome.wall_seconds or time.perf_counter() - began
         record = _record(run, bench, code_part, outcome, wall, started)
         columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY
         rows = [astuple(row) for row in outcome.history]
         folder = write_record(bench.root, record, rows, outcome.correct, columns=columns, kernels=outcome.kernels)
-        _delete(leftovers)
+        _delete([checkpoint, beat, lock])
         return folder
+
+
+def _stored(run: PlannedRun, bench: Bench) -> Path | None:
+    """The folder of a record that answers the run and was made on this hardware, if there is one."""
+    (planned,) = plan([run], read_records(bench.root, run)[0], bench.fingerprint, bench.hardware)
+    if planned.current and (run.role == "inspect" or planned.current.record.machine.hardware == bench.hardware):
+        return planned.current.folder
+    return None
 
 
 def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", wall: float, started: str) -> Record:
@@ -175,7 +197,7 @@ def _trainer(run: PlannedRun) -> Callable[[PlannedRun, Bench, Path, Callable[[Ro
 
 
 def _train_alexnet(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Callable[[Row], None]) -> Outcome:
-    config, recipe = _typed(AlexNetConfig, run.config), _typed(AlexNetRecipe, run.recipe)
+    config, recipe = typed(AlexNetConfig, run.config), typed(AlexNetRecipe, run.recipe)
     training, test = bench.splits["train"], bench.splits["test"]
     done = train.fit_alexnet(
         config, recipe, training, test, seed=run.seed, device=bench.device, checkpoint=checkpoint, on_row=on_row
@@ -190,7 +212,7 @@ def _train_alexnet(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Call
 
 
 def _train(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Callable[[Row], None]) -> Outcome:
-    config, recipe = _typed(CifarNetConfig, run.config), _typed(Recipe, run.recipe)
+    config, recipe = typed(CifarNetConfig, run.config), typed(Recipe, run.recipe)
     training, test = bench.splits["train"], bench.splits["test"]
     done = train.fit(config, recipe, training, seed=run.seed, device=bench.device, checkpoint=checkpoint, on_row=on_row)
     last = done.history[-1]
@@ -208,11 +230,6 @@ def _train(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Callable[[Ro
     finite = [row for row in done.history if np.isfinite(row.train_loss)]
     images = sum(row.images for row in done.history)
     return Outcome(status, metrics, done.precision, finite, correct, None, images, last.seconds, done.attempts)
-
-
-def _typed(kind: Any, fields: dict[str, Any]) -> Any:
-    """A config from its JSON form: lists are tuples again."""
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
 
 
 def _count(claim: Claim) -> Outcome:
@@ -238,6 +255,7 @@ def _machine(bench: Bench, precision: str) -> Machine:
         hardware=bench.hardware,
         device="cuda" if cuda else "cpu",
         threads=bench.threads,
+        processes=place()[1],
         precision=precision,
         determinism="bitwise repeatable on one machine with one number of threads",
         versions=provenance.versions(),

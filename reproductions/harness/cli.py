@@ -1,0 +1,76 @@
+"""What all commands share: their options, how they name claims, print tables and end with one line and a status."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from alexnet.data.imageset import DataError
+from reproductions.harness.claim import Claim, discover
+from reproductions.harness.record import RecordError
+from reproductions.harness.slurm import SlurmError
+
+INCOMPLETE, BAD_DATA, STALE_REPORT = 3, 4, 5
+
+Results = Annotated[Path, typer.Option("--results", help="The folder of records and report.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Claims; `all` or none for every claim.", show_default=False)]
+DataRoot = Annotated[Path | None, typer.Option("--data", help="The folder of data sets; by default $ALEXNET_DATA.")]
+
+
+def fail(message: str, status: int = 2) -> NoReturn:
+    """End with one line on standard error."""
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(status)
+
+
+def choose(names: list[str] | None) -> list[Claim]:
+    """The claims named; every claim for none or `all`. An unknown name ends the command with the nearest one."""
+    claims = discover()
+    if not names or names == ["all"]:
+        return list(claims.values())
+    for name in names:
+        if name not in claims:
+            near = [c for c in claims if c.startswith(name)] or difflib.get_close_matches(name, claims, n=1, cutoff=0.4)
+            fail(f"no claim is called {name!r}{f'; did you mean {near[0]!r}?' if near else ''} (`list` shows all)")
+    return [claims[name] for name in names]
+
+
+def show_table(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows as a table or as JSON."""
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    from tabulate import tabulate  # noqa: PLC0415 - only when there is a table to print
+
+    text = [{key: "–" if value is None else str(value) for key, value in row.items()} for row in rows]
+    typer.echo(tabulate(text, headers="keys", disable_numparse=True))
+
+
+def filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows without the columns in which none has anything."""
+    empty = {key for key in (rows[0] if rows else {}) if not any(row[key] for row in rows)}
+    return [{key: value for key, value in row.items() if key not in empty} for row in rows]
+
+
+class reported:  # noqa: N801 - used as a context manager, like a function
+    """Turn the errors a user can mend into one line and an exit status."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, DataError):
+            fail(str(error), BAD_DATA)
+        if isinstance(error, RecordError):
+            fail(str(error), INCOMPLETE)
+        if isinstance(error, SlurmError):
+            fail(f"Slurm: {error}", INCOMPLETE)
+        if isinstance(error, ValueError) and type(error) is ValueError:
+            fail(str(error))
+        if isinstance(error, KeyboardInterrupt):
+            fail("stopped; the same command goes on where it was", INCOMPLETE)
+        if isinstance(error, OSError):
+            fail(f"{error.filename or 'a file'}: {error.strerror or error}; nothing that was finished is lost", INCOMPLETE)

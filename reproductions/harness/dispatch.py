@@ -1,0 +1,109 @@
+"""What `run --launch local` and `--launch slurm` do: gather what is missing of all claims, say what it costs, send it."""
+
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from alexnet.files import locked
+from reproductions.harness import slurm
+from reproductions.harness.forecast import gpu_hours
+from reproductions.harness.launch import Order, arrays, sbatch_text, sendable, to_processes, to_slurm
+from reproductions.harness.settle import console
+from reproductions.harness.site import Wishes, shape_of
+from reproductions.harness.status import standings
+from reproductions.harness.work import Work
+
+REPOSITORY = Path(__file__).parents[2]  # where jobs start: the packages are found there
+
+
+def send(works: Sequence[Work], wishes: Wishes) -> int:
+    """Send every run that is missing and not under way, each once for all claims; returns how many.
+
+    Local runs are over when this returns, Slurm's are queued. Raises ValueError if they would take more GPU-hours than allowed,
+    SlurmError if Slurm does not take them.
+    """
+    results = works[0].results
+    with nullcontext() if wishes.dry_run else locked(results / ".work" / "submit.lock"):  # two at once would send all twice
+        for note in dict.fromkeys(work.note for work in works):
+            console.print(note, markup=False)
+        chosen = _choose(works, wishes)
+        orders = [order for order, _ in chosen]
+        if not orders or wishes.launcher == "local":
+            _say_plan(orders, f"{len(orders)} runs to make")
+        else:
+            _by_slurm(chosen, results, wishes)
+            return len(orders)
+    if orders and not wishes.dry_run:
+        _by_processes(orders, results, wishes)
+    return len(orders)
+
+
+def _choose(works: Sequence[Work], wishes: Wishes) -> list[tuple[Order, Work]]:
+    """The runs to send, each once; says what is left out and why."""
+    chosen: dict[object, tuple[Order, Work]] = {}
+    left: dict[str, dict[object, None]] = {}
+    for work in works:
+        send_now, others = sendable(standings(work.root, work.planned), wishes.retry_failed)
+        for item in send_now:
+            order = Order(item.planned.run, work.claim.name, work.root, work.data and work.data.absolute())
+            chosen.setdefault((work.root, item.planned.run.key), (order, work))
+        for state, items in others.items():
+            left.setdefault(state, {}).update(dict.fromkeys((work.root, item.planned.run.key) for item in items))
+    for state, keys in left.items():
+        hint = "; --retry failed sends them again" if state == "failed" else ""
+        console.print(f"left out: {len(keys)} runs that are {state}{hint}", markup=False)
+    return list(chosen.values())
+
+
+def _say_plan(orders: Sequence[Order], text: str) -> None:
+    console.print(f"plan: {text}" if orders else "nothing to send", markup=False)
+
+
+def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishes) -> None:
+    site, orders = wishes.site, [order for order, _ in chosen]
+    on_gpus = [(order, work) for order, work in chosen if shape_of(order.run, site).gpus]
+    costs = [gpu_hours(work, order.run) for order, work in on_gpus]
+    hours = sum(cost for cost, _ in costs)
+    guessed = ", by arithmetic: there is no record from a GPU yet" if not all(known for _, known in costs) else ""
+    _say_plan(orders, f"{len(orders)} runs, about {hours:,.1f} GPU-hours{guessed}")
+    if wishes.max_gpu_hours is not None and hours > wishes.max_gpu_hours:
+        raise ValueError(
+            f"about {hours:,.1f} GPU-hours are more than --max-gpu-hours {wishes.max_gpu_hours:g}; nothing was submitted"
+        )
+    largest = site.max_array or (1000 if wishes.dry_run else slurm.largest_array())
+    parts = arrays(orders, site, largest)
+    if wishes.dry_run:
+        for part in parts:
+            names = ", ".join(str(order.run) for order in part.orders[:3])
+            console.print(f"\n# {len(part.orders)} runs: {names}{', ...' if len(part.orders) > 3 else ''}", markup=False)
+            console.print(sbatch_text(part, site, results / ".work" / "slurm" / "%A", REPOSITORY), markup=False)
+        return
+    to_slurm(parts, site, results, wishes.device, _say, REPOSITORY)
+    console.print("submitted; `status` shows how far they are, `report` is rebuilt after the last one", markup=False)
+
+
+def _by_processes(orders: Sequence[Order], results: Path, wishes: Wishes) -> None:
+    gpus = [] if wishes.device == "cpu" else _gpus()
+    cores = len(os.sched_getaffinity(0))
+    parallel = min(wishes.site.max_parallel or (len(gpus) or max(1, cores // (wishes.threads or 1))), len(orders))
+    parallel = min(parallel, len(gpus)) if gpus else parallel
+    threads = wishes.threads or max(1, cores // parallel)
+    _say(f"  {parallel} at once, {threads} threads each{', a GPU each' if gpus else ''}")
+    to_processes(orders, results, wishes.device, threads, gpus, parallel, _say)
+
+
+def _gpus() -> list[int]:
+    """The GPUs that this process may use, by the numbers that CUDA_VISIBLE_DEVICES wants."""
+    import torch  # noqa: PLC0415 - takes seconds to import
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return (
+        [int(name) for name in visible.split(",") if name.isdigit()]
+        if visible is not None
+        else list(range(torch.cuda.device_count()))
+    )
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False)

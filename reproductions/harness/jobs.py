@@ -1,0 +1,64 @@
+"""What was sent to run elsewhere: one small file for each run with its job, and one with how the job ended without a record."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from alexnet.files import write_atomic
+from reproductions.harness.claim import PlannedRun
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that was given to Slurm, or to a process of its own on this machine."""
+
+    id: str  # Slurm's number, "12" or "12_3"; of a local run its process
+    launcher: str  # slurm or local
+    folder: str  # of submitit's files, the logs among them
+    submitted: float  # seconds since 1970
+
+    @property
+    def logs(self) -> list[Path]:
+        """What its first process printed, and its warnings and errors."""
+        return [Path(self.folder) / f"{self.id}_0_log.{kind}" for kind in ("out", "err")]
+
+
+@dataclass(frozen=True)
+class End:
+    """How a job ended that left no record."""
+
+    job: str  # the id of the job that ended so; another job of the same run starts anew
+    state: str  # failed, refused, cancelled
+    why: str
+
+
+def _file(root: Path, run: PlannedRun, kind: str) -> Path:
+    return root / ".work" / "jobs" / run.claim / run.variant / f"{run.scale}-seed{run.seed}.{kind}"
+
+
+def write_job(root: Path, run: PlannedRun, job: Job) -> None:
+    """Remember where a run was sent."""
+    write_atomic(_file(root, run, "job"), json.dumps(asdict(job)))
+
+
+def new_job(job_id: str, launcher: str, folder: Path) -> Job:
+    """A job that was submitted just now."""
+    return Job(job_id, launcher, str(folder), time.time())
+
+
+def write_end(root: Path, run: PlannedRun, end: End) -> None:
+    """Remember how a run's job ended without a record."""
+    write_atomic(_file(root, run, "end"), json.dumps(asdict(end)))
+
+
+def read_job(root: Path, run: PlannedRun) -> tuple[Job | None, End | None]:
+    """Where a run was sent and how that ended; None where it was not, has not, or the file is broken."""
+    job: Job | None = None
+    end: End | None = None
+    try:
+        job = Job(**json.loads(_file(root, run, "job").read_bytes()))
+        end = End(**json.loads(_file(root, run, "end").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        pass
+    return job, end if job and end and end.job == job.id else None

@@ -1,0 +1,198 @@
+"""Send runs elsewhere: to Slurm in arrays, or to a few processes side by side on this machine. submitit is the engine of both."""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reproductions.harness import slurm
+from reproductions.harness.claim import PlannedRun
+from reproductions.harness.jobs import new_job, write_job
+from reproductions.harness.plan import code_of, plan
+from reproductions.harness.record import read_records
+from reproductions.harness.site import Shape, Site, shape_of
+from reproductions.harness.status import BUSY, Standing, standings
+
+SEGMENTS = 100_000  # how often submitit may requeue a job at its time limit: a long training has many segments
+POLL = 0.2  # seconds between looks at local processes
+A_YEAR = 60 * 24 * 365  # minutes: submitit ends a local job after two unless it is told otherwise
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run to be sent, with what its job needs to know."""
+
+    run: PlannedRun
+    asked_by: str
+    root: Path
+    data: Path | None
+
+    def segment(self, device: str | None, threads: int, *, share_machine: bool = False) -> Any:
+        """The job of this run."""
+        from reproductions.harness.segment import Segment  # noqa: PLC0415 - torch takes seconds to import
+
+        return Segment(self.run, self.asked_by, self.root, self.data, device, threads, code_of(self.run), share_machine)
+
+
+def sendable(items: Iterable[Standing], retry_failed: bool) -> tuple[list[Standing], dict[str, list[Standing]]]:
+    """The runs to send: all that are not done, not queued or training, and did not fail; and those left out, by state."""
+    send, left = list[Standing](), dict[str, list[Standing]]()
+    for item in items:
+        failed = item.state == "failed" or item.planned.failed
+        if item.state in BUSY or (failed and not retry_failed):
+            left.setdefault("failed" if failed else item.state, []).append(item)
+        elif item.state != "done":
+            send.append(item)
+    return send, left
+
+
+@dataclass(frozen=True)
+class Array:
+    """Runs of one shape that go to Slurm together, after the arrays before them where they need those."""
+
+    shape: Shape
+    orders: tuple[Order, ...]
+
+
+def arrays(orders: Sequence[Order], site: Site, largest: int) -> list[Array]:
+    """Runs by resource shape, in chunks of at most `largest`; runs that need others come after all that need none."""
+    waves: dict[tuple[int, Shape], list[Order]] = {}
+    for order in orders:
+        waves.setdefault((_depth(order.run), shape_of(order.run, site)), []).append(order)
+    return [
+        Array(shape, tuple(wave[start : start + largest]))
+        for (_, shape), wave in sorted(waves.items(), key=lambda item: item[0])
+        for start in range(0, len(wave), largest)
+    ]
+
+
+def _depth(run: PlannedRun) -> int:
+    return 1 + max(map(_depth, run.needs), default=-1)
+
+
+def parameters(array: Array, site: Site, after: Sequence[str], repository: Path) -> dict[str, Any]:
+    """What submitit tells sbatch of an array."""
+    shape = array.shape
+    told: dict[str, Any] = {
+        "job_name": re.sub(r"[^A-Za-z0-9_.-]", "_", f"alexnet-{array.orders[0].run.scale}-{shape}"),
+        "time": site.minutes,
+        "nodes": shape.nodes,
+        "ntasks_per_node": shape.processes,
+        "cpus_per_task": shape.cpus,
+        "gpus_per_node": shape.gpus or None,
+        "partition": site.partition,
+        "account": site.account,
+        "qos": site.qos,
+        "array_parallelism": site.max_parallel or len(array.orders),
+        "signal_delay_s": min(120, 60 * site.minutes // 4),
+        "dependency": f"afterany:{':'.join(after)}" if after else None,
+        # Only some releases of srun take --cpus-per-task from the job. A process that is lost must not leave the others waiting.
+        "srun_args": [f"--cpus-per-task={shape.cpus}", "--kill-on-bad-exit=1"],
+        "additional_parameters": {"requeue": True, "chdir": str(repository), **site.sbatch},
+    }
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def sbatch_text(array: Array, site: Site, folder: Path, repository: Path) -> str:
+    """The script that submitit would give to sbatch."""
+    from submitit.slurm.slurm import _make_sbatch_string  # noqa: PLC0415 - needs no Slurm on this machine, unlike its executor
+
+    several = len(array.orders) if len(array.orders) > 1 else None
+    told = parameters(array, site, (), repository)
+    return _make_sbatch_string("python -u -m submitit.core._submit ...", folder, map_count=several, **told)
+
+
+def to_slurm(
+    items: Sequence[Array], site: Site, results: Path, device: str | None, say: Callable[[str], None], repository: Path
+) -> list[str]:
+    """Submit arrays and, to run after them all, the job that collects the report. Returns the ids of the arrays.
+
+    A bound on jobs at once holds over all arrays: each waits for the one before it. Raises SlurmError if sbatch refuses.
+    """
+    import submitit  # noqa: PLC0415
+    from submitit.core.utils import FailedJobError, FailedSubmissionError  # noqa: PLC0415
+
+    from reproductions.harness.segment import Collect  # noqa: PLC0415
+
+    folder, sent, depth_before = results / ".work" / "slurm" / "%A", list[str](), 0
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=SEGMENTS)
+    roots = tuple(dict.fromkeys((*(order.root for array in items for order in array.orders), results)))
+
+    def submit(jobs: list[Any], told: dict[str, Any]) -> list[Any]:
+        executor.parameters.clear()
+        executor.update_parameters(**told)
+        try:
+            with submitit.helpers.clean_env(), executor.batch():
+                return [executor.submit(job) for job in jobs]
+        except (FailedJobError, FailedSubmissionError) as error:
+            raise slurm.SlurmError(" ".join(str(error).split())[:300]) from error
+
+    before: list[str] = []
+    for array in items:
+        depth = _depth(array.orders[0].run)
+        if depth > depth_before:
+            before, depth_before = list(sent), depth
+        after = sorted({*before, *(sent[-1:] if site.max_parallel else [])})
+        jobs = submit(
+            [order.segment(device, array.shape.cpus) for order in array.orders], parameters(array, site, after, repository)
+        )
+        for order, job in zip(array.orders, jobs, strict=True):
+            write_job(order.root, order.run, new_job(job.job_id, "slurm", job.paths.folder))
+        sent.append(jobs[0].job_id.partition("_")[0])
+        waits = f", after {', '.join(after)}" if after else ""
+        say(f"  {sent[-1]}: {len(jobs)} runs, {array.shape}{waits}")
+    collector = Array(Shape(1, 1, 0, 1), items[0].orders)
+    report = submit([Collect(roots)], {**parameters(collector, site, sent, repository), "job_name": "alexnet-report"})
+    say(f"  {report[0].job_id}: the report, after all of them")
+    return sent
+
+
+def to_processes(
+    orders: Sequence[Order],
+    results: Path,
+    device: str | None,
+    threads: int,
+    gpus: Sequence[int],
+    parallel: int,
+    say: Callable[[str], None],
+) -> None:
+    """Make runs in processes of their own, at most `parallel` at once, each with cores and, where there are any, a GPU of its own.
+
+    Ends when all are over. Ctrl-C ends them too; what they did is not lost.
+    """
+    import submitit  # noqa: PLC0415
+
+    executor = submitit.LocalExecutor(results / ".work" / "local" / "%j")
+    waiting, running, free = list(orders), list[tuple[Order, Any, int | None]](), list[int | None](gpus) or [None] * parallel
+    try:
+        while waiting or running:
+            for item in [item for item in running if item[1].done()]:
+                running.remove(item)
+                free.append(item[2])
+                say(f"  {item[0].run}: {_outcome(item[0])} ({len(waiting)} to start, {len(running)} at work)")
+            unfinished = {order.run.key for order in [*waiting, *(order for order, _, _ in running)]}
+            ready = next((order for order in waiting if not unfinished & {need.key for need in order.run.needs}), None)
+            if ready is None or not free or len(running) == parallel:
+                time.sleep(POLL)
+                continue
+            waiting.remove(ready)
+            gpu = free.pop(0)
+            visible = [] if gpu is None else [gpu]
+            executor.update_parameters(timeout_min=A_YEAR, gpus_per_node=len(visible), visible_gpus=visible)
+            job = executor.submit(ready.segment(device, threads, share_machine=True))
+            write_job(ready.root, ready.run, new_job(job.job_id, "local", job.paths.folder))
+            running.append((ready, job, gpu))
+    except BaseException:
+        for _, job, _ in running:
+            job.cancel()
+        for _, job, _ in running:
+            job._process.wait()  # noqa: SLF001 - submitit has no other way to wait for a process that leaves no result
+        raise
+
+
+def _outcome(order: Order) -> str:
+    planned = plan([order.run], read_records(order.root, order.run)[0], None)
+    (standing,) = standings(order.root, planned)
+    return f"{standing.state}{f': {standing.why}' if standing.why else ''}"

@@ -1,0 +1,189 @@
+"""The commands that make runs and look after them: list, run, status, cancel, logs."""
+
+import difflib
+import os
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reproductions.harness.claim import Claim
+from reproductions.harness.cli import INCOMPLETE, DataRoot, Json, Names, Results, choose, fail, filled, reported, show_table
+from reproductions.harness.record import RESULTS
+from reproductions.harness.site import Wishes, read_site
+
+ON_SLURM = partial(typer.Option, rich_help_panel="Slurm")
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command("list")
+def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
+    """List the claims and how far each is decided. Trains nothing."""
+    from reproductions.harness.judge import judge  # noqa: PLC0415
+    from reproductions.harness.record import read_records  # noqa: PLC0415
+
+    with reported():
+        stored, broken = read_records(results)
+        rows = []
+        for claim in choose(None):
+            words = [row.verdict.word for row in judge(claim, stored) if not row.sensitivity]
+            tally = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+            rows.append({"claim": claim.name, "source": claim.source, "verdicts": tally, "statement": claim.statement})
+        show_table(rows, as_json)
+    for line in broken:
+        typer.echo(f"warning: {line}", err=True)
+
+
+@app.command()
+def run(
+    names: Names = None,
+    scale: Annotated[str | None, typer.Option(help="paper, reduced, mini or smoke; by default the first that runs here.")] = None,
+    seeds: Annotated[str | None, typer.Option(help='Only these seeds of the verdict, such as "0-2" or "0,3".')] = None,
+    dataset: Annotated[str | None, typer.Option(help="Insist on a data set, such as cifar10 or stand-in.")] = None,
+    data: DataRoot = None,
+    results: Results = RESULTS,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default every core this process may use.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop. Writes nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make every run again from its start; the new records stand beside the old.")
+    ] = False,
+    launch: Annotated[
+        str,
+        typer.Option(help="debug: here, one run after the other; local: side by side in processes of their own; slurm: as jobs."),
+    ] = "debug",
+    max_parallel: Annotated[int | None, typer.Option(min=1, help="local, slurm: runs at once.")] = None,
+    retry: Annotated[str | None, typer.Option(help="local, slurm: `--retry failed` sends failed runs again, too.")] = None,
+    site: Annotated[Path | None, ON_SLURM(help="A TOML file with any of these options; flags go before it.")] = None,
+    partition: Annotated[str | None, ON_SLURM(help="The partition.")] = None,
+    account: Annotated[str | None, ON_SLURM(help="The account.")] = None,
+    qos: Annotated[str | None, ON_SLURM(help="The quality of service.")] = None,
+    gpus: Annotated[int | None, ON_SLURM(help="GPUs of a training run on each node; several train it together.")] = None,
+    cpus: Annotated[int | None, ON_SLURM(help="Processor cores of each process of a run.")] = None,
+    nodes: Annotated[int | None, ON_SLURM(help="Nodes of a training run.")] = None,
+    minutes: Annotated[int | None, ON_SLURM(help="Time limit of a segment; longer runs are requeued and go on.")] = None,
+    sbatch: Annotated[list[str] | None, ON_SLURM(help="Any other key of sbatch, such as --sbatch constraint=h100.")] = None,
+    max_gpu_hours: Annotated[float | None, ON_SLURM(help="Submit nothing if it would take more.")] = None,
+) -> None:
+    """Make the records that are missing, then rebuild the report."""
+    if not names:
+        list_claims(results)
+        return
+    asked = {"scale": scale, "seeds": seeds, "dataset": dataset, "data": data, "pack": not dry_run}
+    with reported():
+        if launch == "debug":
+            complete = _here(choose(names), results, asked, device, threads or len(os.sched_getaffinity(0)), force=force)
+        else:
+            flags = {"partition": partition, "account": account, "qos": qos, "gpus": gpus, "cpus": cpus, "nodes": nodes,
+                     "minutes": minutes, "max_parallel": max_parallel, "sbatch": _pairs(sbatch or [])}  # fmt: skip
+            _check(launch, retry, force=force)
+            wishes = Wishes(launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run)
+            complete = _elsewhere(choose(names), results.absolute(), asked, wishes)
+        if not complete:
+            fail("some runs are not done; the same command goes on where they stopped", INCOMPLETE)
+
+
+def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str | None, threads: int, *, force: bool) -> bool:
+    """Make the runs in this process, one after the other; returns whether all are done."""
+    from reproductions.harness import session  # noqa: PLC0415
+    from reproductions.harness.work import prepare  # noqa: PLC0415
+
+    complete, made = True, set[str]()
+    for claim in claims:
+        work = prepare(claim, results, **asked, force=force, made=made)
+        made |= {str(item.run) for item in work.planned}
+        complete &= session.execute(work, device=device, threads=threads, dry_run=not asked["pack"])
+    return complete
+
+
+def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes: Wishes) -> bool:
+    """Send the runs; returns whether what was asked is done: all runs for a local launch, their submission for Slurm."""
+    from reproductions.harness.dispatch import send  # noqa: PLC0415
+    from reproductions.harness.work import prepare  # noqa: PLC0415
+
+    sent = send([prepare(claim, results, **asked) for claim in claims], wishes)
+    if wishes.dry_run or (wishes.launcher == "slurm" and sent):
+        return True
+    from reproductions.harness.session import conclude  # noqa: PLC0415
+
+    works = [prepare(claim, results, **asked) for claim in claims]
+    conclude(works)
+    return not any(work.missing for work in works)
+
+
+def _check(launch: str, retry: str | None, *, force: bool) -> None:
+    if launch not in ("local", "slurm"):
+        raise ValueError(f"--launch {launch}: say debug, local or slurm")
+    if retry not in (None, "failed"):
+        raise ValueError(f"--retry {retry}: say --retry failed")
+    if force:
+        raise ValueError("--force makes runs again in this process; leave out --launch")
+
+
+def _pairs(keys: list[str]) -> dict[str, str | bool]:
+    """KEY=VALUE options of sbatch, and those that are a KEY alone."""
+    parted = (key.partition("=") for key in keys)
+    return {name: value if equals else True for name, equals, value in parted}
+
+
+@app.command()
+def status(
+    names: Names = None,
+    results: Results = RESULTS,
+    as_json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show what is queued or training, again and again, until nothing is.")
+    ] = False,
+) -> None:
+    """Show every planned run: done, queued, training (how far, for how long yet), or missing and why.
+
+    Ends with status 3 if a run failed, was refused or cancelled, or was lost: these do not go on by themselves.
+    """
+    from reproductions.harness.status import BROKEN, everywhere, follow  # noqa: PLC0415
+
+    with reported():
+        claims = choose(names)
+        if watch:
+            follow(claims, results)
+        items = everywhere(claims, results)
+        show_table(filled([item.row for item in items]) if not as_json else [item.row for item in items], as_json)
+        broken = [item for item in items if item.state in BROKEN]
+        if broken:
+            fail(f"{len(broken)} runs will not go on by themselves (the first: {broken[0].planned.run})", INCOMPLETE)
+
+
+@app.command()
+def cancel(names: Annotated[list[str], typer.Argument(help="Claims; `all` for every claim.")], results: Results = RESULTS) -> None:
+    """End the jobs of these claims' runs, queued or training. What they did is kept: the next `run` goes on from there."""
+    from reproductions.harness import status as standing  # noqa: PLC0415
+
+    with reported():
+        ended = standing.cancel(standing.everywhere(choose(names), results))
+        typer.echo(f"cancelled: {', '.join(ended)}" if ended else "nothing is queued or training")
+
+
+@app.command()
+def logs(
+    name: Annotated[str, typer.Argument(help="As `status` names it: CLAIM/VARIANT/SCALE-seedK.")],
+    results: Results = RESULTS,
+    lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 40,
+) -> None:
+    """Show the end of what a run's last job printed, and where all of it is."""
+    from reproductions.harness.status import everywhere  # noqa: PLC0415
+
+    with reported():
+        items = {str(item.planned.run): item for item in everywhere(choose(None), results)}
+        if name not in items:
+            near = difflib.get_close_matches(name, items, n=1, cutoff=0.4)
+            fail(f"no run is called {name!r}{f'; did you mean {near[0]}?' if near else ''} (`status` shows all)")
+        job = items[name].job
+        if job is None:
+            fail(f"{name} was not sent anywhere: runs in a terminal have no log")
+        for path in job.logs:
+            typer.echo(f"{path}:")
+            typer.echo(
+                "".join(path.read_text(errors="replace").splitlines(keepends=True)[-lines:])
+                if path.exists()
+                else "  not there yet\n"
+            )

@@ -1,0 +1,139 @@
+"""One planned run as a job of its own: what submitit pickles, and what happens where the job runs.
+
+At the time limit or on preemption submitit requeues the job, which goes on from the run's last checkpoint.
+"""
+
+import os
+import signal
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import submitit
+import torch
+import torch.distributed as dist
+
+from reproductions.harness.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.cores import own_cores
+from reproductions.harness.jobs import End, write_end
+from reproductions.harness.plan import code_of
+from reproductions.harness.record import RecordError
+from reproductions.harness.run import Bench, make, set_up
+from reproductions.harness.settle import settle
+
+BARREN = 3  # segments in a row that end before the first new row of history: the next would end so too
+
+
+class RefusedError(Exception):
+    """A job does not run what it was submitted for. The message says why."""
+
+
+@dataclass
+class Segment:
+    """Makes one run, or a part of it as long as the job's time limit. Holds names and paths alone: all state is in files."""
+
+    run: PlannedRun
+    asked_by: str  # the claim
+    root: Path  # results folder of the run's scale
+    data: Path | None
+    device: str | None
+    threads: int
+    code: dict[str, str]  # digests of the definitions that decide the result, at submission
+    share_machine: bool = False  # with other runs of ours: takes cores of its own
+    barren: int = 0
+    rows: int = 0  # of history, by this segment
+
+    def __call__(self) -> None:
+        """Make the run. Leaves a record, or a file that says why there is none and raises."""
+        signal.signal(signal.SIGTERM, _leave)  # submitit would ignore it until the kill half a minute later
+        os.register_at_fork(after_in_child=_deaf)  # else a child would requeue the job too
+        rank = _join()
+        try:
+            self._refuse_changes()
+            with own_cores(self.threads) if self.share_machine else nullcontext():
+                self._make()
+        except Exception as error:
+            if rank == 0:
+                state = "refused" if isinstance(error, RefusedError) else "failed"
+                self._end(state, " ".join(str(error).split())[:300] or type(error).__name__)
+            raise
+
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission | None:
+        """What runs after the requeue; None, which ends the job, where segments are too short to get anywhere."""
+        barren = 0 if self.rows else self.barren + 1
+        if barren == BARREN:
+            self._end("failed", f"{BARREN} segments ended before a row of history was done; give more --minutes")
+            return None
+        return submitit.helpers.DelayedSubmission(replace(self, barren=barren, rows=0))
+
+    __submitit_checkpoint__ = checkpoint  # submitit 1.5.4 looks for both names
+
+    def _refuse_changes(self) -> None:
+        """Raises RefusedError if the code or the claim is no longer what was submitted."""
+        now = code_of(self.run)
+        changed = [name.replace(":", ".") for name in sorted(now.keys() | self.code.keys()) if now.get(name) != self.code.get(name)]
+        if changed:
+            raise RefusedError(f"the code changed since it was submitted ({', '.join(changed[:3])}); the next `run` sends it again")
+        claim = discover().get(self.asked_by)
+        if claim is None or self.run not in planned_runs(claim, self.run.scale):
+            raise RefusedError(f"{self.asked_by} no longer plans this run; the next `run` sends what it plans now")
+
+    def _make(self) -> None:
+        claim = discover()[self.asked_by]
+        _, splits, note = settle(claim, scale=self.run.scale, dataset=None, data=self.data, pack=False)
+        print(f"{self.run}: {note}", flush=True)  # noqa: T201 - into the job's log
+        folder = make(
+            self.run, claim, Bench(self.root, splits, set_up(self.device, self.threads), self.threads), self._tell, wait=True
+        )
+        if folder is not None:
+            print(f"{self.run}: {folder.name}", flush=True)  # noqa: T201
+            if '"status": "failed"' in (folder / "record.json").read_text():
+                raise RecordError(f"the run failed, see {folder / 'record.json'}")
+
+    def _tell(self, row: Any) -> None:
+        self.rows += 1
+        print(f"{self.run}: epoch {row.epoch:.1f}, training error {row.train_error:.1f} %", flush=True)  # noqa: T201
+
+    def _end(self, state: str, why: str) -> None:
+        write_end(self.root, self.run, End(submitit.JobEnvironment().job_id, state, why))
+
+
+@dataclass(frozen=True)
+class Collect:
+    """The job that rebuilds the reports when all others are over."""
+
+    roots: tuple[Path, ...]
+
+    def __call__(self) -> None:
+        """Write each results folder's report, the bytes that `report` writes."""
+        from reproductions.harness import report  # noqa: PLC0415 - pandas is for this job alone
+
+        for root in self.roots:
+            report.write(root, discover())
+
+
+def _join() -> int:
+    """Meet the other processes of this job, if it has any; returns this one's rank."""
+    here = submitit.JobEnvironment()
+    if here.num_tasks == 1:
+        return 0
+    there = submitit.helpers.TorchDistributedEnvironment()
+    if torch.cuda.is_available():
+        torch.cuda.set_device(here.local_rank % torch.cuda.device_count())  # a site may show each process its own GPU alone
+    dist.init_process_group(
+        "nccl" if torch.cuda.is_available() else "gloo",
+        init_method=f"tcp://{os.environ.get('MASTER_ADDR', there.master_addr)}:{there.master_port}",
+        rank=there.rank,
+        world_size=there.world_size,
+    )
+    return there.rank
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(143)  # 128 + SIGTERM, as a shell would say it
+
+
+def _deaf() -> None:
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

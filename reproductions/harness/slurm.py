@@ -1,0 +1,84 @@
+"""What Slurm says of jobs, with and without accounting. Submits nothing: submitit does."""
+
+import re
+import subprocess
+from collections.abc import Collection, Iterable
+
+QUEUED = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "SUSPENDED", "STOPPED", "RESIZING"}
+RUNNING = {"RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT"}
+PATIENCE = 20  # seconds that a question may take: a busy controller answers late, and one that is gone never
+MANY = 200  # jobs in one question: a command line has an end
+
+
+class SlurmError(Exception):
+    """Slurm did not answer, or refused. The message is its own first line."""
+
+
+def call(*command: str) -> str:
+    """The output of one of Slurm's commands. Raises SlurmError if it fails, is not here, or says nothing for PATIENCE seconds."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+    except FileNotFoundError as error:
+        raise SlurmError(f"{command[0]} is not on this machine") from error
+    except subprocess.TimeoutExpired as error:
+        raise SlurmError(f"{command[0]} gave no answer in {PATIENCE} seconds") from error
+    except subprocess.CalledProcessError as error:
+        raise SlurmError((error.stderr.strip() or f"{command[0]} failed").splitlines()[0]) from error
+
+
+def states(jobs: Collection[str]) -> dict[str, str] | None:
+    """Slurm's state of each of `jobs` ("12" or "12_3") that it still knows, such as RUNNING; None if Slurm does not answer.
+
+    The controller forgets a job some minutes after its end (MinJobAge); accounting, where a site has it, knows it longer.
+    """
+    found: dict[str, str] = {}
+    try:
+        for some in _parts(_arrays(jobs)):
+            found |= _queue(some)
+    except SlurmError:
+        return None
+    for some in _parts(_arrays(set(jobs) - found.keys())):
+        try:
+            said = call(
+                "sacct", "--noheader", "--parsable2", "--allocations", "--array", "--format=JobID,State", f"--jobs={','.join(some)}"
+            )
+        except SlurmError:
+            break  # a site without accounting
+        found = {**_pairs(said), **found}
+    return {job: found[job] for job in jobs if job in found}
+
+
+def _arrays(jobs: Iterable[str]) -> list[str]:
+    """The jobs themselves, an array once."""
+    return sorted({job.partition("_")[0] for job in jobs}, key=int)
+
+
+def _parts(jobs: list[str]) -> Iterable[list[str]]:
+    return (jobs[start : start + MANY] for start in range(0, len(jobs), MANY))
+
+
+def _queue(jobs: list[str]) -> dict[str, str]:
+    try:
+        said = call("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T", f"--jobs={','.join(jobs)}")
+    except SlurmError as error:
+        if "Invalid job id" in str(error):  # it knows none of them any more
+            return {}
+        raise
+    return _pairs(said)
+
+
+def _pairs(said: str) -> dict[str, str]:
+    """Lines of "job|STATE by somebody" as job: STATE."""
+    return {job: state.split()[0].rstrip("+") for job, _, state in (line.partition("|") for line in said.splitlines()) if state}
+
+
+def largest_array() -> int:
+    """How many tasks Slurm lets one array have: MaxArraySize counts from 0, so one less than that is safe."""
+    found = re.search(r"MaxArraySize\s*=\s*(\d+)", call("scontrol", "show", "config"))
+    return max(int(found[1]) - 1, 1) if found else 1000
+
+
+def cancel(jobs: Collection[str]) -> None:
+    """End jobs, queued or running. Raises SlurmError."""
+    for some in _parts(sorted(jobs)):
+        call("scancel", *some)

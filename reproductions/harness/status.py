@@ -1,0 +1,175 @@
+"""Where every planned run stands, by files and by what Slurm says: also without accounting, also when nobody waits for it."""
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.live import Live
+from rich.text import Text
+
+from alexnet.files import is_locked
+from reproductions.harness import slurm
+from reproductions.harness.claim import Claim, PlannedRun, planned_runs
+from reproductions.harness.heart import SILENCE, Beat, read_beat
+from reproductions.harness.jobs import End, Job, read_job, write_end
+from reproductions.harness.plan import Planned, plan
+from reproductions.harness.record import read_records, work_file
+from reproductions.harness.settle import console
+from reproductions.harness.work import root_of
+
+BUSY = ("queued", "training")  # somebody is at it: it is not sent again
+LOOK = 3.0  # seconds between looks of those who follow
+BROKEN = ("failed", "refused", "cancelled", "lost")  # it will not go on by itself
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A planned run and where it stands."""
+
+    planned: Planned
+    root: Path  # its results folder
+    state: str  # done, queued, training, interrupted, missing or one of BROKEN
+    why: str = ""
+    beat: Beat | None = None
+    job: Job | None = None
+
+    @property
+    def row(self) -> dict[str, str | int | float | None]:
+        """The run as a row of a table; times in seconds."""
+        beat, running = self.beat, self.state == "training"
+        budget = self.planned.run.recipe.get("epochs")
+        left = beat.seconds_left(budget) if beat and running and budget else None
+        return {
+            "run": str(self.planned.run),
+            "state": self.state,
+            "epoch": beat.epoch if beat else None,
+            "left at most": None if left is None else round(left),
+            "attempts": beat.attempts if beat else None,
+            "silent for": round(beat.age) if beat else None,
+            "job": f"{self.job.launcher} {self.job.id}" if self.job else None,
+            "log": str(self.job.logs[0]) if self.job and self.state != "done" else None,
+            "why": self.why,
+        }
+
+
+def standings(root: Path, planned: Iterable[Planned]) -> list[Standing]:
+    """Where runs stand whose records live under `root`. Asks Slurm once for all of its jobs."""
+    planned, beats = list(planned), read_beats(root)
+    jobs = {item.run.key: read_job(root, item.run) for item in planned if not item.current}
+    waiting = {job.id for job, end in jobs.values() if job and job.launcher == "slurm" and not end}
+    said = slurm.states(waiting) if waiting else {}
+    found = [_standing(root, item, beats.get(_stem(item.run), []), *jobs.get(item.run.key, (None, None)), said) for item in planned]
+    for standing in found:
+        if standing.state == "cancelled" and standing.job:  # kept, since Slurm soon forgets it
+            with suppress(OSError):
+                write_end(root, standing.planned.run, End(standing.job.id, "cancelled", standing.why))
+    return found
+
+
+def _stem(run: PlannedRun) -> str:
+    return work_file(Path(), run, "").name.rstrip("-")
+
+
+def read_beats(root: Path) -> dict[str, list[tuple[bool, Beat]]]:
+    """What unfinished runs say of themselves, by the stem of their files: whether a process holds the run's lock, and its beat."""
+    found: dict[str, list[tuple[bool, Beat]]] = {}
+    for path in sorted((root / ".work").glob("*.json")):
+        beat = read_beat(path)
+        if beat is not None:
+            found.setdefault(path.stem.rpartition("-")[0], []).append((is_locked(path.with_suffix(".lock")), beat))
+    return found
+
+
+def _standing(
+    root: Path, item: Planned, beats: list[tuple[bool, Beat]], job: Job | None, end: End | None, said: Mapping[str, str] | None
+) -> Standing:
+    """Records come first, then signs of life, then what is known of the run's job."""
+    if item.current:
+        return Standing(item, root, "done")
+    alive = next((beat for locked, beat in beats if locked or beat.age < SILENCE), None)
+    latest = alive or max((beat for _, beat in beats), key=lambda beat: beat.time, default=None)
+    locked = any(locked for locked, _ in beats)
+    if job is None:
+        state = "training" if locked else "interrupted" if latest else "missing"
+        return Standing(item, root, state, item.reason if state == "missing" else "", latest)
+    if job.launcher == "local":
+        state, why = ("training", "") if locked or _is_alive(job) else _after(end, "its process is gone")
+    elif said is None:
+        state, why = _unanswered(end, alive, latest)
+    else:
+        state, why = _in_slurm(said.get(job.id), end, locked)
+    return Standing(item, root, state, why, latest, job)
+
+
+def _after(end: End | None, why: str) -> tuple[str, str]:
+    return (end.state, end.why) if end else ("lost", f"{why} and left no record; the next `run` sends it again")
+
+
+def _unanswered(end: End | None, alive: Beat | None, latest: Beat | None) -> tuple[str, str]:
+    """Slurm does not answer: a run's own signs are all there is."""
+    if alive:
+        return "training", "Slurm does not answer"
+    if latest is None and end is None:
+        return "queued", "Slurm does not answer"
+    return _after(end, f"it has said nothing for {latest.age:.0f} s, Slurm does not answer" if latest else "")
+
+
+def _in_slurm(state: str | None, end: End | None, locked: bool) -> tuple[str, str]:
+    """What Slurm's word for a job means for its run."""
+    if state in slurm.RUNNING:
+        return "training", ""
+    if state in slurm.QUEUED:
+        return "queued", ""
+    if end is None and state == "CANCELLED":
+        return "cancelled", "by scancel; the next `run` sends it again"
+    if end is None and locked:
+        return "training", "its job is over, its process is not"
+    return _after(end, f"Slurm says {state}" if state else "Slurm no longer knows its job")
+
+
+def _is_alive(job: Job) -> bool:
+    """Whether a local job's process is there, and is submitit's: numbers of processes come back."""
+    with suppress(OSError):
+        return b"submitit" in Path(f"/proc/{job.id}/cmdline").read_bytes()
+    return False
+
+
+def everywhere(claims: Iterable[Claim], results: Path) -> list[Standing]:
+    """Every planned run of the claims at every scale, each once; those on stand-in images only where there are any."""
+    found: list[Standing] = []
+    for root in (results, root_of(results, "smoke")):
+        stored, _ = read_records(root) if root.exists() else ([], [])
+        planned: dict[object, Planned] = {}
+        for claim in claims if root.exists() else ():
+            for scale in claim.scales:
+                if root_of(results, scale) == root:
+                    planned |= {item.run.key: item for item in plan(planned_runs(claim, scale), stored, None)}
+        found += standings(root, planned.values())
+    return found
+
+
+def follow(claims: list[Claim], results: Path) -> None:
+    """Show what is queued or training every few seconds, until nothing is."""
+    from tabulate import tabulate  # noqa: PLC0415 - a table is needed only here
+
+    with Live(console=console, refresh_per_second=1) as screen:
+        while busy := [item for item in everywhere(claims, results) if item.state in BUSY]:
+            screen.update(Text(tabulate([item.row for item in busy], headers="keys", disable_numparse=True, missingval="–")))
+            time.sleep(LOOK)
+        screen.update(Text("nothing is queued or training"))
+
+
+def cancel(items: Iterable[Standing]) -> list[str]:
+    """End the jobs of runs that are queued or training; returns those runs. Raises SlurmError if Slurm does not take it."""
+    busy = [(item, item.job) for item in items if item.state in BUSY and item.job]
+    slurm.cancel([job.id for _, job in busy if job.launcher == "slurm"])
+    for item, job in busy:
+        if job.launcher == "local":
+            with suppress(ProcessLookupError):
+                os.kill(int(job.id), signal.SIGINT)
+        write_end(item.root, item.planned.run, End(job.id, "cancelled", "by `cancel`; the next `run` sends it again"))
+    return [str(item.planned.run) for item, _ in busy]

@@ -1,0 +1,90 @@
+"""What a claim asks for at a scale: its planned runs, what is there of them, and the images for the rest."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexnet.data.imageset import ImageSet
+from reproductions.harness.claim import Claim, PlannedRun, planned_runs
+from reproductions.harness.plan import Planned, fingerprint_of, plan
+from reproductions.harness.record import Stored, read_records
+from reproductions.harness.settle import console, settle
+
+VERDICT = ("evaluate", "train")  # the roles of runs that verdicts rest on
+
+
+@dataclass(frozen=True)
+class Work:
+    """A claim at a scale: what is planned, what is there, and the images for it."""
+
+    claim: Claim
+    scale: str
+    root: Path  # the results folder of this scale: stand-in runs live in a folder of their own
+    results: Path  # the results folder that was asked for
+    splits: dict[str, ImageSet]
+    planned: list[Planned]
+    stored: list[Stored]
+    note: str  # the first line to print
+    data: Path | None  # the folder of data sets that was named
+    force: bool = False  # make runs again that have a current record
+
+    @property
+    def missing(self) -> list[Planned]:
+        """The planned runs without a current record."""
+        return [item for item in self.planned if item.current is None]
+
+
+def root_of(results: Path, scale: str) -> Path:
+    """Records of stand-in images live in `smoke/` below the results, with a report of their own: they change no real row."""
+    return results / "smoke" if scale == "smoke" else results
+
+
+def prepare(
+    claim: Claim,
+    results: Path,
+    *,
+    scale: str | None,
+    dataset: str | None,
+    data: Path | None,
+    seeds: str | None = None,
+    force: bool = False,
+    made: Collection[str] = (),
+    pack: bool = True,
+) -> Work:
+    """Settle scale and data of a claim and plan its runs. With `pack` False nothing is written or downloaded.
+
+    With `force` all runs are made again but those in `made`, which another claim of the same command has made again.
+
+    Raises DataError if data that were insisted on are absent or broken, ValueError for a scale, data set or seed that the claim
+    does not have.
+    """
+    scale, splits, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack)
+    runs = planned_runs(claim, scale)
+    if seeds is not None:
+        wanted = _parse_seeds(seeds, runs)
+        runs = [run for run in runs if run.role not in VERDICT or run.seed in wanted]
+    root = root_of(results, scale)
+    stored, broken = read_records(root)
+    for line in broken:
+        console.print(f"warning: {line}", markup=False)
+    if claim.scales[scale].dataset is not None and not splits:
+        planned = [Planned(run, None, "not known before the images are packed") for run in runs]
+    else:
+        planned = plan(runs, stored, fingerprint_of(splits))
+    if force:
+        planned = [item if str(item.run) in made else Planned(item.run, None, "asked for with --force") for item in planned]
+    return Work(claim, scale, root, results, splits, planned, stored, note, data, force)
+
+
+def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        raise ValueError(f"--seeds {text!r} is no list of seeds; write it like 0-4 or 0,2")
+    seeds: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        seeds |= set(range(int(first), int(last or first) + 1))
+    planned = {run.seed for run in runs if run.role in VERDICT}
+    if not seeds or seeds - planned:
+        raise ValueError(f"--seeds {text}: the plan has seeds {', '.join(map(str, sorted(planned)))}, fixed before the runs")
+    return seeds

@@ -1,0 +1,38 @@
+"""What a command plans and says before it does anything."""
+
+from pathlib import Path
+
+import pytest
+
+from reproductions.harness.claim import discover
+from reproductions.harness.forecast import plan_rows
+from reproductions.harness.work import prepare, root_of
+
+CLAIM = discover()["fig1_relu"]
+SMOKE = {"scale": "smoke", "dataset": None, "data": None}
+
+
+def test_the_plan_names_the_effect_it_can_see(tmp_path: Path) -> None:
+    work = prepare(CLAIM, tmp_path, **SMOKE)
+    sees = {row["run"]: row["sees"] for row in plan_rows(work)}
+    assert sees["fig1_relu/tanh/smoke-seed0"].startswith("≥ 1.")
+    assert sees["fig1_relu/tanh-rate0.004/smoke-seed100"] == ""
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0", {0}), ("0-1", {0, 1}), ("1,0", {0, 1})])
+def test_seeds_of_the_verdict(tmp_path: Path, text: str, seeds: set[int]) -> None:
+    work = prepare(CLAIM, tmp_path, **SMOKE, seeds=text)
+    assert {item.run.seed for item in work.planned if item.run.role == "evaluate"} == seeds
+    assert any(item.run.role == "tune" for item in work.planned)
+
+
+@pytest.mark.parametrize("text", ["", "x", "5", "100", "1-", "-1", "1-0"])
+def test_seeds_that_are_not_planned_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match="--seeds"):
+        prepare(CLAIM, tmp_path, **SMOKE, seeds=text)
+
+
+def test_standin_records_live_apart(tmp_path: Path) -> None:
+    work = prepare(CLAIM, tmp_path, **SMOKE)
+    assert work.root == tmp_path / "smoke"
+    assert root_of(tmp_path, "paper") == tmp_path
