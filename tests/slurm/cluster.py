@@ -1,0 +1,296 @@
+"""A real Slurm on this machine: munged, slurmctld and two slurmd on loopback, also slurmdbd on MariaDB; no systemd or cgroups."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PATH = os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin"))  # the daemons; not every user's PATH has them
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
+ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd")
+KEEPER = Path(__file__).with_name("keeper.py")
+NODES = ("node1", "node2")
+CPUS_PER_NODE = 8  # declared, whatever this machine has, so that several runs fit
+GPUS_PER_NODE = 2
+
+# Short intervals, so that tests take seconds. Names and defaults: slurm.conf(5).
+SLURM_CONF = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller_port}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CredType=cred/munge
+# A requeued job waits cred_expire + 1 seconds before it starts again, by default 121.
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+GresTypes=gpu
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmctldParameters=preempt_send_user_signal
+JobRequeue=1
+ReturnToService=2
+KillWait=2
+CompleteWait=0
+OverTimeLimit=0
+InactiveLimit=0
+SlurmdTimeout=6
+MessageTimeout=5
+AccountingStorageType=accounting_storage/{storage}
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={accounting_port}
+AccountingStoragePass={folder}/munge.socket
+NodeName=node[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_ports}] CPUs={cpus} RealMemory=4096 Gres=gpu:{gpus}
+PartitionName=gpu Nodes=node[1-2] Default=YES PriorityTier=1 GraceTime=5
+PartitionName=urgent Nodes=node[1-2] PriorityTier=2
+"""
+
+SLURMDBD_CONF = """
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort={accounting_port}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=root
+StorageLoc=slurm
+PidFile={folder}/slurmdbd.pid
+LogFile={folder}/slurmdbd.log
+"""
+
+
+def program(name: str) -> str | None:
+    """The path of a program, also of one that lies outside the PATH of ordinary users."""
+    return shutil.which(name, path=PATH)
+
+
+def obstacle(*, accounting: bool = False) -> str | None:
+    """Why no cluster can be started here, in one line; None where it can."""
+    missing = [name for name in PROGRAMS + ACCOUNTING_PROGRAMS * accounting if program(name) is None]
+    if missing:
+        return f"Slurm is not installed here: no {', '.join(missing)} (Debian: slurm-wlm, slurmdbd, munge, mariadb-server-core)"
+    return None if os.geteuid() == 0 else "a Slurm cluster for tests needs root"
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` consecutive ports of loopback that nothing listens on."""
+    while True:
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            start = first.getsockname()[1]
+        try:
+            for port in range(start, start + count):
+                with socket.socket() as one:
+                    one.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            continue
+        return list(range(start, start + count))
+
+
+class Cluster:
+    """Two nodes of eight CPUs and two GPUs, partitions `gpu` and `urgent`, which preempts it. A context manager.
+
+    Everything lives in `folder`, which is made and left for a look at the logs. Each daemon runs under a keeper (keeper.py),
+    so nothing survives this process, however it ends. The GPUs are plain files: jobs get their numbers and no device.
+    """
+
+    def __init__(self, folder: Path, *, accounting: bool = False) -> None:
+        self.folder = folder
+        self.accounting = accounting
+        self._keepers: dict[str, list[subprocess.Popen[bytes]]] = {}
+        self._down: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._write_configuration()
+        try:
+            self._start_munge()
+            if self.accounting:
+                self._start_accounting()
+            self._start_controller()
+            for node in NODES:
+                self._start_node(node)
+            self.wait_for(lambda: set(self.nodes().values()) == {"IDLE"}, 60)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill every daemon and everything that jobs still run."""
+        for name in list(self._keepers)[::-1]:
+            self._kill(name)
+
+    # What a test does
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a user of this cluster, without what a surrounding job of another one may have set."""
+        own = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM", "SBATCH", "SRUN"))}
+        return {**own, "PATH": PATH, "SLURM_CONF": str(self.folder / "slurm.conf")}
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """What a command of Slurm prints; subprocess.CalledProcessError where it fails, unless `check` is off."""
+        return subprocess.run(
+            command, env=self.environment(), check=check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ).stdout
+
+    def states(self) -> dict[str, str]:
+        """The state of every job by id, up to five minutes beyond its end; the tasks of an array are 7_0, 7_1."""
+        lines = self.run("squeue", "--all", "--array", "--states=all", "--noheader", "--format=%i %T").splitlines()
+        return dict(line.split() for line in lines)
+
+    def nodes(self) -> dict[str, str]:
+        """The state of every node by name; a star marks one that does not respond."""
+        lines = self.run("sinfo", "--Node", "--partition=gpu", "--noheader", "--format=%N %T").splitlines()
+        return {name: state.upper() for name, state in map(str.split, lines)}
+
+    def describe(self, job: str) -> dict[str, str]:
+        """The fields of `scontrol show job`: JobState, Reason, Restarts, NodeList and so on."""
+        fields = self.run("scontrol", "show", "job", job, "--oneliner").split()
+        return dict(field.partition("=")[::2] for field in fields if "=" in field)
+
+    def requeue(self, job: str) -> None:
+        """Kill a job and queue it again under its id; it starts some six seconds later (cred_expire)."""
+        self.run("scontrol", "requeue", job)
+
+    def cancel(self, *jobs: str) -> None:
+        """Cancel jobs, or all of them."""
+        self.run("scancel", *(jobs or ("--user=root",)))
+
+    def kill_node(self, node: str, *, steps: bool = True) -> None:
+        """Kill a node's slurmd and its steps, as a power cut does; without `steps` they go on, as after a crash of slurmd."""
+        self._down.add(node)
+        if steps:
+            self._kill(node)
+        else:
+            os.kill(int((self.folder / f"{node}.pid").read_text()), signal.SIGKILL)
+
+    def restart_node(self, node: str) -> None:
+        """Start the slurmd of a killed node and wait until the node can take jobs."""
+        self._start_node(node)
+        self._down.discard(node)
+        self.wait_for(lambda: self.nodes()[node] in {"IDLE", "MIXED", "ALLOCATED"}, 60)
+
+    def restart_controller(self) -> None:
+        """Stop slurmctld in order, so that it saves its state, and start it again."""
+        controller = int((self.folder / "slurmctld.pid").read_text())
+        os.kill(controller, signal.SIGTERM)
+        self.wait_for(lambda: not Path(f"/proc/{controller}").exists())
+        self._kill("slurmctld")
+        self._start_controller()
+
+    def reset(self) -> None:
+        """Make the cluster as good as new for the next test: no job, every node idle."""
+        self.cancel()
+        for node in sorted(self._down):
+            self.restart_node(node)
+        self.wait_for(lambda: set(self.nodes().values()) == {"IDLE"}, 60)
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 30) -> None:
+        """Wait until a condition holds; after `timeout` seconds AssertionError, with the queue and the end of the logs."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not so after {timeout} s\n{self._situation()}")
+            time.sleep(0.1)
+
+    # Daemons
+
+    def _start(self, name: str, *command: str, **environment: str) -> None:
+        path = program(command[0])
+        assert path is not None, f"{command[0]} is missing"
+        with (self.folder / f"{name}.out").open("ab") as out:
+            keeper = subprocess.Popen(
+                (sys.executable, str(KEEPER), path, *command[1:]),
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+                env=self.environment() | environment,
+                start_new_session=True,  # Ctrl-C is for the tests, which then close the cluster
+            )
+        self._keepers.setdefault(name, []).append(keeper)
+
+    def _kill(self, name: str) -> None:
+        for keeper in self._keepers.pop(name, []):
+            assert keeper.stdin is not None
+            keeper.stdin.close()
+            keeper.wait()
+
+    def _start_munge(self) -> None:
+        key, own_socket = self.folder / "munge.key", self.folder / "munge.socket"
+        key.touch(0o600)
+        key.write_bytes(os.urandom(128))
+        files = [f"--{kind}-file={self.folder / 'munge'}.{kind}" for kind in ("key", "log", "pid", "seed")]
+        # By force: the folder is closed to other users, which munge takes for a mistake.
+        self._start("munge", "munged", "--foreground", "--force", f"--socket={own_socket}", *files)
+        self.wait_for(own_socket.exists)
+
+    def _start_accounting(self) -> None:
+        data, own_socket = self.folder / "mariadb", self.folder / "mariadb.socket"
+        data.mkdir()
+        # No table of users and no port: who may open the socket, which is root, may do everything.
+        options = ("--skip-grant-tables", "--skip-networking", "--user=root", f"--pid-file={self.folder / 'mariadb.pid'}")
+        self._start("mariadb", "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={own_socket}", *options)
+        self.wait_for(own_socket.exists)
+        self._start("slurmdbd", "slurmdbd", "-D", MYSQL_UNIX_PORT=str(own_socket))
+        self.wait_for(lambda: "test" in self.run("sacctmgr", "--immediate", "add", "cluster", "test", check=False))
+
+    def _start_controller(self) -> None:
+        self._start("slurmctld", "slurmctld", "-D")
+        self.wait_for(lambda: "is UP" in self.run("scontrol", "ping", check=False))
+
+    def _start_node(self, node: str) -> None:
+        self._start(node, "slurmd", "-D", "-N", node)
+
+    def _write_configuration(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        controller, accounting, *nodes = free_ports(2 + len(NODES))
+        values = {
+            "folder": self.folder,
+            "host": socket.gethostname().partition(".")[0],
+            "controller_port": controller,
+            "accounting_port": accounting,
+            "node_ports": f"{nodes[0]}-{nodes[-1]}",
+            "storage": "slurmdbd" if self.accounting else "none",
+            "cpus": CPUS_PER_NODE,
+            "gpus": GPUS_PER_NODE,
+        }
+        (self.folder / "slurm.conf").write_text(SLURM_CONF.format_map(values))
+        (self.folder / "slurmdbd.conf").touch(0o600)  # slurmdbd refuses to read it otherwise
+        (self.folder / "slurmdbd.conf").write_text(SLURMDBD_CONF.format_map(values))
+        (self.folder / "gres.conf").write_text(f"NodeName=node[1-2] Name=gpu File={self.folder}/gpu[0-{GPUS_PER_NODE - 1}]\n")
+        for gpu in range(GPUS_PER_NODE):
+            (self.folder / f"gpu{gpu}").symlink_to("/dev/null")
+
+    def _situation(self) -> str:
+        queue = self.run("squeue", "--all", "--states=all", check=False) + self.run("sinfo", "--Node", check=False)
+        logs = (f"{log}:\n{''.join(log.read_text(errors='replace').splitlines(keepends=True)[-15:])}" for log in self._logs())
+        return "\n".join((queue, *logs))
+
+    def _logs(self) -> list[Path]:
+        return sorted(path for pattern in ("*.log", "*.out") for path in self.folder.glob(pattern) if path.stat().st_size)

@@ -1,0 +1,48 @@
+"""A real Slurm for the tests in this folder: `nox -s slurm` or `pytest tests/slurm`; plain `pytest` does not come here."""
+
+from collections.abc import Iterator
+
+import pytest
+from cluster import Cluster, obstacle
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--require-slurm", action="store_true", help="fail where Slurm cannot be started, instead of skipping")
+
+
+def bring_up(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, *, accounting: bool) -> Iterator[Cluster]:
+    if (reason := obstacle(accounting=accounting)) is not None:
+        (pytest.fail if request.config.getoption("require_slurm") else pytest.skip)(reason)
+    with Cluster(tmp_path_factory.mktemp("slurm"), accounting=accounting) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster for all tests; a site without accounting: `sacct` fails."""
+    yield from bring_up(request, tmp_path_factory, accounting=False)
+
+
+@pytest.fixture(scope="session")
+def slurm_accounting_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The same with slurmdbd, so that `sacct` knows finished jobs."""
+    yield from bring_up(request, tmp_path_factory, accounting=True)
+
+
+def lend(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    for key, value in cluster.environment().items():
+        monkeypatch.setenv(key, value)
+    yield cluster
+    cluster.reset()
+
+
+@pytest.fixture
+def slurm(slurm_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """The cluster without accounting, idle, with this process's commands pointed at it; idle again after the test."""
+    yield from lend(slurm_cluster, monkeypatch)
+
+
+@pytest.fixture
+def slurm_with_accounting(slurm_accounting_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """The cluster with accounting, likewise."""
+    yield from lend(slurm_accounting_cluster, monkeypatch)
