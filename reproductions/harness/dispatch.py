@@ -11,14 +11,14 @@ from reproductions.harness.forecast import gpu_hours
 from reproductions.harness.launch import Order, arrays, sbatch_text, sendable, to_processes, to_slurm
 from reproductions.harness.settle import console
 from reproductions.harness.site import Wishes, shape_of
-from reproductions.harness.status import standings
+from reproductions.harness.status import BUSY, standings
 from reproductions.harness.work import Work
 
 REPOSITORY = Path(__file__).parents[2]  # where jobs start: the packages are found there
 
 
-def send(works: Sequence[Work], wishes: Wishes) -> int:
-    """Send every run that is missing and not under way, each once for all claims; returns how many.
+def send(works: Sequence[Work], wishes: Wishes) -> bool:
+    """Send every run that is missing and not under way, each once for all claims; returns whether any is under way now.
 
     Local runs are over when this returns, Slurm's are queued. Raises ValueError if they would take more GPU-hours than allowed,
     SlurmError if Slurm does not take them.
@@ -27,20 +27,20 @@ def send(works: Sequence[Work], wishes: Wishes) -> int:
     with nullcontext() if wishes.dry_run else locked(results / ".work" / "submit.lock"):  # two at once would send all twice
         for note in dict.fromkeys(work.note for work in works):
             console.print(note, markup=False)
-        chosen = _choose(works, wishes)
+        chosen, busy = _choose(works, wishes)
         orders = [order for order, _ in chosen]
         if not orders or wishes.launcher == "local":
             _say_plan(orders, f"{len(orders)} runs to make")
         else:
             _by_slurm(chosen, results, wishes)
-            return len(orders)
+            return True
     if orders and not wishes.dry_run:
         _by_processes(orders, results, wishes)
-    return len(orders)
+    return busy
 
 
-def _choose(works: Sequence[Work], wishes: Wishes) -> list[tuple[Order, Work]]:
-    """The runs to send, each once; says what is left out and why."""
+def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Work]], bool]:
+    """The runs to send, each once, and whether others are under way; says what is left out and why."""
     chosen: dict[object, tuple[Order, Work]] = {}
     left: dict[str, dict[object, None]] = {}
     for work in works:
@@ -53,7 +53,7 @@ def _choose(works: Sequence[Work], wishes: Wishes) -> list[tuple[Order, Work]]:
     for state, keys in left.items():
         hint = "; --retry failed sends them again" if state == "failed" else ""
         console.print(f"left out: {len(keys)} runs that are {state}{hint}", markup=False)
-    return list(chosen.values())
+    return list(chosen.values()), any(state in left for state in BUSY)
 
 
 def _say_plan(orders: Sequence[Order], text: str) -> None:

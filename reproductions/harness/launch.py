@@ -1,8 +1,10 @@
 """Send runs elsewhere: to Slurm in arrays, or to a few processes side by side on this machine. submitit is the engine of both."""
 
+import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,17 @@ def arrays(orders: Sequence[Order], site: Site, largest: int) -> list[Array]:
     ]
 
 
+@contextmanager
+def _outside_of_jobs() -> Iterator[None]:
+    """Without what Slurm told the job that this shell may run in, but with what tells Slurm's commands where their Slurm is."""
+    import submitit  # noqa: PLC0415
+
+    where = {name: os.environ[name] for name in ("SLURM_CONF", "SLURM_CONF_SERVER") if name in os.environ}
+    with submitit.helpers.clean_env():
+        os.environ.update(where)
+        yield
+
+
 def _depth(run: PlannedRun) -> int:
     return 1 + max(map(_depth, run.needs), default=-1)
 
@@ -124,7 +137,7 @@ def to_slurm(
         executor.parameters.clear()
         executor.update_parameters(**told)
         try:
-            with submitit.helpers.clean_env(), executor.batch():
+            with _outside_of_jobs(), executor.batch():
                 return [executor.submit(job) for job in jobs]
         except (FailedJobError, FailedSubmissionError) as error:
             raise slurm.SlurmError(" ".join(str(error).split())[:300]) from error

@@ -102,8 +102,8 @@ def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes
     from reproductions.harness.dispatch import send  # noqa: PLC0415
     from reproductions.harness.work import prepare  # noqa: PLC0415
 
-    sent = send([prepare(claim, results, **asked) for claim in claims], wishes)
-    if wishes.dry_run or (wishes.launcher == "slurm" and sent):
+    under_way = send([prepare(claim, results, **asked) for claim in claims], wishes)
+    if wishes.dry_run or (wishes.launcher == "slurm" and under_way):
         return True
     from reproductions.harness.session import conclude  # noqa: PLC0415
 

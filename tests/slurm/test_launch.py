@@ -1,0 +1,309 @@
+"""The suite on a real Slurm: what is submitted, interrupted in every way, finished, and said of it.
+
+A copy of the checkout gets two claims of its own: one that takes long enough to be interrupted, one with many short runs.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cluster import Cluster
+
+pytestmark = pytest.mark.slurm
+ROOT = Path(__file__).parents[2]
+SLOW = '''"""Long enough to be interrupted."""
+
+from dataclasses import replace
+
+from alexnet.config import AlexNetConfig, AlexNetRecipe
+from reproductions.harness import Claim, Scale, Value, Variant
+
+RECIPE = replace(AlexNetRecipe.original().smoke(), epochs=EPOCHS, drops=())
+NET = Variant("net", AlexNetConfig.original().smoke(), RECIPE)
+CLAIM = Claim("a test", (Value("error", "an error", NET, "top1", paper=50.0, seeds=SEEDS),), {"paper": Scale("stand-in")})
+'''
+EPOCHS = 40  # of the slow claim: some twenty seconds
+RUN = "alexnet-stand-in/net/paper-seed0"
+
+
+class Checkout:
+    """A copy of the packages whose code and claims a test may change, and its command line."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder, self.results = folder, folder / "our results"  # with a space: paths are quoted everywhere
+        for package in ("alexnet", "reproductions"):
+            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        self.cache = cache
+        self.claim("slow", EPOCHS, "(0,)")
+
+    def claim(self, name: str, epochs: int, seeds: str) -> None:
+        """Add a claim to the checkout, or change it."""
+        text = SLOW.replace("EPOCHS", str(epochs)).replace("SEEDS", seeds)
+        (self.folder / "reproductions" / f"{name}.py").write_text(text)
+
+    def call(self, *arguments: object, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A command, as a user gives it in a shell of the cluster."""
+        env = {**os.environ, "PYTHONPATH": str(self.folder), "XDG_CACHE_HOME": str(self.cache), "OMP_NUM_THREADS": "1", **environment}
+        command = [sys.executable, "-m", "reproductions", *map(str, arguments), "--results", str(self.results)]
+        done = subprocess.run(command, env=env, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def submit(self, claim: str = "slow", *more: object) -> str:
+        """Submit a claim's missing runs; the first run's job."""
+        self.call("run", claim, "--launch", "slurm", "--gpus", 0, "--cpus", 1, *more)
+        return self.row()["job"].removeprefix("slurm ")
+
+    def rows(self, claim: str = "slow") -> list[dict[str, Any]]:
+        return json.loads(self.call("status", claim, "--json", check=False).stdout)  # type: ignore[no-any-return]
+
+    def row(self, claim: str = "slow") -> dict[str, Any]:
+        return self.rows(claim)[0]
+
+    def beats(self) -> list[dict[str, Any]]:
+        """What runs in progress say, without asking a process of its own."""
+        return [json.loads(path.read_bytes()) for path in (self.results / ".work").glob("*.json")]
+
+    def epoch(self) -> float:
+        """How far the slow run says it is."""
+        return max((beat["epoch"] or 0.0 for beat in self.beats()), default=0.0)
+
+    def gets_on(self) -> Callable[[], bool]:
+        """Whether it has come further than now, by more than an epoch."""
+        before = self.epoch()
+        return lambda: self.epoch() > before + 1
+
+    def records(self, name: str = "record.json") -> list[Path]:
+        return sorted((self.results / "records").glob(f"*/*/*/{name}"))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return Checkout(tmp_path / "checkout", tmp_path_factory.getbasetemp() / "cache")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of the slow run made on this machine without Slurm."""
+    alone = Checkout(tmp_path_factory.mktemp("alone") / "checkout", tmp_path_factory.getbasetemp() / "cache")
+    alone.call("run", "slow", "--threads", 1)
+    return alone.records()[0].parent
+
+
+def only_record(checkout: Checkout, uninterrupted: Path) -> dict[str, Any]:
+    """The one record, which has the bits of the uninterrupted run in everything but the seconds."""
+    (path,) = checkout.records()
+    assert path.parent.name == uninterrupted.name
+    record, alone = json.loads(path.read_text()), json.loads((uninterrupted / "record.json").read_text())
+    assert record["metrics"] == alone["metrics"]
+    mine, theirs = ([line.split(",") for line in (p / "history.csv").read_text().splitlines()] for p in (path.parent, uninterrupted))
+    seconds = mine[0].index("seconds")
+    assert [row[:seconds] + row[seconds + 1 :] for row in mine] == [row[:seconds] + row[seconds + 1 :] for row in theirs]
+    for name in ("correct.npy", "kernels.npy"):
+        np.testing.assert_array_equal(np.load(path.parent / name), np.load(uninterrupted / name))
+    assert list((checkout.results / ".work").glob("*.pt")) == []
+    return record  # type: ignore[no-any-return]
+
+
+def step_of(job: str) -> int:
+    """The process of a job that trains."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            trains = b"submitit.core._submit" in (folder / "cmdline").read_bytes().split(b"\0")
+            if trains and f"SLURM_JOB_ID={job}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                return int(folder.name)
+        except OSError:
+            continue
+    raise AssertionError(f"no process of job {job}")
+
+
+def finished(slurm: Cluster, job: str) -> Callable[[], bool]:
+    return lambda: slurm.states().get(job) == "COMPLETED"
+
+
+def test_requeued_in_mid_epoch_it_ends_with_the_same_bits(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+    job = checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    assert checkout.row()["state"] == "training"
+    slurm.requeue(job)
+    slurm.wait_for(lambda: checkout.row()["state"] == "queued")
+    slurm.wait_for(finished(slurm, job), 120)
+    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
+    assert checkout.row()["state"] == "done"
+
+
+def test_killed_it_is_lost_then_sent_again(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+    """Without accounting nobody else knows: Slurm says FAILED, which is no end that the run told of itself."""
+    job = checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    os.kill(step_of(job), signal.SIGKILL)
+    slurm.wait_for(lambda: slurm.states()[job] == "FAILED")
+    said = checkout.call("status", "slow", check=False)
+    assert said.returncode == 3
+    assert "1 runs will not go on by themselves" in said.stderr
+    assert checkout.row()["state"] == "lost"
+    again = checkout.submit()
+    assert again != job
+    slurm.wait_for(finished(slurm, again), 120)
+    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
+
+
+def test_cancelled_in_mid_epoch_it_is_called_so_and_goes_on_when_asked(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+    job = checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    slurm.cancel(job)
+    slurm.wait_for(lambda: slurm.states()[job] == "CANCELLED")
+    assert (checkout.row()["state"], checkout.row()["why"]) == ("cancelled", "by scancel; the next `run` sends it again")
+    again = checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    assert RUN in checkout.call("cancel", "slow").stdout
+    slurm.wait_for(lambda: slurm.states()[again] == "CANCELLED")
+    assert (checkout.row()["state"], checkout.row()["why"]) == ("cancelled", "by `cancel`; the next `run` sends it again")
+    third = checkout.submit()
+    slurm.wait_for(finished(slurm, third), 120)
+    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 3
+
+
+def test_at_its_time_limit_it_goes_on_in_another_segment(slurm: Cluster, checkout: Checkout) -> None:
+    """Limits are whole minutes and signals come a quarter before: this is the one slow test here."""
+    checkout.claim("slow", 3 * EPOCHS, "(0,)")
+    job = checkout.submit("slow", "--minutes", 1)
+    slurm.wait_for(lambda: slurm.describe(job)["Restarts"] != "0", 120)
+    slurm.wait_for(finished(slurm, job), 300)
+    (path,) = checkout.records()
+    record = json.loads(path.read_text())
+    assert record["cost"]["attempts"] == 1 + int(slurm.describe(job)["Restarts"]) > 1
+    epochs = [row.split(",")[1] for row in (path.parent / "history.csv").read_text().splitlines()[1:]]
+    assert len(epochs) == len(set(epochs)) == 5 * 3 * EPOCHS  # every row once
+
+
+def test_a_node_that_dies_loses_nothing(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+    job = checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    node = slurm.describe(job)["NodeList"]
+    slurm.kill_node(node)
+    slurm.wait_for(lambda: slurm.describe(job)["Restarts"] == "1", 60)
+    assert checkout.row()["state"] in ("queued", "training")
+    slurm.wait_for(finished(slurm, job), 120)
+    assert slurm.describe(job)["NodeList"] != node
+    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
+
+
+def test_a_controller_that_is_away_is_no_loss(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+    job = checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    slurm.restart_controller()
+    assert checkout.row()["state"] == "training"
+    slurm.wait_for(finished(slurm, job), 120)
+    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 1
+
+
+def test_without_an_answer_of_slurm_signs_of_life_count(slurm: Cluster, checkout: Checkout) -> None:
+    checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    away = {"SLURM_CONF": "/nowhere"}
+    row = json.loads(checkout.call("status", "slow", "--json", **away).stdout)[0]
+    assert (row["state"], row["why"]) == ("training", "Slurm does not answer")
+    slurm.cancel()
+    slurm.wait_for(lambda: set(slurm.states().values()) == {"CANCELLED"})
+    for path in (checkout.results / ".work").glob("*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "time": time.time() - 3600}))
+    done = checkout.call("status", "slow", "--json", check=False, **away)
+    assert done.returncode == 3
+    assert json.loads(done.stdout)[0]["state"] == "lost"
+
+
+def test_code_that_changed_in_the_queue_is_not_run(slurm: Cluster, checkout: Checkout) -> None:
+    job = checkout.submit("slow", "--sbatch", "hold")
+    assert checkout.row()["state"] == "queued"
+    layers = checkout.folder / "alexnet" / "layers.py"
+    before = layers.read_text()
+    layers.write_text(before.replace("* 0.5", "* 0.25"))
+    slurm.run("scontrol", "release", job)
+    slurm.wait_for(lambda: slurm.states()[job] == "FAILED", 60)
+    row = checkout.row()
+    assert row["state"] == "refused"
+    assert "the code changed since it was submitted (alexnet.layers.paper_dropout" in row["why"]
+    assert checkout.records() == []
+    assert "the code changed" in checkout.call("logs", RUN).stdout
+    layers.write_text(before)
+    assert checkout.submit("slow", "--sbatch", "hold") != job
+
+
+def test_two_nodes_train_what_one_does(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+    """Sums over two processes round differently, and forty epochs make much of that; the first rows must agree."""
+    job = checkout.submit("slow", "--nodes", 2)
+    slurm.wait_for(finished(slurm, job), 180)
+    (path,) = checkout.records()
+    record, alone = json.loads(path.read_text()), json.loads((uninterrupted / "record.json").read_text())
+    assert record["machine"]["processes"] == 2
+    assert record["metrics"]["top1_ten"]["examples"] == alone["metrics"]["top1_ten"]["examples"]
+    losses = [
+        [float(row.split(",")[3]) for row in (p / "history.csv").read_text().splitlines()[1:6]] for p in (path.parent, uninterrupted)
+    ]
+    np.testing.assert_allclose(*losses, rtol=0.02)
+    images = [[row.split(",")[2] for row in (p / "history.csv").read_text().splitlines()] for p in (path.parent, uninterrupted)]
+    assert images[0] == images[1]
+    assert len(np.load(path.parent / "correct.npy")) == len(np.load(uninterrupted / "correct.npy"))
+
+
+def test_many_runs_few_at_once_and_none_twice(slurm: Cluster, checkout: Checkout) -> None:
+    checkout.claim("slow", 1, "tuple(range(40))")
+    checkout.submit("slow", "--max-parallel", 4)
+    again = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 0, "--cpus", 1)
+    assert "nothing to send" in again.stdout
+    most = 0
+
+    def over() -> bool:
+        nonlocal most
+        states = list(slurm.states().values())
+        most = max(most, states.count("RUNNING"))
+        return set(states) == {"COMPLETED"}
+
+    slurm.wait_for(over, 400)
+    assert most == 4
+    assert len(checkout.records()) == 40
+    text = "".join(path.read_text() for path in checkout.records())
+    assert os.uname().nodename not in text
+    written = {path: path.read_bytes() for path in checkout.results.glob("report.*")}
+    assert written, "the last job rebuilds the report"
+    checkout.call("report")
+    assert written == {path: path.read_bytes() for path in checkout.results.glob("report.*")}
+
+
+def test_a_thousand_runs_are_submitted_in_parts_and_looked_at_quickly(slurm: Cluster, checkout: Checkout) -> None:
+    checkout.claim("slow", 1, "tuple(range(1000))")
+    (checkout.folder / "site.toml").write_text('max_array = 300\nsbatch.hold = true\nsbatch.comment = "of a test"\n')
+    sent = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 0, "--site", checkout.folder / "site.toml")
+    assert [line.split(": ")[1].split()[0] for line in sent.stdout.splitlines() if " runs, 1x1" in line] == ["300", "300", "300", "100"]
+    began = time.perf_counter()
+    rows = checkout.rows()
+    took = time.perf_counter() - began
+    assert (len(rows), {row["state"] for row in rows}) == (1000, {"queued"})
+    assert took < 2
+    assert "cancelled: " in checkout.call("cancel", "slow").stdout
+    assert {row["state"] for row in checkout.rows()} == {"cancelled"}
+
+
+def test_what_it_would_cost_and_what_would_be_submitted(slurm: Cluster, checkout: Checkout) -> None:
+    dry = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 1, "--account", "vision", "--sbatch", "constraint=h100", "--dry-run")
+    assert "#SBATCH --gpus-per-node=1" in dry.stdout
+    assert "#SBATCH --account=vision" in dry.stdout
+    assert "#SBATCH --constraint=h100" in dry.stdout
+    assert not checkout.results.exists()
+    capped = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 1, "--max-gpu-hours", 0, check=False)
+    assert capped.returncode == 2
+    assert "more than --max-gpu-hours 0; nothing was submitted" in capped.stderr
+    refused = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 0, "--partition", "nowhere", check=False)
+    assert refused.returncode == 3
+    assert "invalid partition" in refused.stderr.lower()
+    assert slurm.states() == {}
