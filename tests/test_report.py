@@ -120,7 +120,7 @@ def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
     built = report.write(tmp_path, claims)
     (line,) = built.broken
     assert line.startswith("records/alexnet-tiny-imagenet/original/mini-seed0-")
-    assert "examples is broken" in line
+    assert "its examples are broken (the sheet is no JPEG)" in line
     assert f"- {line}" in built.texts["report.md"]
     assert built.pictures == {}
     assert not list((tmp_path / "figures").iterdir())

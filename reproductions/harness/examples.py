@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from pydantic import Field
+from PIL import Image, UnidentifiedImageError
+from pydantic import Field, ValidationError
 
 from alexnet.data.imageset import Meta
 from reproductions.harness.record import Part, RecordError
@@ -90,14 +90,19 @@ def read_examples(folder: Path) -> tuple[Examples, bytes] | None:
         if len(pictures) != len(examples.images):
             raise ValueError(f"{len(pictures)} rows of pictures for {len(examples.images)} images")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise RecordError(f"{folder / 'examples'} is broken ({reason}); no picture is drawn of it, restore both files") from error
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else " ".join(str(error).split())
+        advice = "no picture is drawn of them; restore both files or make the record again"
+        raise RecordError(f"{folder}: its examples are broken ({reason}); {advice}") from error
     return examples, sheet
 
 
 def cut(sheet: bytes) -> NDArray[np.uint8]:
     """The pictures of a sheet, uint8 [images, COLUMNS, S, S, 3]. Raises ValueError or OSError if it is none."""
-    with Image.open(io.BytesIO(sheet), formats=["JPEG"]) as picture:
+    try:
+        opened = Image.open(io.BytesIO(sheet), formats=["JPEG"])
+    except UnidentifiedImageError as error:  # its own words hold an address in memory, another in every report
+        raise ValueError("the sheet is no JPEG") from error
+    with opened as picture:
         width, height = picture.size
         side = width // COLUMNS
         if picture.mode != "RGB" or not 0 < side <= SIDE or width % COLUMNS or height % side:

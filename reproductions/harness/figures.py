@@ -173,7 +173,8 @@ def _examples(row: Judged, question: Difference) -> Picture | None:
                 caption = (
                     f"Record `{path_of(item)}`, scale {row.scale}. The test images are evenly spread over the split. Bars are "
                     f"probabilities averaged over {examples.views} views, to the scale of the largest. Neighbours are the nearest "
-                    f"(Euclidean) of {examples.among:,} training images, in central views. ✓ is the test image's own class."
+                    f"(Euclidean) of {examples.among:,} training images, in central views. ✓ is the test image's own class. "
+                    "What is judged is the table below, of many more test images."
                 )
                 return Picture(numbers, words, partial(draw_examples, numbers), caption, photographs=True)
     return None
