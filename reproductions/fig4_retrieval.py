@@ -5,7 +5,8 @@
 
 For test images the six nearest training images are sought by Euclidean distance, once between the activations of fc7 and once
 between pixels. Compared is the share of neighbours that have the test image's label, in the same run. The figure shows five test
-images with six neighbours each.
+images with six neighbours each and eight with their five most probable classes; the picture here shows both for the same eight,
+which are evenly spread over the test split, of the run with seed 0.
 """
 
 from reproductions.harness import ORIGINAL, Claim, Difference, imagenet_scales

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from reproductions.harness.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.examples import COLUMNS, NEAREST, Example, Examples, Guess, example_files
 from reproductions.harness.plan import code_of
 from reproductions.harness.provenance import code_hash
 from reproductions.harness.record import Code, Cost, Data, Machine, Metric, Record, write_record
@@ -80,6 +83,20 @@ def make_alexnet(variant: str, seed: int, claim: str = "dropout", *, hardware: s
             "machine": like.machine.model_copy(update={"hardware": hardware}),
         }
     )  # fmt: skip
+
+
+def example_files_of(labels: list[str], side: int = 32) -> dict[str, bytes]:
+    """Examples whose second guess, at 30 %, is right in every other image; two neighbours alike by features, one by pixels."""
+    others = [f"other {k}" for k in range(NEAREST)]
+    images = []
+    for k, label in enumerate(labels):
+        names = [others[0], label if k % 2 == 0 else others[1], *others[2:5]]
+        best = tuple(Guess(name=n, probability=p) for n, p in zip(names, (0.5, 0.3, 0.1, 0.05, 0.0), strict=True))
+        by_features, by_pixels = (label, others[0], label, *others[1:4]), (*others[:5], label)
+        images.append(Example(label=label, best=best, by_features=by_features, by_pixels=by_pixels))
+    levels = np.linspace(20, 230, len(labels) * COLUMNS).round().astype(np.uint8).reshape(len(labels), COLUMNS, 1, 1, 1)
+    pictures = np.broadcast_to(levels, (len(labels), COLUMNS, side, side, 3))  # even grey, which JPEG keeps
+    return example_files(Examples(views=10, among=10_000, images=tuple(images)), pictures)
 
 
 def curve(epochs: float) -> list[tuple[float, ...]]:

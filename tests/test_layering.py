@@ -37,8 +37,8 @@ def test_importing_a_module_does_nothing(path: Path) -> None:
 
 
 TORCH_FREE = ["alexnet.config", "reproductions.harness", "reproductions.fig1_relu", "reproductions.harness.judge",
-              "reproductions.harness.report", "reproductions.harness.describe", "reproductions.harness.session",
-              "reproductions.__main__"]  # fmt: skip
+              "reproductions.harness.report", "reproductions.harness.examples", "reproductions.harness.describe",
+              "reproductions.harness.session", "reproductions.__main__"]  # fmt: skip
 
 
 def test_reading_and_judging_never_import_torch(clean_env: dict[str, str]) -> None:

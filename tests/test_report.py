@@ -8,12 +8,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from records import full_set, make_record, planned, store
+from records import curve, example_files_of, full_set, make_alexnet, make_record, planned, store
 
-from reproductions.harness import figures, report
+from reproductions.harness import report
 from reproductions.harness.claim import discover
+from reproductions.harness.figures import stored_digest
 from reproductions.harness.plan import code_of
 from reproductions.harness.provenance import code_hash
+from reproductions.harness.record import write_record
 
 CLAIMS = {name: claim for name, claim in discover().items() if name in ("fig1_relu", "fig2_architecture")}
 GOLDEN = Path(__file__).parent / "golden"
@@ -87,7 +89,7 @@ def test_a_pictures_numbers_are_checked(results: Path) -> None:
     wrong = report.differing(results, report.build(results, CLAIMS))
     assert "figures/fig1_relu.png" in wrong
     (results / "figures" / "fig1_relu.png").write_bytes(b"not a picture")
-    assert figures.stored_digest(results / "figures" / "fig1_relu.png") is None
+    assert stored_digest(results / "figures" / "fig1_relu.png") is None
 
 
 def test_a_picture_that_no_record_asks_for_goes(results: Path) -> None:
@@ -97,6 +99,33 @@ def test_a_picture_that_no_record_asks_for_goes(results: Path) -> None:
     shutil.rmtree(results / "records" / "fig1_relu" / "relu")
     report.write(results, CLAIMS)
     assert not list((results / "figures").glob("*"))
+
+
+def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
+    claims = {"fig4_retrieval": discover()["fig4_retrieval"]}
+    folders = [
+        write_record(
+            tmp_path,
+            make_alexnet("original", seed, retrieval_pixels=2.0 + seed / 10, retrieval_features=20.0 + seed),
+            curve(4.0),
+            files=example_files_of(["cat", "dog"]) if seed == 0 else None,
+        )
+        for seed in range(3)
+    ]
+    whole = report.write(tmp_path, claims)
+    page = whole.texts["report.md"]
+    assert page.count("](figures/fig4_retrieval.png)\n\nRecord `records/alexnet-tiny-imagenet/original/mini-seed0-") == 1
+    assert report.differing(tmp_path, report.build(tmp_path, claims)) == []
+    (folders[0] / "examples.jpg").write_bytes(b"no picture")
+    built = report.write(tmp_path, claims)
+    (line,) = built.broken
+    assert line.startswith("records/alexnet-tiny-imagenet/original/mini-seed0-")
+    assert "its examples are broken (the sheet is no JPEG)" in line
+    assert f"- {line}" in built.texts["report.md"]
+    assert built.pictures == {}
+    assert not list((tmp_path / "figures").iterdir())
+    assert [(row.n, row.verdict) for row in built.rows] == [(row.n, row.verdict) for row in whole.rows]
+    assert built.rows[0].n == 3
 
 
 def test_every_number_is_in_report_json(results: Path) -> None:

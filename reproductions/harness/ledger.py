@@ -143,7 +143,10 @@ STATEMENTS = (
     Statement(50, "§5", "biases of 1 speed up the early stages", ("bias_init_speed.first_epoch",)),
     Statement(51, "§5", "one rate for all layers, divided by ten three times", ("as_printed.drops", "as_printed.equal_rates")),
     Statement(52, "§6.1, Figure 3", "one GPU's kernels see colour and the other's do not, in every run", ("fig3_kernels.colour",)),
-    Statement(53, "Figure 4", "the best five classes of eight test images", "not decided: eight chosen pictures, to be looked at"),
+    Statement(
+        53, "Figure 4", "the best five classes of eight test images",
+        "not decided: eight chosen pictures, to be looked at; ours are at fig4_retrieval",
+    ),
     Statement(54, "§6.1, Figure 4", "neighbours by features are of a kind, though not by pixels", ("fig4_retrieval.neighbours",)),
     Statement(
         55, "§6.1", "binary codes by an auto-encoder would do for retrieval",

@@ -13,6 +13,7 @@ from alexnet.data.augment import Views
 from alexnet.data.imageset import ImageSet
 from alexnet.evaluate import column_colour, errors, features, probabilities, retrieval_precision, topk_credit
 from alexnet.train import AlexNetRun, Row
+from reproductions.harness.examples import BEST, NEAREST, SHOWN, Example, Examples, Guess, class_names, example_files, thumbnails
 from reproductions.harness.record import Metric
 
 KNOWN = 10_000  # training images that are asked again after training, and among which neighbours are sought
@@ -93,3 +94,27 @@ def kernels(run: AlexNetRun) -> NDArray[np.float32]:
     """conv1's kernels, float32 [maps, 3, S, S]: what Figure 3 shows."""
     weight: torch.Tensor = run.net.layers["conv1"].weight  # type: ignore[assignment]
     return weight.detach().cpu().float().numpy()
+
+
+def examples_of(run: AlexNetRun, train: ImageSet, test: ImageSet, recipe: AlexNetRecipe) -> dict[str, bytes]:
+    """The files of a record that Figure 4's picture is drawn from; none of a network whose last update left it without numbers.
+
+    Test images are evenly spread over the split; their neighbours are sought where `measure` seeks them, in central views.
+    """
+    device = next(run.net.parameters()).device
+    shown, stored = sample(test, SHOWN), sample(train, KNOWN)
+    asked, known = (Views(split, train, run.net.config.image_size, recipe, device) for split in (shown, stored))
+    best = probabilities(run.net, asked, views=10, precision=run.precision).topk(BEST)
+    if not best.values.isfinite().all():
+        return {}
+    seen = [features(run.net, split, precision=run.precision) for split in (asked, known)]
+    pixels = [_pixels(split, torch.arange(split.count)) for split in (asked, known)]
+    near = [torch.cdist(one, other).topk(NEAREST, largest=False).indices.numpy() for one, other in (seen, pixels)]
+    names, found, pictures = class_names(test.meta), [], []
+    for k, label in enumerate(shown.labels):
+        guesses = zip(best.indices[k].tolist(), best.values[k].tolist(), strict=True)
+        alike = [tuple(names[own] for own in stored.labels[index[k]]) for index in near]
+        likely = tuple(Guess(name=names[own], probability=round(share, 4)) for own, share in guesses)
+        found.append(Example(label=names[label], best=likely, by_features=alike[0], by_pixels=alike[1]))
+        pictures.append(thumbnails(np.concatenate([shown.images[k : k + 1], *(stored.images[index[k]] for index in near)])))
+    return example_files(Examples(views=10, among=len(stored), images=tuple(found)), np.stack(pictures))

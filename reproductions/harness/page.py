@@ -80,8 +80,8 @@ def short_table(rows: Sequence[Judged]) -> str:
     return f"{table(lines)}\n\n{share}"
 
 
-def page(claims: dict[str, Claim], rows: list[Judged], stored: list[Stored], broken: list[str], names: dict[int, str]) -> str:
-    """The whole of report.md. `names` are the pictures of rows by the row's `id()`."""
+def page(claims: dict[str, Claim], rows: list[Judged], stored: list[Stored], broken: list[str], shown: dict[int, str]) -> str:
+    """The whole of report.md. `shown` are the pictures of rows, in Markdown, by the row's `id()`."""
     parts = [HEAD, "# AlexNet (2012): do the claims hold?"]
     if only_standin(stored):
         parts.append(
@@ -89,8 +89,8 @@ def page(claims: dict[str, Claim], rows: list[Judged], stored: list[Stored], bro
             "or against any claim.**"
         )
     parts += [_summary(rows, stored), "## Verdicts", verdict_table(rows)]
-    shown = [claim for claim in claims.values() if any(row.claim is claim for row in rows)]
-    parts += [_claim_page(claim, [row for row in rows if row.claim is claim], names) for claim in shown]
+    asked = [claim for claim in claims.values() if any(row.claim is claim for row in rows)]
+    parts += [_claim_page(claim, [row for row in rows if row.claim is claim], shown) for claim in asked]
     parts += ["## The paper's 58 statements", LEDGER, ledger_table(rows)]
     parts += ["## Failures and negative results", _failures(rows, stored, broken)]
     parts += ["## Cost", _cost(stored), "## Provenance", _provenance(stored)]
@@ -107,13 +107,13 @@ def _summary(rows: Sequence[Judged], stored: Sequence[Stored]) -> str:
     return f"{len(stored)} records, {hours:.2f} hours of runs; questions: {counts}."
 
 
-def _claim_page(claim: Claim, rows: Sequence[Judged], names: dict[int, str]) -> str:
+def _claim_page(claim: Claim, rows: Sequence[Judged], shown: dict[int, str]) -> str:
     parts = [f"## {claim.name}", f"**{claim.statement}**"]
     prose = [block for block in claim.protocol.split("\n\n") if block and not block.startswith("    ")]
     parts += [" ".join(block.split()) for block in prose]
     for row in rows:
         if not isinstance(row.question, Exact):
-            parts += section(row, names.get(id(row)))
+            parts += section(row, shown.get(id(row)))
     notes = [
         f"- `{row.cell}` is {row.verdict.word}: {row.question.note}"
         for row in rows

@@ -1,16 +1,16 @@
 """One record per run: what was measured, of what, by which code, on which kind of machine. Written once, never changed.
 
 A record is a folder `records/<claim>/<variant>/<scale>-seed<k>-<id>/` with `record.json`, `history.csv` and, where a split was
-evaluated, `correct.npy` (one bit per image, in the split's order); of an AlexNet also `kernels.npy`, conv1's weights. The id
-comes from everything that tells two runs of the same seed apart, so records made from other data, by other code or on other
-hardware stand side by side.
+evaluated, `correct.npy` (one bit per image, in the split's order); of an AlexNet also `kernels.npy`, conv1's weights, and of one
+run `examples.json` and `examples.jpg` (see examples.py). The id comes from everything that tells two runs of the same seed apart,
+so records made from other data, by other code or on other hardware stand side by side.
 """
 
 import csv
 import io
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -191,10 +191,12 @@ def write_record(
     *,
     columns: Sequence[str] = HISTORY,
     kernels: NDArray[np.float32] | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Store a record; its folder appears only when complete. A record that is there already is left, the new one gets "-r2".
 
-    Raises RecordError if the folder cannot be written (no permission, disk full); then nothing of it is left behind.
+    `files` are further ones by name. Raises RecordError if the folder cannot be written (no permission, disk full); then nothing
+    of it is left behind.
     """
     final = folder_of(root, record)
     partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
@@ -211,6 +213,8 @@ def write_record(
                 buffer = io.BytesIO()
                 np.save(buffer, array)
                 write_atomic(partial / f"{name}.npy", buffer.getvalue())
+        for name, content in (files or {}).items():
+            write_atomic(partial / name, content)
         return _settle(partial, final)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from alexnet.files import locked, write_atomic
-from reproductions.harness import figures
 from reproductions.harness.claim import Claim, Exact, digest
+from reproductions.harness.examples import read_examples
+from reproductions.harness.figures import Picture, picture_of, stored_digest
 from reproductions.harness.judge import Judged, judge
 from reproductions.harness.page import only_standin, page
 from reproductions.harness.record import RecordError, Stored, read_records
@@ -19,10 +20,10 @@ from reproductions.harness.wording import path_of
 
 @dataclass(frozen=True)
 class Built:
-    """A report in memory: texts by file name, pictures as (row, numbers) by file name, and lines on broken records."""
+    """A report in memory: texts and pictures by file name, lines on broken records, and the rows."""
 
     texts: dict[str, str]
-    pictures: dict[str, tuple[Judged, dict[str, Any]]]
+    pictures: dict[str, Picture]
     broken: list[str]
     rows: list[Judged]
 
@@ -36,19 +37,20 @@ def build(root: Path, claims: dict[str, Claim]) -> Built:
             item.history()
             item.kernels()
             whole.append(item)
+            read_examples(item.folder)  # broken, they cost the picture and no number
         except RecordError as error:
             broken.append(str(error).replace(f"{root}/", ""))
     rows = [row for claim in claims.values() for row in judge(claim, whole)]
     if only_standin(whole):
         rows = [row for row in rows if row.members]
-    pictures: dict[str, tuple[Judged, dict[str, Any]]] = {}
+    pictures: dict[str, Picture] = {}
+    shown: dict[int, str] = {}
     for row in rows:
-        numbers = figures.numbers_of(row)
-        if numbers is not None:
-            pictures[_picture_name(row, pictures)] = (row, numbers)
-    names = {id(row): name for name, (row, _) in pictures.items()}
+        if picture := picture_of(row):
+            name = _picture_name(row, pictures)
+            pictures[name], shown[id(row)] = picture, picture.markdown(name)
     texts = {
-        "report.md": page(claims, rows, whole, broken, names),
+        "report.md": page(claims, rows, whole, broken, shown),
         "report.json": json.dumps(_as_json(rows, whole, broken), indent=1, ensure_ascii=False) + "\n",
         "runs.csv": _runs(whole, root).to_csv(index=False, lineterminator="\n"),
     }
@@ -61,7 +63,7 @@ def write(root: Path, claims: dict[str, Claim]) -> Built:
         built = build(root, claims)
         for name in differing(root, built):
             if name in built.pictures:
-                write_atomic(root / name, figures.draw(*built.pictures[name]))
+                write_atomic(root / name, built.pictures[name].png())
             elif name in built.texts:
                 write_atomic(root / name, built.texts[name])
             else:
@@ -74,11 +76,11 @@ def differing(root: Path, built: Built) -> list[str]:
     wrong = [
         name for name, text in built.texts.items() if not (root / name).is_file() or (root / name).read_bytes() != text.encode()
     ]
-    for name, (_, numbers) in built.pictures.items():
-        if figures.stored_digest(root / name) != digest(numbers):
+    for name, picture in built.pictures.items():
+        if stored_digest(root / name) != digest(picture.numbers):
             wrong.append(name)
-    pictures = sorted(f"figures/{path.name}" for path in (root / "figures").glob("*.png"))
-    return wrong + [name for name in pictures if name not in built.pictures]
+    there = sorted(f"figures/{path.name}" for path in (root / "figures").glob("*.png"))
+    return wrong + [name for name in there if name not in built.pictures]
 
 
 def _picture_name(row: Judged, taken: Iterable[str]) -> str:

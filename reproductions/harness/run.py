@@ -5,7 +5,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,14 +20,16 @@ from alexnet.files import locked
 from alexnet.parallel import place, told
 from alexnet.train import Row
 from reproductions.harness import provenance
+from reproductions.harness.baseline import ORIGINAL
 from reproductions.harness.claim import Claim, Exact, PlannedRun, digest, typed
 from reproductions.harness.heart import Heart
 from reproductions.harness.judge import epochs_to
-from reproductions.harness.measure import kernels, measure
+from reproductions.harness.measure import examples_of, kernels, measure
 from reproductions.harness.plan import code_of, fingerprint_of, plan
 from reproductions.harness.record import HISTORY, Code, Cost, Data, Machine, Metric, Record, read_records, work_file, write_record
 
 REPOSITORY = Path(__file__).parents[2]
+SHOWN_RUN = (ORIGINAL.name, 0)  # variant and seed whose examples make Figure 4's picture: other records stay small
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
@@ -130,7 +132,9 @@ def make(
         record = _record(run, bench, code_part, outcome, wall, started)
         columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY
         rows = [astuple(row) for row in outcome.history]
-        folder = write_record(bench.root, record, rows, outcome.correct, columns=columns, kernels=outcome.kernels)
+        folder = write_record(
+            bench.root, record, rows, outcome.correct, columns=columns, kernels=outcome.kernels, files=outcome.files
+        )
         _delete([checkpoint, beat, lock])
         return folder
 
@@ -190,6 +194,7 @@ class Outcome:
     wall_seconds: float | None = None
     attempts: int = 1
     failure: str | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 def _trainer(run: PlannedRun) -> Callable[[PlannedRun, Bench, Path, Callable[[Row], None]], Outcome]:
@@ -208,6 +213,8 @@ def _train_alexnet(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Call
     if not done.diverged:
         outcome.metrics, outcome.correct = measure(done, training, test, recipe, run.seed)
         outcome.kernels = kernels(done)
+        if (run.variant, run.seed) == SHOWN_RUN:
+            outcome.files = examples_of(done, training, test, recipe)
     return outcome
 
 

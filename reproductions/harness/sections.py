@@ -9,7 +9,7 @@ from reproductions.harness.wording import interval, measured, number, path_of, p
 
 
 def section(row: Judged, picture: str | None) -> list[str]:
-    """The blocks of Markdown that one row of the verdict table has on its claim's page."""
+    """The blocks of Markdown that one row of the verdict table has on its claim's page, `picture` among them."""
     assert not isinstance(row.question, Exact)
     question, v = at_scale(row.claim, row.question, row.scale), row.verdict
     kind = "Sensitivity" if row.sensitivity else "Verdict"
@@ -21,7 +21,7 @@ def section(row: Judged, picture: str | None) -> list[str]:
         line += f" One more run per arm would give one in [{low:.2f}, {high:.2f}] (95 % prediction interval)."
     parts.append(line)
     if picture:
-        parts.append(f"![{question.text}]({picture})")
+        parts.append(picture)
     if row.members:
         if isinstance(question, SpeedUp):
             parts += [table([_arm_row(row, variant.name) for variant in question.variants]), table(_seed_rows(row))]

@@ -52,7 +52,13 @@ class Checkout:
 
     def call(self, *arguments: object, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """A command, as a user gives it in a shell of the cluster."""
-        env = {**os.environ, "PYTHONPATH": str(self.folder), "XDG_CACHE_HOME": str(self.cache), "OMP_NUM_THREADS": "1", **environment}
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(self.folder),
+            "XDG_CACHE_HOME": str(self.cache),
+            "OMP_NUM_THREADS": "1",
+            **environment,
+        }
         command = [sys.executable, "-m", "reproductions", *map(str, arguments), "--results", str(self.results)]
         done = subprocess.run(command, env=env, cwd=self.folder, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, done.stdout + done.stderr
@@ -105,7 +111,9 @@ def only_record(checkout: Checkout, uninterrupted: Path) -> dict[str, Any]:
     assert path.parent.name == uninterrupted.name
     record, alone = json.loads(path.read_text()), json.loads((uninterrupted / "record.json").read_text())
     assert record["metrics"] == alone["metrics"]
-    mine, theirs = ([line.split(",") for line in (p / "history.csv").read_text().splitlines()] for p in (path.parent, uninterrupted))
+    mine, theirs = (
+        [line.split(",") for line in (p / "history.csv").read_text().splitlines()] for p in (path.parent, uninterrupted)
+    )
     seconds = mine[0].index("seconds")
     assert [row[:seconds] + row[seconds + 1 :] for row in mine] == [row[:seconds] + row[seconds + 1 :] for row in theirs]
     for name in ("correct.npy", "kernels.npy"):
@@ -157,7 +165,9 @@ def test_killed_it_is_lost_then_sent_again(slurm: Cluster, checkout: Checkout, u
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
 
 
-def test_cancelled_in_mid_epoch_it_is_called_so_and_goes_on_when_asked(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+def test_cancelled_in_mid_epoch_it_is_called_so_and_goes_on_when_asked(
+    slurm: Cluster, checkout: Checkout, uninterrupted: Path
+) -> None:
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     slurm.cancel(job)
@@ -248,7 +258,8 @@ def test_two_nodes_train_what_one_does(slurm: Cluster, checkout: Checkout, unint
     assert record["machine"]["processes"] == 2
     assert record["metrics"]["top1_ten"]["examples"] == alone["metrics"]["top1_ten"]["examples"]
     losses = [
-        [float(row.split(",")[3]) for row in (p / "history.csv").read_text().splitlines()[1:6]] for p in (path.parent, uninterrupted)
+        [float(row.split(",")[3]) for row in (p / "history.csv").read_text().splitlines()[1:6]]
+        for p in (path.parent, uninterrupted)
     ]
     np.testing.assert_allclose(*losses, rtol=0.02)
     images = [[row.split(",")[2] for row in (p / "history.csv").read_text().splitlines()] for p in (path.parent, uninterrupted)]
@@ -284,7 +295,12 @@ def test_a_thousand_runs_are_submitted_in_parts_and_looked_at_quickly(slurm: Clu
     checkout.claim("slow", 1, "tuple(range(1000))")
     (checkout.folder / "site.toml").write_text('max_array = 300\nsbatch.hold = true\nsbatch.comment = "of a test"\n')
     sent = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 0, "--site", checkout.folder / "site.toml")
-    assert [line.split(": ")[1].split()[0] for line in sent.stdout.splitlines() if " runs, 1x1" in line] == ["300", "300", "300", "100"]
+    assert [line.split(": ")[1].split()[0] for line in sent.stdout.splitlines() if " runs, 1x1" in line] == [
+        "300",
+        "300",
+        "300",
+        "100",
+    ]
     began = time.perf_counter()
     rows = checkout.rows()
     took = time.perf_counter() - began
@@ -295,7 +311,9 @@ def test_a_thousand_runs_are_submitted_in_parts_and_looked_at_quickly(slurm: Clu
 
 
 def test_what_it_would_cost_and_what_would_be_submitted(slurm: Cluster, checkout: Checkout) -> None:
-    dry = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 1, "--account", "vision", "--sbatch", "constraint=h100", "--dry-run")
+    dry = checkout.call(
+        "run", "slow", "--launch", "slurm", "--gpus", 1, "--account", "vision", "--sbatch", "constraint=h100", "--dry-run"
+    )
     assert "#SBATCH --gpus-per-node=1" in dry.stdout
     assert "#SBATCH --account=vision" in dry.stdout
     assert "#SBATCH --constraint=h100" in dry.stdout

@@ -1,0 +1,168 @@
+"""The examples of Figure 4: taken from a network by hand, stored, read back, and never believed when broken."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from records import example_files_of, make_alexnet
+
+from alexnet.config import AlexNetConfig, AlexNetRecipe
+from alexnet.data.augment import Views
+from alexnet.data.imageset import ImageSet
+from alexnet.evaluate import features, probabilities
+from alexnet.train import AlexNetRun, start_alexnet
+from reproductions.harness.claim import discover, planned_runs
+from reproductions.harness.examples import COLUMNS, NEAREST, SHEET, TEXT, class_names, cut, read_examples, thumbnails
+from reproductions.harness.measure import examples_of
+from reproductions.harness.record import RecordError, write_record
+from reproductions.harness.run import SHOWN_RUN, Bench, make, set_up
+
+CONFIG, RECIPE, CPU = AlexNetConfig.original().smoke(), AlexNetRecipe.original().smoke(), torch.device("cpu")
+CHOSEN = [0, 14, 28, 42, 57, 71, 85, 99]  # eight of the 100 test images of `splits`, evenly spread: 99 k / 7
+
+
+@pytest.fixture(scope="module")
+def untrained(splits: dict[str, ImageSet]) -> AlexNetRun:
+    views = Views(splits["train"], splits["train"], CONFIG.image_size, RECIPE, CPU)
+    return start_alexnet(CONFIG, RECIPE, views, 0, "fp32", None)
+
+
+def unpacked(files: dict[str, bytes], folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def nearest(query: np.ndarray, stored: np.ndarray, count: int = NEAREST) -> list[int]:
+    flat = query.reshape(-1).astype(np.float64)
+    distance = [float(np.square(flat - row.reshape(-1)).sum()) for row in stored.astype(np.float64)]
+    return np.argsort(distance)[:count].tolist()
+
+
+def test_what_is_taken_is_what_a_slow_search_finds(untrained: AlexNetRun, splits: dict[str, ImageSet], tmp_path: Path) -> None:
+    train, test = splits["train"], splits["test"]
+    found, sheet = read_examples(unpacked(examples_of(untrained, train, test, RECIPE), tmp_path / "record"))
+    asked, known = (Views(split, train, CONFIG.image_size, RECIPE, CPU) for split in (test, train))
+    shares = probabilities(untrained.net, asked, views=10, precision="fp32").numpy()
+    fc7 = [features(untrained.net, split, precision="fp32").numpy() for split in (asked, known)]
+    inner = slice(2, 30)  # the central 28 of 32 pixels
+    grey = [(split.images[:, inner, inner] - train.mean_image[inner, inner]).reshape(len(split), -1) for split in (test, train)]
+    assert (found.views, found.among, len(found.images)) == (10, 320, 8)
+    pictures = cut(sheet)
+    assert pictures.shape == (8, COLUMNS, 32, 32, 3)
+    for example, row, k in zip(found.images, pictures, CHOSEN, strict=True):
+        alike = [nearest(mine[k], theirs) for mine, theirs in (fc7, grey)]
+        names = [tuple(train.meta.classes[label] for label in train.labels[index]) for index in alike]
+        assert example.label == test.meta.classes[test.labels[k]]
+        assert [test.meta.classes.index(guess.name) for guess in example.best] == np.argsort(-shares[k])[:5].tolist()
+        assert [guess.probability for guess in example.best] == [round(float(p), 4) for p in np.sort(shares[k])[:-6:-1]]
+        assert [example.by_features, example.by_pixels] == names
+        assert nearest(row[0], test.images, 1) == [k], "the picture is that of the image, up to JPEG"
+        assert [nearest(picture, train.images, 1)[0] for picture in row[1:]] == alike[0] + alike[1]
+
+
+def test_a_network_that_was_lost_at_the_end_has_none(splits: dict[str, ImageSet]) -> None:
+    views = Views(splits["train"], splits["train"], CONFIG.image_size, RECIPE, CPU)
+    lost = start_alexnet(CONFIG, RECIPE, views, 0, "fp32", None)
+    with torch.no_grad():
+        lost.net.layers["fc8"].bias.fill_(torch.nan)
+    assert examples_of(lost, splits["train"], splits["test"], RECIPE) == {}
+
+
+def test_one_run_alone_has_examples(splits: dict[str, ImageSet], tmp_path: Path) -> None:
+    """The first that the claim asks for; records of the others stay small."""
+    claim = discover()["fig4_retrieval"]
+    runs = planned_runs(claim, "smoke")
+    assert (runs[0].variant, runs[0].seed) == SHOWN_RUN == ("original", min(run.seed for run in runs))
+    bench = Bench(tmp_path, splits, set_up("cpu", 1), 1)
+    folders = [make(run, claim, bench) for run in runs[:2]]
+    assert [sorted(path.name for path in folder.glob("examples*")) for folder in folders] == [[SHEET, TEXT], []]
+    assert len(read_examples(folders[0])[0].images) == 8
+    assert read_examples(folders[1]) is None
+
+
+def test_classes_are_called_by_their_first_word(splits: dict[str, ImageSet]) -> None:
+    meta = replace(splits["test"].meta, classes=("n1", "n2", "n3"), words=("crane", "goldfish, Carassius auratus", "crane, a bird"))
+    assert class_names(meta) == ["crane (n1)", "goldfish", "crane (n3)"]
+    assert class_names(replace(meta, words=())) == ["n1", "n2", "n3"]
+
+
+def test_large_images_are_made_smaller_and_small_ones_kept() -> None:
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
+    assert (thumbnails(small) == small).all()
+    steps = np.kron(np.array([[0, 200], [100, 50]]), np.ones((128, 128)))[None, ..., None].repeat(3, -1).astype(np.uint8)
+    (reduced,) = thumbnails(steps)
+    assert reduced.shape == (64, 64, 3)
+    assert [int(reduced[y, x, 0]) for y, x in ((16, 16), (16, 48), (48, 16), (48, 48))] == [0, 200, 100, 50]
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    files = example_files_of(["cat", "dog", "fish"])
+    folder = write_record(tmp_path, make_alexnet("original", 0, top1=50.0), files=files)
+    found, sheet = read_examples(folder)
+    assert sheet == files[SHEET]
+    assert json.loads(files[TEXT]) == json.loads(found.model_dump_json())
+    assert [example.label for example in found.images] == ["cat", "dog", "fish"]
+    assert found.images[0].alike == (2, 1)
+    assert read_examples(write_record(tmp_path, make_alexnet("original", 1, top1=50.0))) is None
+
+
+def as_png(sheet: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(sheet)) as picture:
+        picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def other_size(size: tuple[int, int], mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        (TEXT, lambda _: b""),
+        (TEXT, lambda old: old[:-40]),
+        (TEXT, lambda old: old.replace(b"0.5", b"1.5", 1)),
+        (TEXT, lambda old: old.replace(b"0.5", b"NaN", 1)),
+        (TEXT, lambda old: old.replace(b'"views"', b'"surprise"')),
+        (TEXT, lambda old: old.replace(b'"cat",', b"", 1)),
+        (TEXT, lambda old: json.dumps({**json.loads(old), "images": json.loads(old)["images"][:1]}).encode()),
+        (TEXT, lambda old: json.dumps({**json.loads(old), "images": json.loads(old)["images"] * 5}).encode()),
+        (TEXT, None),
+        (SHEET, None),
+        (SHEET, lambda _: b""),
+        (SHEET, lambda old: old[: len(old) // 2]),
+        (SHEET, as_png),
+        (SHEET, lambda _: b"\xff\xd8\xff and no more"),
+        (SHEET, lambda _: other_size((32 * COLUMNS, 32))),
+        (SHEET, lambda _: other_size((32 * COLUMNS + 1, 64))),
+        (SHEET, lambda _: other_size((65 * COLUMNS, 130))),
+        (SHEET, lambda _: other_size((COLUMNS - 1, 2))),
+        (SHEET, lambda _: other_size((32 * COLUMNS, 64), "L")),
+    ],
+)
+def test_broken_examples_are_named(tmp_path: Path, name: str, spoil: object) -> None:
+    folder = unpacked(example_files_of(["cat", "dog"]), tmp_path / "record")
+    assert read_examples(folder) is not None
+    old = (folder / name).read_bytes()
+    if spoil is None:
+        (folder / name).unlink()
+    else:
+        assert spoil(old) != old
+        (folder / name).write_bytes(spoil(old))
+    with pytest.raises(RecordError, match=r"record: its examples are broken \([^\n]+\); no picture is") as first:
+        read_examples(folder)
+    with pytest.raises(RecordError) as second:
+        read_examples(folder)
+    assert str(first.value) == str(second.value), "the line stands in the report, which is the same every time"
+    assert "0x" not in str(first.value)
