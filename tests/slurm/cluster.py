@@ -288,6 +288,8 @@ class Cluster:
         (self.folder / "slurmdbd.conf").touch(0o600)  # slurmdbd refuses to read it otherwise
         (self.folder / "slurmdbd.conf").write_text(SLURMDBD_CONF.format_map(values))
         (self.folder / "gres.conf").write_text(f"NodeName=node[1-2] Name=gpu File={self.folder}/gpu[0-{GPUS_PER_NODE - 1}]\n")
+        # The one that touches nothing before something asks it to; found by itself it fails where no cgroups are mounted.
+        (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
         for gpu in range(GPUS_PER_NODE):
             (self.folder / f"gpu{gpu}").symlink_to("/dev/null")
 
