@@ -31,6 +31,13 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "--benchmark-skip", *session.posargs)
 
 
+@nox.session(default=False)
+def slurm(session: nox.Session) -> None:
+    """Test on a real Slurm, started here by root and taken down; skips where it is not installed, unless -- --require-slurm."""
+    session.install(*RUNTIME, *group("test"))
+    session.run("pytest", "tests/slurm", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and types."""

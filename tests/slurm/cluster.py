@@ -1,6 +1,7 @@
 """A real Slurm on this machine: munged, slurmctld and two slurmd on loopback, also slurmdbd on MariaDB; no systemd or cgroups."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,7 +30,7 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 CredType=cred/munge
-# A requeued job waits cred_expire + 1 seconds before it starts again, by default 121.
+# A requeued job waits cred_expire + 1 seconds before it starts again, by default 121; Slurm takes no less than 5.
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/%n
@@ -56,7 +57,7 @@ CompleteWait=0
 OverTimeLimit=0
 InactiveLimit=0
 SlurmdTimeout=6
-MessageTimeout=5
+MessageTimeout=3
 AccountingStorageType=accounting_storage/{storage}
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={accounting_port}
@@ -96,18 +97,21 @@ def obstacle(*, accounting: bool = False) -> str | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` consecutive ports of loopback that nothing listens on."""
+    """`count` consecutive free ports, below those that Linux gives to outgoing connections (from 32768), so they stay free."""
     while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            start = first.getsockname()[1]
+        start = random.randrange(10_000, 32_000)
         try:
             for port in range(start, start + count):
                 with socket.socket() as one:
                     one.bind(("127.0.0.1", port))
-        except (OSError, OverflowError):
+        except OSError:
             continue
         return list(range(start, start + count))
+
+
+def tail(file: Path) -> str:
+    """The last ten lines of a file."""
+    return "".join(file.read_text(errors="replace").splitlines(keepends=True)[-10:])
 
 
 class Cluster:
@@ -175,7 +179,7 @@ class Cluster:
         return dict(field.partition("=")[::2] for field in fields if "=" in field)
 
     def requeue(self, job: str) -> None:
-        """Kill a job and queue it again under its id; it starts some six seconds later (cred_expire)."""
+        """Kill a job and queue it again under its id; it starts six seconds after its end (cred_expire)."""
         self.run("scontrol", "requeue", job)
 
     def cancel(self, *jobs: str) -> None:
@@ -284,13 +288,16 @@ class Cluster:
         (self.folder / "slurmdbd.conf").touch(0o600)  # slurmdbd refuses to read it otherwise
         (self.folder / "slurmdbd.conf").write_text(SLURMDBD_CONF.format_map(values))
         (self.folder / "gres.conf").write_text(f"NodeName=node[1-2] Name=gpu File={self.folder}/gpu[0-{GPUS_PER_NODE - 1}]\n")
+        # The one that touches nothing before something asks it to; found by itself it fails where no cgroups are mounted.
+        (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
         for gpu in range(GPUS_PER_NODE):
             (self.folder / f"gpu{gpu}").symlink_to("/dev/null")
 
     def _situation(self) -> str:
         queue = self.run("squeue", "--all", "--states=all", check=False) + self.run("sinfo", "--Node", check=False)
-        logs = (f"{log}:\n{''.join(log.read_text(errors='replace').splitlines(keepends=True)[-15:])}" for log in self._logs())
-        return "\n".join((queue, *logs))
+        return "\n".join((queue, *(f"{log}:\n{tail(log)}" for log in sorted(map(self._log, self._keepers)))))
 
-    def _logs(self) -> list[Path]:
-        return sorted(path for pattern in ("*.log", "*.out") for path in self.folder.glob(pattern) if path.stat().st_size)
+    def _log(self, name: str) -> Path:
+        """The log of a daemon, or what it printed where it keeps none or failed before."""
+        log = self.folder / f"{name}.log"
+        return log if log.exists() and log.stat().st_size else log.with_suffix(".out")
