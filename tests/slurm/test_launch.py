@@ -156,6 +156,28 @@ def test_requeued_in_mid_epoch_it_ends_with_the_same_bits(slurm: Cluster, checko
     assert checkout.row()["state"] == "done"
 
 
+FORKING = """
+import multiprocessing, os, time
+if "SLURM_JOB_ID" in os.environ:
+    for _ in range(2):
+        multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), daemon=True).start()
+"""
+
+
+def test_preempted_with_children_alive_it_is_requeued_once(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+    """Slurm signals every process of a step, and forked children have submitit's handler of that signal."""
+    claim = checkout.folder / "reproductions" / "slow.py"
+    claim.write_text(claim.read_text() + FORKING)
+    job = checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    slurm.run("scancel", "--signal=USR2", job)
+    slurm.wait_for(finished(slurm, job), 180)
+    assert slurm.describe(job)["Restarts"] == "1"
+    (log,) = checkout.results.glob(".work/slurm/*/*_log.err")
+    assert log.read_text().count("Caught signal SIGUSR2") == 1
+    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
+
+
 def test_killed_it_is_lost_then_sent_again(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
     """Without accounting nobody else knows: Slurm says FAILED, which is no end that the run told of itself."""
     job = checkout.submit()
@@ -323,3 +345,14 @@ def test_what_it_would_cost_and_what_would_be_submitted(slurm: Cluster, checkout
     assert refused.returncode == 3
     assert "invalid partition" in refused.stderr.lower()
     assert slurm.states() == before
+
+
+def test_accounting_remembers_what_the_controller_forgot(slurm_with_accounting: Cluster, checkout: Checkout) -> None:
+    """Jobs that ended before a restart with a clean state are known to accounting alone."""
+    slurm = slurm_with_accounting
+    checkout.claim("slow", 1, "(0,)")
+    job = checkout.submit("slow", "--sbatch", "hold")
+    slurm.cancel(job)
+    slurm.wait_for(lambda: "CANCELLED" in slurm.run("sacct", "-X", "-n", f"--jobs={job}", "--format=State"))
+    slurm.wait_for(lambda: job not in slurm.states(), 120)
+    assert checkout.row()["state"] == "cancelled"
