@@ -14,8 +14,7 @@ from types import TracebackType
 from typing import Self
 
 PATH = os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin"))  # the daemons; not every user's PATH has them
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
-ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "slurmdbd", "mariadbd")
 KEEPER = Path(__file__).with_name("keeper.py")
 NODES = ("node1", "node2")
 CPUS_PER_NODE = 8  # declared, whatever this machine has, so that several runs fit
@@ -88,12 +87,12 @@ def program(name: str) -> str | None:
     return shutil.which(name, path=PATH)
 
 
-def obstacle(*, accounting: bool = False) -> str | None:
+def obstacle() -> str | None:
     """Why no cluster can be started here, in one line; None where it can."""
-    missing = [name for name in PROGRAMS + ACCOUNTING_PROGRAMS * accounting if program(name) is None]
+    missing = [name for name in PROGRAMS if program(name) is None]
     if missing:
         return f"Slurm is not installed here: no {', '.join(missing)} (Debian: slurm-wlm, slurmdbd, munge, mariadb-server-core)"
-    return None if os.geteuid() == 0 else "a Slurm cluster for tests needs root"
+    return None if os.geteuid() == 0 else "a Slurm cluster for tests has to be started by root"
 
 
 def free_ports(count: int) -> list[int]:
