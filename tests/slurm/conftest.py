@@ -1,5 +1,6 @@
 """A real Slurm for the tests in this folder: `nox -s slurm` or `pytest tests/slurm`; plain `pytest` does not come here."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -32,7 +33,10 @@ def slurm_accounting_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def lend(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    for key, value in cluster.environment().items():
+    environment = cluster.environment()
+    for key in set(os.environ) - set(environment):
+        monkeypatch.delenv(key)
+    for key, value in environment.items():
         monkeypatch.setenv(key, value)
     yield cluster
     cluster.reset()
