@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -116,12 +117,13 @@ def tail(file: Path) -> str:
 class Cluster:
     """Two nodes of eight CPUs and two GPUs, partitions `gpu` and `urgent`, which preempts it. A context manager.
 
-    Everything lives in `folder`, which is made and left for a look at the logs. Each daemon runs under a keeper (keeper.py),
-    so nothing survives this process, however it ends. The GPUs are plain files: jobs get their numbers and no device.
+    Everything lives in `self.folder`, new below `parent`, closed to other users and left for a look at the logs. Each daemon runs
+    under a keeper (keeper.py), so nothing survives this process, however it ends. The GPUs are links to /dev/null: jobs get their
+    numbers alone.
     """
 
-    def __init__(self, folder: Path, *, accounting: bool = False) -> None:
-        self.folder = folder
+    def __init__(self, parent: Path, *, accounting: bool = False) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir=parent))
         self.accounting = accounting
         self._keepers: dict[str, list[subprocess.Popen[bytes]]] = {}
         self._down: set[str] = set()
@@ -261,7 +263,8 @@ class Cluster:
         self._start("mariadb", "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={own_socket}", *options)
         self.wait_for(own_socket.exists)
         self._start("slurmdbd", "slurmdbd", "-D", MYSQL_UNIX_PORT=str(own_socket))
-        self.wait_for(lambda: "test" in self.run("sacctmgr", "--immediate", "add", "cluster", "test", check=False))
+        self.wait_for(lambda: "Cluster" in self.run("sacctmgr", "show", "cluster", check=False))  # the head of its table
+        self.run("sacctmgr", "--immediate", "add", "cluster", "test")
 
     def _start_controller(self) -> None:
         self._start("slurmctld", "slurmctld", "-D")
@@ -271,7 +274,6 @@ class Cluster:
         self._start(node, "slurmd", "-D", "-N", node)
 
     def _write_configuration(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         controller, accounting, *nodes = free_ports(2 + len(NODES))
         values = {
             "folder": self.folder,

@@ -21,14 +21,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One cluster for all tests; a site without accounting: `sacct` fails."""
-    with Cluster(tmp_path_factory.mktemp("slurm")) as cluster:
+    with Cluster(tmp_path_factory.getbasetemp()) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def slurm_accounting_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The same with slurmdbd, so that `sacct` knows finished jobs."""
-    with Cluster(tmp_path_factory.mktemp("slurm"), accounting=True) as cluster:
+    with Cluster(tmp_path_factory.getbasetemp(), accounting=True) as cluster:
         yield cluster
 
 
