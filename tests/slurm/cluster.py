@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,7 @@ from types import TracebackType
 from typing import Self
 
 PATH = os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin"))  # the daemons; not every user's PATH has them
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
-ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "slurmdbd", "mariadbd")
 KEEPER = Path(__file__).with_name("keeper.py")
 NODES = ("node1", "node2")
 CPUS_PER_NODE = 8  # declared, whatever this machine has, so that several runs fit
@@ -88,12 +88,12 @@ def program(name: str) -> str | None:
     return shutil.which(name, path=PATH)
 
 
-def obstacle(*, accounting: bool = False) -> str | None:
+def obstacle() -> str | None:
     """Why no cluster can be started here, in one line; None where it can."""
-    missing = [name for name in PROGRAMS + ACCOUNTING_PROGRAMS * accounting if program(name) is None]
+    missing = [name for name in PROGRAMS if program(name) is None]
     if missing:
         return f"Slurm is not installed here: no {', '.join(missing)} (Debian: slurm-wlm, slurmdbd, munge, mariadb-server-core)"
-    return None if os.geteuid() == 0 else "a Slurm cluster for tests needs root"
+    return None if os.geteuid() == 0 else "a Slurm cluster for tests has to be started by root"
 
 
 def free_ports(count: int) -> list[int]:
@@ -117,12 +117,13 @@ def tail(file: Path) -> str:
 class Cluster:
     """Two nodes of eight CPUs and two GPUs, partitions `gpu` and `urgent`, which preempts it. A context manager.
 
-    Everything lives in `folder`, which is made and left for a look at the logs. Each daemon runs under a keeper (keeper.py),
-    so nothing survives this process, however it ends. The GPUs are plain files: jobs get their numbers and no device.
+    Everything lives in `self.folder`, new below `parent`, closed to other users and left for a look at the logs. Each daemon runs
+    under a keeper (keeper.py), so nothing survives this process, however it ends. The GPUs are links to /dev/null: jobs get their
+    numbers alone.
     """
 
-    def __init__(self, folder: Path, *, accounting: bool = False) -> None:
-        self.folder = folder
+    def __init__(self, parent: Path, *, accounting: bool = False) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir=parent))
         self.accounting = accounting
         self._keepers: dict[str, list[subprocess.Popen[bytes]]] = {}
         self._down: set[str] = set()
@@ -262,7 +263,8 @@ class Cluster:
         self._start("mariadb", "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={own_socket}", *options)
         self.wait_for(own_socket.exists)
         self._start("slurmdbd", "slurmdbd", "-D", MYSQL_UNIX_PORT=str(own_socket))
-        self.wait_for(lambda: "test" in self.run("sacctmgr", "--immediate", "add", "cluster", "test", check=False))
+        self.wait_for(lambda: "Cluster" in self.run("sacctmgr", "show", "cluster", check=False))  # the head of its table
+        self.run("sacctmgr", "--immediate", "add", "cluster", "test")
 
     def _start_controller(self) -> None:
         self._start("slurmctld", "slurmctld", "-D")
@@ -272,7 +274,6 @@ class Cluster:
         self._start(node, "slurmd", "-D", "-N", node)
 
     def _write_configuration(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         controller, accounting, *nodes = free_ports(2 + len(NODES))
         values = {
             "folder": self.folder,

@@ -1,5 +1,6 @@
 """A real Slurm for the tests in this folder: `nox -s slurm` or `pytest tests/slurm`; plain `pytest` does not come here."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,27 +11,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-slurm", action="store_true", help="fail where Slurm cannot be started, instead of skipping")
 
 
-def bring_up(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, *, accounting: bool) -> Iterator[Cluster]:
-    if (reason := obstacle(accounting=accounting)) is not None:
-        (pytest.fail if request.config.getoption("require_slurm") else pytest.skip)(reason)
-    with Cluster(tmp_path_factory.mktemp("slurm"), accounting=accounting) as cluster:
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave at once where no cluster can be started: one line, not one for each test."""
+    if (reason := obstacle()) is not None:
+        required = config.getoption("require_slurm")
+        pytest.exit(reason if required else f"skipped: {reason}", returncode=int(required))
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster for all tests; a site without accounting: `sacct` fails."""
+    with Cluster(tmp_path_factory.getbasetemp()) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
-def slurm_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One cluster for all tests; a site without accounting: `sacct` fails."""
-    yield from bring_up(request, tmp_path_factory, accounting=False)
-
-
-@pytest.fixture(scope="session")
-def slurm_accounting_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def slurm_accounting_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The same with slurmdbd, so that `sacct` knows finished jobs."""
-    yield from bring_up(request, tmp_path_factory, accounting=True)
+    with Cluster(tmp_path_factory.getbasetemp(), accounting=True) as cluster:
+        yield cluster
 
 
 def lend(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    for key, value in cluster.environment().items():
+    environment = cluster.environment()
+    for key in set(os.environ) - set(environment):
+        monkeypatch.delenv(key)
+    for key, value in environment.items():
         monkeypatch.setenv(key, value)
     yield cluster
     cluster.reset()
