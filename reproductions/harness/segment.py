@@ -121,9 +121,11 @@ def _join() -> int:
     there = submitit.helpers.TorchDistributedEnvironment()
     if torch.cuda.is_available():
         torch.cuda.set_device(here.local_rank % torch.cuda.device_count())  # a site may show each process its own GPU alone
+    # Slurm gives the address of the node that rank 0 is on; a node's name need not be one that others can resolve.
+    address = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", there.master_addr)
     dist.init_process_group(
         "nccl" if torch.cuda.is_available() else "gloo",
-        init_method=f"tcp://{os.environ.get('MASTER_ADDR', there.master_addr)}:{there.master_port}",
+        init_method=f"tcp://{address}:{there.master_port}",
         rank=there.rank,
         world_size=there.world_size,
     )

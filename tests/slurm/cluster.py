@@ -53,6 +53,8 @@ SlurmctldParameters=preempt_send_user_signal
 JobRequeue=1
 ReturnToService=2
 KillWait=2
+# Seconds for which squeue knows a job that ended: 300 is the default, 2 the least.
+MinJobAge={min_job_age}
 CompleteWait=0
 OverTimeLimit=0
 InactiveLimit=0
@@ -281,6 +283,7 @@ class Cluster:
             "controller_port": controller,
             "accounting_port": accounting,
             "node_ports": f"{nodes[0]}-{nodes[-1]}",
+            "min_job_age": 2 if self.accounting else 300,
             "storage": "slurmdbd" if self.accounting else "none",
             "cpus": CPUS_PER_NODE,
             "gpus": GPUS_PER_NODE,

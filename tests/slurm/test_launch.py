@@ -320,7 +320,7 @@ def test_a_thousand_runs_are_submitted_in_parts_and_looked_at_quickly(slurm: Clu
     checkout.claim("slow", 1, "tuple(range(1000))")
     (checkout.folder / "site.toml").write_text('max_array = 300\nsbatch.hold = true\nsbatch.comment = "of a test"\n')
     sent = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 0, "--site", checkout.folder / "site.toml")
-    assert re.findall(r": (\d+) runs, ", sent.stdout) == ["300", "300", "300", "100"]
+    assert re.findall(r"^  \d+: (\d+) runs, ", sent.stdout, re.MULTILINE) == ["300", "300", "300", "100"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     rows = checkout.rows()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
