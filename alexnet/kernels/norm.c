@@ -17,7 +17,7 @@
 
 enum {
     VECTOR = 16,      /* values that are moved together: 64 bytes */
-    TILE = 2048,      /* values worked on together where neighbours are maps: a few such arrays fit into the first-level cache */
+    TILE = 512,       /* values worked on together where neighbours are maps: all arrays fit into the first-level cache */
     ARRAYS = 6,       /* of scratch, see Scratch */
     MOST_THREADS = 64,
 };
