@@ -18,7 +18,7 @@
 enum {
     VECTOR = 16,      /* values that are moved together: 64 bytes */
     TILE = 512,       /* values worked on together where neighbours are maps: all arrays fit into the first-level cache */
-    ARRAYS = 6,       /* of scratch, see Scratch */
+    ARRAYS = 7,       /* of floats in Scratch */
     MOST_THREADS = 64,
 };
 
@@ -36,7 +36,7 @@ typedef struct { /* how the tensor is cut: units that nothing reaches across, ea
 } Cut;
 
 typedef struct { /* arrays over padded segments, but for `raw` */
-    float *raw, *values, *spread, *sum, *power, *inverse;
+    float *raw, *values, *gradient, *scaled, *spread, *sum, *rows;
     uint32_t *inside; /* all ones where a value is, all zeros in gaps */
 } Scratch;
 
@@ -115,45 +115,54 @@ static void add_line(float *restrict sum, const float *restrict from, long count
     }
 }
 
-/* sum[i] over the neighbours of `spread`; overwrites `inverse`. */
+/* sum[i] over the neighbours of `spread`. */
 static void add_neighbours(const Norm *n, const Cut *c, Scratch *a, long count) {
     if (n->columns) {
         add_line(a->sum, a->spread, count, 1, n->reach);
     } else {
-        add_line(a->inverse, a->spread, count, n->channels, n->reach);
-        add_line(a->sum, a->inverse, count, c->length + c->gap, n->reach);
+        add_line(a->rows, a->spread, count, n->channels, n->reach);
+        add_line(a->sum, a->rows, count, c->length + c->gap, n->reach);
     }
 }
 
-/* power[i] = d^-beta and inverse[i] = 1 / d. */
-static void powers(const Norm *n, float *restrict power, float *restrict inverse, const float *restrict sum, long count) {
+/* d^-beta and 1 / d. With the paper's beta of 3/4 two square roots and one division, which run in vectors. */
+static inline float power(float d, float beta, int three_quarters, float *inverse) {
+    if (three_quarters) {
+        const float root = 1.0f / sqrtf(d);
+        *inverse = root * root;
+        return root * sqrtf(root);
+    }
+    *inverse = 1.0f / d;
+    return powf(d, -beta);
+}
+
+/* out = x d^-beta. */
+static void forward(const Norm *n, float *restrict out, const float *restrict values, const float *restrict sum, long count) {
     const float alpha = n->alpha, beta = n->beta, k = n->k;
-    if (beta == 0.75f)
-        for (long i = 0; i < count; i++) {
-            const float root = 1.0f / sqrtf(k + alpha * sum[i]);
-            power[i] = root * sqrtf(root);
-            inverse[i] = root * root;
-        }
-    else
-        for (long i = 0; i < count; i++) {
-            const float d = k + alpha * sum[i];
-            power[i] = powf(d, -beta);
-            inverse[i] = 1.0f / d;
-        }
+    const int three_quarters = beta == 0.75f;
+    for (long i = 0; i < count; i++) {
+        float inverse;
+        out[i] = power(k + alpha * sum[i], beta, three_quarters, &inverse) * values[i];
+    }
 }
 
 static void square(float *restrict out, const float *restrict values, const uint32_t *restrict inside, long count) {
     for (long i = 0; i < count; i++) out[i] = from_bits(to_bits(values[i] * values[i]) & inside[i]);
 }
 
-static void scale(float *restrict power, const float *restrict by, long count) {
-    for (long i = 0; i < count; i++) power[i] *= by[i];
-}
-
-/* out = x * scaled / d: what each value passes to its neighbours on the way back. */
-static void pass_on(float *restrict out, const float *restrict values, const float *restrict scaled, const float *restrict inverse,
-                    const uint32_t *restrict inside, long count) {
-    for (long i = 0; i < count; i++) out[i] = from_bits(to_bits(values[i] * scaled[i] * inverse[i]) & inside[i]);
+/* scaled = g d^-beta, and what each value passes to its neighbours on the way back: spread = x scaled / d. */
+static void backward(const Norm *n, const Scratch *a, long count) {
+    const float alpha = n->alpha, beta = n->beta, k = n->k;
+    const int three_quarters = beta == 0.75f;
+    const float *restrict values = a->values, *restrict gradient = a->gradient, *restrict sum = a->sum;
+    const uint32_t *restrict inside = a->inside;
+    float *restrict scaled = a->scaled, *restrict spread = a->spread;
+    for (long i = 0; i < count; i++) {
+        float inverse;
+        const float s = power(k + alpha * sum[i], beta, three_quarters, &inverse) * gradient[i];
+        scaled[i] = s;
+        spread[i] = from_bits(to_bits(values[i] * s * inverse) & inside[i]);
+    }
 }
 
 static void subtract(float *restrict scaled, const float *restrict values, const float *restrict sum, float factor, long count) {
@@ -168,18 +177,16 @@ static void normalise_some(const Norm *n, const Cut *c, Scratch *a, long first, 
     move(a->values, step, a->raw, c->length, c->length, segments);
     square(a->spread, a->values, a->inside, count);
     add_neighbours(n, c, a, count);
-    powers(n, a->power, a->inverse, a->sum, count);
     if (n->gradient) {
         load(a->raw, n->gradient, start, dense, n->bf16);
-        move(a->sum, step, a->raw, c->length, c->length, segments);
-        scale(a->power, a->sum, count);
-        pass_on(a->spread, a->values, a->power, a->inverse, a->inside, count);
+        move(a->gradient, step, a->raw, c->length, c->length, segments);
+        backward(n, a, count);
         add_neighbours(n, c, a, count);
-        subtract(a->power, a->values, a->sum, 2 * n->alpha * n->beta, count);
+        subtract(a->scaled, a->values, a->sum, 2 * n->alpha * n->beta, count);
     } else {
-        scale(a->power, a->values, count);
+        forward(n, a->scaled, a->values, a->sum, count);
     }
-    move(a->raw, c->length, a->power, step, c->length, segments);
+    move(a->raw, c->length, a->scaled, step, c->length, segments);
     store(n->out, a->raw, start, dense, n->bf16);
 }
 
@@ -192,8 +199,9 @@ static void *normalise_share(void *argument) {
     float *memory = calloc((ARRAYS + 1) * room, sizeof(float)); /* borders and gaps stay zero */
     share->failed = !memory;
     if (!memory) return NULL;
-    float *at = memory + c.border;
-    Scratch a = {at, at + room, at + 2 * room, at + 3 * room, at + 4 * room, at + 5 * room, (uint32_t *)(memory + ARRAYS * room)};
+    float *array[ARRAYS];
+    for (int i = 0; i < ARRAYS; i++) array[i] = memory + i * room + c.border;
+    Scratch a = {array[0], array[1], array[2], array[3], array[4], array[5], array[6], (uint32_t *)(memory + ARRAYS * room)};
     for (long i = 0; i < count; i++) a.inside[i] = i % (c.length + c.gap) < c.length ? 0xffffffff : 0;
     for (long unit = share->first; unit < share->last; unit += c.at_once) {
         const long left = share->last - unit;
