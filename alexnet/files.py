@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and a lock that dies with its process."""
+"""Files written whole or not at all, a lock that dies with its process, and the folder for what can be made again."""
 
 import fcntl
 import os
@@ -49,3 +49,8 @@ def locked(path: Path, wait: bool = True) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def cache_root() -> Path:
+    """The folder for files that can be made again: `$XDG_CACHE_HOME/alexnet`, by default `~/.cache/alexnet`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alexnet"

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet.config import AlexNetConfig, CifarNetConfig, Layer
-from alexnet.layers import neighbouring_maps, paper_dropout, response_norm, within_map_norm
+from alexnet.layers import paper_dropout, response_norm, within_map_norm
 
 ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh}
 
@@ -72,10 +72,6 @@ class AlexNet(nn.Module):
             else:
                 maps = spec.inputs * spec.columns
                 self.layers[spec.name] = nn.Conv2d(maps, spec.outputs, spec.kernel, spec.stride, spec.padding, groups=spec.columns)
-            if spec.normed:
-                columns = config.columns if config.norm_span == "column" else 1
-                window = neighbouring_maps(spec.outputs, config.norm_size, columns)
-                self.register_buffer(f"{spec.name}_window", window, persistent=False)
         self.dropout_key = 0  # which masks the next training pass draws: a run sets it before every step
 
     def forward(self, images: Tensor) -> Tensor:
@@ -119,7 +115,7 @@ class AlexNet(nn.Module):
         c = self.config
         if spec.normed:
             alpha = c.norm_alpha / c.norm_size if c.norm_divided else c.norm_alpha
-            x = response_norm(x, self.get_buffer(f"{spec.name}_window"), alpha, c.norm_beta, c.norm_k)
+            x = response_norm(x, c.norm_size, alpha, c.norm_beta, c.norm_k, c.columns if c.norm_span == "column" else 1)
         if spec.name == "conv2" and c.within_map_norm:
             x = within_map_norm(x, 5, 1e-3 / 25, 0.75, 1.0)  # cnorm2 of layers-145.cfg: size 5, scale 0.001, pow 0.75, no minDiv
         return x

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from alexnet.layers import neighbouring_maps, paper_dropout, response_norm, within_map_norm
+from alexnet.layers import paper_dropout, response_norm, within_map_norm
 
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))  # N, maps of a column, H, W
 
@@ -63,7 +63,7 @@ def test_response_norm_is_the_formula(
     images, maps, height, width = shape
     x = normal(images, maps * columns, height, width, scale=3.0).requires_grad_()
     given_x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
-    ours = response_norm(given_x, neighbouring_maps(maps * columns, size, columns), 0.3, beta, 2.0)
+    ours = response_norm(given_x, size, 0.3, beta, 2.0, columns)
     assert_same(ours, naive_response_norm(x, size, 0.3, beta, 2.0, columns), x)
 
 
@@ -76,8 +76,8 @@ def test_within_map_norm_is_the_formula(shape: tuple[int, int, int, int], size: 
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
-    x, window = normal(2, 6, 3, 2).requires_grad_(), neighbouring_maps(6, 5, 2).double()
-    torch.autograd.gradcheck(lambda a: response_norm(a, window, 0.5, 0.75, 2.0), x)
+    x = normal(2, 6, 3, 2).requires_grad_()
+    torch.autograd.gradcheck(lambda a: response_norm(a, 5, 0.5, 0.75, 2.0, columns=2), x)
     torch.autograd.gradcheck(lambda a: within_map_norm(a, 5, 0.5, 0.75, 1.0), x)
 
 
@@ -93,24 +93,24 @@ def test_gradients_are_those_of_finite_differences() -> None:
 def test_response_norm_by_hand(alpha: float, expected: list[float]) -> None:
     """Six maps of one pixel; the text's α, and the α/n of the 2012 code."""
     a = torch.tensor([1.0, -2, 3, 4, 0, 5], dtype=torch.float64).view(1, 6, 1, 1)
-    b = response_norm(a, neighbouring_maps(6, 5), alpha, 0.75, 2.0)
+    b = response_norm(a, 5, alpha, 0.75, 2.0)
     torch.testing.assert_close(b.flatten(), torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-6)
 
 
 def test_torchs_local_response_norm_divides_alpha_by_the_size() -> None:
     x = normal(2, 12, 4, 4, scale=50.0)
     torchs = F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=2.0)
-    torch.testing.assert_close(response_norm(x, neighbouring_maps(12, 5), 1e-4 / 5, 0.75, 2.0), torchs, rtol=1e-12, atol=0)
+    torch.testing.assert_close(response_norm(x, 5, 1e-4 / 5, 0.75, 2.0), torchs, rtol=1e-12, atol=0)
     literal = F.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0)
-    torch.testing.assert_close(response_norm(x, neighbouring_maps(12, 5), 1e-4, 0.75, 2.0), literal, rtol=1e-12, atol=0)
+    torch.testing.assert_close(response_norm(x, 5, 1e-4, 0.75, 2.0), literal, rtol=1e-12, atol=0)
 
 
 def test_columns_are_normalised_as_if_alone() -> None:
     x = normal(2, 12, 3, 3, scale=5.0)
-    together = response_norm(x, neighbouring_maps(12, 5, 2), 0.1, 0.75, 2.0)
-    alone = [response_norm(half, neighbouring_maps(6, 5), 0.1, 0.75, 2.0) for half in x.chunk(2, 1)]
+    together = response_norm(x, 5, 0.1, 0.75, 2.0, columns=2)
+    alone = [response_norm(half, 5, 0.1, 0.75, 2.0) for half in x.chunk(2, 1)]
     torch.testing.assert_close(together, torch.cat(alone, 1), rtol=1e-15, atol=0)
-    across = response_norm(x, neighbouring_maps(12, 5), 0.1, 0.75, 2.0)
+    across = response_norm(x, 5, 0.1, 0.75, 2.0)
     differing = ((across - together).abs().amax((0, 2, 3)) > 1e-6).nonzero().flatten()
     assert differing.tolist() == [4, 5, 6, 7]  # the two maps on either side of the boundary
 
@@ -121,7 +121,7 @@ def test_bf16_in_and_out_with_sums_in_fp32(autocast: bool) -> None:
     x = normal(2, 12, 4, 4, scale=60.0, dtype=torch.bfloat16)
     above = normal(2, 12, 4, 4, seed=1, dtype=torch.bfloat16)
     for norm in (
-        lambda a: response_norm(a, neighbouring_maps(12, 5, 2), 1e-4, 0.75, 2.0),
+        lambda a: response_norm(a, 5, 1e-4, 0.75, 2.0, columns=2),
         lambda a: within_map_norm(a, 5, 1e-3 / 25, 0.75, 1.0),
     ):
         short, long = x.clone().requires_grad_(), x.float().requires_grad_()
@@ -139,7 +139,7 @@ def test_bf16_in_and_out_with_sums_in_fp32(autocast: bool) -> None:
 def test_no_input_is_changed_in_place() -> None:
     x = normal(1, 6, 3, 3).requires_grad_()
     before = x.detach().clone()
-    (response_norm(x, neighbouring_maps(6, 5), 1.0, 0.75, 2.0).sum() + within_map_norm(x, 5, 1.0, 0.75, 1.0).sum()).backward()
+    (response_norm(x, 5, 1.0, 0.75, 2.0).sum() + within_map_norm(x, 5, 1.0, 0.75, 1.0).sum()).backward()
     assert torch.equal(x, before)
 
 

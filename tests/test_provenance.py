@@ -37,10 +37,12 @@ def hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def digests(source: str) -> dict[str, str]:
         (tmp_path / "probe_module.py").write_text(source)
         provenance._module.cache_clear()
+        provenance._beside.cache_clear()
         return definitions_used(("probe_module:entry",))
 
     yield digests
     provenance._module.cache_clear()
+    provenance._beside.cache_clear()
 
 
 def test_reaches_what_is_mentioned_and_no_more(hashes) -> None:
@@ -81,13 +83,29 @@ def test_moving_a_statement_out_of_a_block_counts(hashes) -> None:
     assert hashes(inside) != hashes(outside)
 
 
+def test_a_c_file_beside_a_module_counts_without_its_comments(hashes, tmp_path: Path) -> None:
+    plain = hashes(SOURCE)
+    found = []
+    for text in (
+        "int f(void) { return 1; }",
+        "/* one\n * more */\nint f(void)\n{ return 1; } // end\n",
+        "int f(void) { return 2; }",
+    ):
+        (tmp_path / "probe_module.c").write_text(text)
+        found.append(hashes(SOURCE))
+    one, said, two = found
+    assert one.keys() - plain.keys() == {"probe_module:probe_module.c"}
+    assert code_hash(plain) != code_hash(one) == code_hash(said) != code_hash(two)
+
+
 def test_training_depends_on_what_decides_its_result() -> None:
     used = definitions_used(ENTRIES["evaluate"]).keys()
     for name in ("train:fit", "train:train_step", "optim:PaperSGD", "model:CifarNet", "config:Recipe", "data.batches:epoch_order",
                  "precision:choose_precision", "data.imageset:statistics"):  # fmt: skip
         assert f"alexnet.{name}" in used
     assert not used & WITHOUT_EFFECT
-    assert not any("AlexNetConfig" in name for name in used)
+    assert not any("AlexNetConfig" in name or "kernels" in name for name in used)
+    assert {"alexnet.kernels.norm:norm.c", "alexnet.kernels.compiled:FLAGS"} <= definitions_used(ENTRIES["train"]).keys()
 
 
 def test_entries_exist() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet.data.imageset import ImageSet
+from alexnet.kernels import norm
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.judge import epochs_to
 from reproductions.harness.record import read_records, write_record
@@ -55,6 +56,7 @@ def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageS
     first = make(run, claim, bench)
     assert first is not None
     (here,), _ = read_records(tmp_path)
+    assert here.record.machine.versions["norm"] == norm.body(bench.device)
     machine = here.record.machine.model_copy(update={"hardware": "another"})
     write_record(tmp_path / "theirs", here.record.model_copy(update={"machine": machine}))
     there = Bench(tmp_path / "theirs", splits, bench.device, 1)

@@ -95,17 +95,18 @@ class Views:
     def crop(self, index: NDArray[np.int64], corners: NDArray[np.int64] | None, mirrored: NDArray[np.bool_] | None) -> Tensor:
         """Squares of the images at `index`, the mean subtracted: float32 [B, S, S, 3]; without corners the central ones."""
         middle = (self.stored - self.size) // 2
-        where = torch.from_numpy(np.full((len(index), 2), middle) if corners is None else corners).to(self.device)
-        span = torch.arange(self.size, device=self.device)
-        rows, columns = where[:, 0, None] + span, where[:, 1, None] + span
+        where = torch.from_numpy(np.full((len(index), 2), middle) if corners is None else corners)
+        images, number = self.images, torch.from_numpy(index)
+        if self.recipe.resize:
+            images = self._resized(images[number.to(images.device)].to(self.device).float())
+            number = torch.arange(len(index))
+        squares = images.unfold(1, self.size, 1).unfold(2, self.size, 1).permute(0, 1, 2, 4, 5, 3)  # all crops, as a view
+        number, top, left = (i.to(images.device) for i in (number, where[:, 0], where[:, 1]))
+        chosen = squares[number, top, left].to(self.device)
         if mirrored is not None:
             turned = torch.from_numpy(mirrored).to(self.device)
-            columns = torch.where(turned[:, None], columns.flip(1), columns)
-        images = self.images[torch.from_numpy(index).to(self.images.device)].to(self.device)
-        if self.recipe.resize:
-            images = self._resized(images.float())
-        number = torch.arange(len(index), device=self.device)
-        return images[number[:, None, None], rows[:, :, None], columns[:, None, :]].float().sub_(self.mean)
+            chosen = torch.where(turned[:, None, None, None], chosen.flip(2), chosen)
+        return chosen.float().sub_(self.mean)
 
     def relight(self, images: Tensor, light: NDArray[np.float32]) -> None:
         """Add to every pixel of an image the same multiple of each principal axis of RGB (§4.1), in place."""

@@ -24,7 +24,7 @@ from alexnet.data.imageset import FORMAT, DataError, ImageSet, open_imageset, pa
 from alexnet.data.prepare import Listing, Progress, folder_items, pack_listing
 from alexnet.data.standin import STANDIN_VERSION, standin_arrays
 from alexnet.data.tiny_imagenet import FOLDER, NO_LABELS, PER_CLASS, TINY_SIDE, find_tiny_imagenet, list_tiny_imagenet
-from alexnet.files import locked
+from alexnet.files import cache_root, locked
 
 Splits = dict[str, ImageSet]
 
@@ -44,11 +44,6 @@ CIFAR10_FILES = {
 }
 CIFAR10_HOST = "www.cs.toronto.edu"
 DATASETS = ("cifar10", "tiny-imagenet", *WHOLE, "stand-in")
-
-
-def cache_root() -> Path:
-    """The folder for files that can be made again: `$XDG_CACHE_HOME/alexnet`, by default `~/.cache/alexnet`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alexnet"
 
 
 def data_root(given: Path | None = None) -> Path:

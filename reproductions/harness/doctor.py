@@ -11,6 +11,7 @@ import torch
 
 from alexnet.data.imageset import DataError
 from alexnet.data.sources import data_root, find_cifar10
+from alexnet.kernels import norm
 from alexnet.precision import native_bf16
 from reproductions.harness import provenance
 
@@ -24,6 +25,7 @@ def examine(data: Path | None, results: Path) -> list[dict[str, str]]:
         "processor": lambda: ("ok", f"{provenance.cpu_model()}, {len(os.sched_getaffinity(0))} cores for this process"),
         "GPU": _gpu,
         "number format": lambda: ("ok", "bf16" if native_bf16(_device()) else "fp32: this processor has no native bf16"),
+        "C compiler": _compiler,
         "CIFAR-10": lambda: _cifar10(data),
         "results folder": lambda: _writable(results),
         "disk": lambda: ("ok", f"{shutil.disk_usage(_existing(results)).free / 1e9:.0f} GB free under the results folder"),
@@ -41,6 +43,12 @@ def _gpu() -> Finding:
     return (
         ("ok", torch.cuda.get_device_name()) if torch.cuda.is_available() else ("missing", "no CUDA device; runs use the processor")
     )
+
+
+def _compiler() -> Finding:
+    if norm.body(torch.device("cpu")) == "c":
+        return "ok", "AlexNet's normalisation is compiled for this processor"
+    return "missing", "no cc that works; AlexNet's normalisation takes about three times as long on the processor"
 
 
 def _cifar10(data: Path | None) -> Finding:

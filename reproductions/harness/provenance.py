@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import io
 import platform
+import re
 import subprocess
 import tokenize
 from functools import cache
@@ -23,12 +24,14 @@ ENTRIES = {
         "alexnet.data.imageset:rgb_covariance",
     ),
 }
-# Reached but without effect on the numbers: checkpoints (the tests compare a killed run's bits with an uninterrupted run's) and
-# the ImageSet container (its content is told by its fingerprint).
+# Reached but without effect on the numbers: checkpoints (the tests compare a killed run's bits with an uninterrupted run's), the
+# ImageSet container (its content is told by its fingerprint), and where compiled files lie.
 WITHOUT_EFFECT = {
     "alexnet.train:save",
     "alexnet.train:load",
     "alexnet.data.imageset:ImageSet",
+    "alexnet.files:cache_root",
+    "alexnet.files:write_atomic",
 }
 
 
@@ -52,6 +55,17 @@ def _module(name: str) -> tuple[dict[str, ast.stmt], dict[str, str], list[str]]:
             case ast.ImportFrom(module=str(module)) if module.split(".")[0] in PACKAGES:
                 imports |= {alias.asname or alias.name: f"{module}:{alias.name}" for alias in node.names}
     return definitions, imports, text.splitlines(keepends=True)
+
+
+@cache
+def _beside(module: str) -> dict[str, str]:
+    """The digest of the C file beside a module, as "module:file", without its comments and spacing; empty if there is none."""
+    spec = importlib.util.find_spec(module)
+    path = Path(spec.origin).with_suffix(".c") if spec and spec.origin else None
+    if path is None or not path.exists():
+        return {}
+    words = re.sub(r"/\*.*?\*/|//[^\n]*", " ", path.read_text(), flags=re.DOTALL).split()
+    return {f"{module}:{path.name}": hashlib.sha256(" ".join(words).encode()).hexdigest()[:12]}
 
 
 def _normalised(node: ast.stmt, lines: list[str]) -> str:
@@ -92,7 +106,8 @@ def _slice(rows: list[str], start: tuple[int, int], end: tuple[int, int]) -> str
 def definitions_used(entries: tuple[str, ...]) -> dict[str, str]:
     """Digests of all definitions reachable from "module:name" entries, by "module:name".
 
-    A definition reaches every top-level name of its own module that it mentions and every name imported from PACKAGES.
+    A definition reaches every top-level name of its own module that it mentions, every name imported from PACKAGES, and the C file
+    beside its module.
     """
     found: dict[str, str] = {}
     todo = list(entries)
@@ -102,6 +117,7 @@ def definitions_used(entries: tuple[str, ...]) -> dict[str, str]:
             continue
         module, name = entry.split(":")
         definitions, imports, lines = _module(module)
+        found |= _beside(module)
         node = definitions[name]
         source = _normalised(node, lines)
         found[entry] = hashlib.sha256(source.encode()).hexdigest()[:12]

@@ -17,6 +17,7 @@ from alexnet import train
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.imageset import ImageSet
 from alexnet.files import locked
+from alexnet.kernels import norm
 from alexnet.parallel import place, told
 from alexnet.train import Row
 from reproductions.harness import provenance
@@ -101,7 +102,7 @@ def make(
     code = code_of(run)
     code_part = Code(hash=provenance.code_hash(code), definitions=code, commit=commit, dirty=dirty)
     rank, world = place()
-    machine = [bench.hardware, bench.threads, provenance.versions()]  # another machine goes on with other bits
+    machine = [bench.hardware, bench.threads, _versions(run, bench)]  # another machine goes on with other bits
     identity = [run.config, run.recipe, bench.fingerprint, code_part.hash, machine, *([world] if world > 1 else [])]
     work = work_file(bench.root, run, digest(identity))
     checkpoint, beat, lock = (Path(f"{work}{suffix}") for suffix in (".pt", ".json", ".lock"))
@@ -163,7 +164,7 @@ def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", wall:
         declaration=run.declaration,
         data=_data(bench) if run.dataset else None,
         code=code,
-        machine=_machine(bench, outcome.precision),
+        machine=_machine(run, bench, outcome.precision),
         cost=Cost(
             wall_seconds=round(wall, 3),
             images=outcome.images,
@@ -256,7 +257,12 @@ def _data(bench: Bench) -> Data:
     )
 
 
-def _machine(bench: Bench, precision: str) -> Machine:
+def _versions(run: PlannedRun, bench: Bench) -> dict[str, str]:
+    """Versions of what computes the numbers; for AlexNet also in what its normalisation is written."""
+    return provenance.versions() | ({"norm": norm.body(bench.device)} if run.role == "train" else {})
+
+
+def _machine(run: PlannedRun, bench: Bench, precision: str) -> Machine:
     cuda = bench.device.type == "cuda"
     return Machine(
         hardware=bench.hardware,
@@ -265,7 +271,7 @@ def _machine(bench: Bench, precision: str) -> Machine:
         processes=place()[1],
         precision=precision,
         determinism="bitwise repeatable on one machine with one number of threads",
-        versions=provenance.versions(),
+        versions=_versions(run, bench),
     )
 
 

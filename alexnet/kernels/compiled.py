@@ -1,0 +1,44 @@
+"""C files compiled by this machine's compiler for this machine's processor, once, and loaded."""
+
+import ctypes
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from alexnet.files import cache_root, write_atomic
+
+# No contraction: with one rounding per operation results are the same whatever the compiler makes of a loop. No errno: it would
+# keep square roots out of vectors. Nothing of -ffast-math: a network that diverged must show it.
+FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC")
+
+
+@cache
+def library(source: Path) -> ctypes.CDLL | None:
+    """The functions of a C file, compiled into the cache folder; None where there is no compiler `cc` or it fails.
+
+    The file's name tells its source, the flags, the compiler and the processor. Any number of processes may ask at once.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    try:
+        target = _output(
+            [compiler, "-march=native", "-dM", "-E", "-x", "c", "/dev/null"]
+        )  # version and instruction sets, as macros
+        digest = hashlib.sha256(b"\0".join([source.read_bytes(), repr(FLAGS).encode(), target])).hexdigest()[:16]
+        path = cache_root() / "kernels" / f"{source.stem}-{digest}.so"
+        if not path.exists():
+            with tempfile.TemporaryDirectory() as folder:
+                fresh = Path(folder) / path.name
+                _output([compiler, *FLAGS, "-o", str(fresh), str(source), "-lm", "-lpthread"])
+                write_atomic(path, fresh.read_bytes())
+        return ctypes.CDLL(str(path))
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _output(command: list[str]) -> bytes:
+    return subprocess.run(command, capture_output=True, check=True).stdout

@@ -1,0 +1,216 @@
+"""The compiled normalisation against the formula in float64, and what its bits may depend on."""
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from alexnet.kernels import compiled, norm
+from alexnet.kernels.norm import Norm, normalise
+from alexnet.layers import response_norm
+
+needs_c = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is here")
+NORMS = [Norm(5, 1e-4, 0.75, 2.0, 2), Norm(9, 1e-3 / 9, 0.75, 1.0, 1), Norm(5, 1e-3 / 25, 0.75, 1.0, 0)]
+
+
+@pytest.fixture
+def threads():
+    """Sets torch's number of threads for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def draw(shape: tuple[int, ...], seed: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
+    return (torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * scale).to(dtype)
+
+
+def formula(x: Tensor, n: Norm) -> Tensor:
+    """(k + α Σ x²)^−β with the sum taken one neighbour after the other."""
+    images, maps, height, width = x.shape
+    reach, squares = n.size // 2, x.square()
+    if n.columns:
+        padded = F.pad(squares.view(images, n.columns, maps // n.columns, height, width), (0, 0, 0, 0, reach, reach))
+        shifted = [padded[:, :, j : j + maps // n.columns] for j in range(n.size)]
+    else:
+        padded = F.pad(squares, (reach,) * 4)
+        shifted = [padded[:, :, j : j + height, i : i + width] for j in range(n.size) for i in range(n.size)]
+    return (n.k + n.alpha * sum(shifted).view(x.shape)) ** -n.beta
+
+
+def both(x: Tensor, above: Tensor, n: Norm) -> tuple[Tensor, Tensor]:
+    return normalise(n, x), normalise(n, x, above)
+
+
+def assert_is_the_formula(x: Tensor, above: Tensor, n: Norm) -> None:
+    """To the roundings of fp32 (a few dozen of 6e-8), and to one more of bf16 (0.4 %).
+
+    A gradient is a difference: its error is a share of the terms, of which g · d^−β is one.
+    """
+    exact = x.double().requires_grad_()
+    power = formula(exact, n)
+    y = exact * power
+    (gradient,) = torch.autograd.grad(y, exact, above.double())
+    for ours, theirs, term in zip(both(x, above, n), (y, gradient), (y, above * power), strict=True):
+        assert ours.dtype == x.dtype
+        assert ours.shape == x.shape
+        relative = 5e-6 if x.dtype == torch.float32 else 4e-3
+        torch.testing.assert_close(ours.double(), theirs, rtol=relative, atol=5e-6 * term.abs().max().item())
+
+
+norms = st.builds(
+    Norm,
+    size=st.sampled_from([1, 3, 5, 7, 9, 11]),
+    alpha=st.sampled_from([1e-4, 0.02, 0.5]),
+    beta=st.sampled_from([0.75, 0.5, 1.0]),
+    k=st.sampled_from([1.0, 2.0]),
+    columns=st.integers(0, 3),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    norms, st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 7), st.integers(1, 7)), st.integers(0, 2**32),
+    st.sampled_from([torch.float32, torch.bfloat16]), st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_is_the_formula(
+    n: Norm, shape: tuple[int, int, int, int], seed: int, dtype: torch.dtype, channels_last: bool, mixed: bool
+) -> None:
+    images, maps, height, width = shape
+    x = draw((images, maps * max(1, n.columns), height, width), seed, 10.0, dtype)
+    above = draw(x.shape, seed + 1, 1.0, dtype)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    if channels_last != mixed:
+        above = above.contiguous(memory_format=torch.channels_last)
+    assert_is_the_formula(x, above, n)
+
+
+@pytest.mark.parametrize("maps", [96, 256, 2050])
+@pytest.mark.parametrize("n", NORMS)
+def test_is_the_formula_at_larger_sizes(maps: int, n: Norm) -> None:
+    """Several tiles of pixels, and a pixel larger than a tile."""
+    assert_is_the_formula(draw((2, maps, 9, 8), 0, 30.0), draw((2, maps, 9, 8), 1), n)
+
+
+@needs_c
+@pytest.mark.parametrize("n", NORMS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bits_depend_on_no_other_image_and_on_no_number_of_threads(n: Norm, dtype: torch.dtype, threads) -> None:
+    x, above = draw((13, 48, 15, 14), 0, 30.0, dtype), draw((13, 48, 15, 14), 1, 1.0, dtype)
+    threads(1)
+    alone = both(x, above, n)
+    for count in (2, 3, 5):
+        threads(count)
+        assert all(map(torch.equal, both(x, above, n), alone))
+    for part in (slice(0, 1), slice(5, 12)):
+        assert all(map(torch.equal, both(x[part], above[part], n), (whole[part] for whole in alone)))
+
+
+@pytest.mark.parametrize("n", NORMS)
+def test_an_empty_batch(n: Norm) -> None:
+    x = torch.zeros(0, 6, 4, 4)
+    assert [y.shape for y in both(x, x, n)] == [x.shape, x.shape]
+
+
+def test_a_gradient_of_any_strides() -> None:
+    x = draw((2, 6, 4, 4), 0, 10.0)
+    wide = draw((2, 6, 4, 8), 1)
+    for above in (wide[..., ::2], torch.ones(()).expand(x.shape), wide[..., :4].transpose(2, 3)):
+        for n in NORMS:
+            assert torch.equal(normalise(n, x, above), normalise(n, x, above.contiguous()))
+
+
+@needs_c
+@pytest.mark.parametrize("n", NORMS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_not_finite_stays_so_and_reaches_neighbours_alone(n: Norm, value: float, dtype: torch.dtype) -> None:
+    x = draw((3, 12, 5, 6), 0, 10.0, dtype)
+    above = draw(x.shape, 1, 1.0, dtype)
+    sound = both(x, above, n)
+    broken = x.clone()
+    broken[1, 5, 2, 3] = value
+    near = torch.zeros(x.shape, dtype=torch.bool)  # neighbours of neighbours, for the way back
+    if n.columns:
+        near[1, max(0, 5 - 2 * (n.size // 2)) : 6 if n.columns == 2 else 5 + 2 * (n.size // 2) + 1, 2, 3] = True
+    else:
+        near[1, 5] = True
+    for y, before in zip(both(broken, above, n), sound, strict=True):
+        assert y[1, 5, 2, 3].isnan()
+        assert torch.equal(y[~near], before[~near])
+
+
+@needs_c
+def test_both_bodies_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in NORMS:
+        x, above = draw((2, 24, 6, 7), 0, 40.0), draw((2, 24, 6, 7), 1)
+        in_c = both(x, above, n)
+        monkeypatch.setattr(norm, "_compiled", lambda: None)
+        for ours, plain in zip(in_c, both(x, above, n), strict=True):
+            torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+        monkeypatch.undo()
+
+
+def test_columns_that_do_not_divide_the_maps_are_refused() -> None:
+    with pytest.raises(ValueError, match="7 maps cannot be cut into 2 equal columns"):
+        normalise(NORMS[0], torch.zeros(1, 7, 2, 2))
+
+
+@pytest.mark.parametrize("compiler", [None, "#!/bin/sh\necho no such option >&2; exit 1\n", "not a program"])
+def test_without_a_compiler_that_works_torch_computes(
+    compiler: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if compiler:
+        (tmp_path / "cc").write_text(compiler)
+        (tmp_path / "cc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with forgotten():
+        assert norm.body(torch.device("cpu")) == "torch"
+        y = response_norm(torch.ones(1, 4, 1, 1), 3, 1.0, 0.75, 1.0)
+    torch.testing.assert_close(y.flatten(), torch.tensor([3.0, 4.0, 4.0, 3.0]) ** -0.75)
+
+
+@contextmanager
+def forgotten():
+    """As in a process that has not yet looked for a compiler."""
+    compiled.library.cache_clear()
+    norm._compiled.cache_clear()
+    yield
+    compiled.library.cache_clear()
+    norm._compiled.cache_clear()
+
+
+@needs_c
+def test_processes_that_compile_at_once_leave_one_file(clean_env: dict[str, str], tmp_path: Path) -> None:
+    environment = {**clean_env, "XDG_CACHE_HOME": str(tmp_path)}
+    script = "import torch; from alexnet.kernels.norm import body; assert body(torch.device('cpu')) == 'c'"
+    root = Path(__file__).parents[1]
+    running = [subprocess.Popen([sys.executable, "-c", script], env=environment, cwd=root) for _ in range(3)]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    (made,) = (tmp_path / "alexnet" / "kernels").iterdir()
+    before = made.stat().st_mtime_ns
+    subprocess.run([sys.executable, "-c", script], env=environment, cwd=root, check=True)
+    assert made.stat().st_mtime_ns == before
+
+
+@needs_c
+def test_another_source_is_another_file(tmp_path: Path) -> None:
+    source = tmp_path / "answer.c"
+    for value in (41, 42):
+        source.write_text(f"int answer(void) {{ return {value}; }}\n")
+        compiled.library.cache_clear()
+        assert compiled.library(source).answer() == value
+    source.write_text("this is not C\n")
+    compiled.library.cache_clear()
+    assert compiled.library(source) is None
+    assert len(list((Path(os.environ["XDG_CACHE_HOME"]) / "alexnet" / "kernels").glob("answer-*"))) == 2
