@@ -30,7 +30,7 @@ from alexnet.config import AlexNetConfig, AlexNetRecipe
 from reproductions.harness import Claim, Scale, Value, Variant
 
 RECIPE = replace(AlexNetRecipe.original().smoke(), epochs=EPOCHS, drops=())
-NET = Variant("net", AlexNetConfig.original().smoke(), RECIPE)
+NET = Variant("net", replace(AlexNetConfig.original().smoke(), dropout=DROPOUT), RECIPE)
 CLAIM = Claim("a test", (Value("error", "an error", NET, "top1", paper=50.0, seeds=SEEDS),), {"paper": Scale("stand-in")})
 '''
 EPOCHS = 40  # of the slow claim: some twenty seconds
@@ -47,9 +47,9 @@ class Checkout:
         self.cache = cache
         self.claim("slow", EPOCHS, "(0,)")
 
-    def claim(self, name: str, epochs: int, seeds: str) -> None:
+    def claim(self, name: str, epochs: int, seeds: str, *, dropout: bool = True) -> None:
         """Add a claim to the checkout, or change it."""
-        text = SLOW.replace("EPOCHS", str(epochs)).replace("SEEDS", seeds)
+        text = SLOW.replace("EPOCHS", str(epochs)).replace("SEEDS", seeds).replace("DROPOUT", str(dropout))
         (self.folder / "reproductions" / f"{name}.py").write_text(text)
 
     def call(self, *arguments: object, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -276,19 +276,24 @@ def test_code_that_changed_in_the_queue_is_not_run(slurm: Cluster, checkout: Che
     assert checkout.submit("slow", "--sbatch", "hold") != job
 
 
-def test_two_nodes_train_what_one_does(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
-    """Sums over two processes round differently, and forty epochs make much of that; the first rows must agree."""
+def test_two_nodes_train_what_one_does(slurm: Cluster, checkout: Checkout, tmp_path: Path) -> None:
+    """Each process draws dropout masks of its own, so without dropout. bf16 products of half a batch round differently."""
+    checkout.claim("slow", 2, "(0,)", dropout=False)
     job = checkout.submit("slow", "--nodes", 2)
     slurm.wait_for(finished(slurm, job), 180)
-    (path,) = checkout.records()
-    record, alone = json.loads(path.read_text()), json.loads((uninterrupted / "record.json").read_text())
-    assert record["machine"]["processes"] == 2
-    assert record["metrics"]["top1_ten"]["examples"] == alone["metrics"]["top1_ten"]["examples"]
-    rows = [history(folder) for folder in (path.parent, uninterrupted)]
-    losses = [[float(row[3]) for row in those[1:6]] for those in rows]
-    np.testing.assert_allclose(*losses, rtol=0.02)
+    (two,) = checkout.records()
+    checkout.results = tmp_path / "alone"
+    checkout.call("run", "slow", "--threads", 1)
+    (one,) = checkout.records()
+    records = [json.loads(path.read_text()) for path in (one, two)]
+    assert [record["machine"]["processes"] for record in records] == [1, 2]
+    assert records[0]["metrics"].keys() == records[1]["metrics"].keys()
+    counts = [{name: metric["examples"] for name, metric in record["metrics"].items()} for record in records]
+    assert counts[0] == counts[1]
+    rows = [history(path.parent)[1:] for path in (one, two)]
     assert [row[2] for row in rows[0]] == [row[2] for row in rows[1]], "images per row"
-    assert len(np.load(path.parent / "correct.npy")) == len(np.load(uninterrupted / "correct.npy"))
+    np.testing.assert_allclose(*([float(row[3]) for row in some[:5]] for some in rows), rtol=2e-3)  # later rows amplify it
+    assert len(np.load(two.parent / "correct.npy")) == len(np.load(one.parent / "correct.npy"))
 
 
 def test_many_runs_few_at_once_and_none_twice(slurm: Cluster, checkout: Checkout) -> None:
@@ -356,3 +361,19 @@ def test_accounting_remembers_what_the_controller_forgot(slurm_with_accounting: 
     slurm.wait_for(lambda: "CANCELLED" in slurm.run("sacct", "-X", "-n", f"--jobs={job}", "--format=State"))
     slurm.wait_for(lambda: job not in slurm.states(), 120)
     assert checkout.row()["state"] == "cancelled"
+
+
+def test_the_whole_suite_goes_through_slurm(slurm: Cluster, checkout: Checkout) -> None:
+    """The README's sequence: submit everything, look, read the report."""
+    (checkout.folder / "reproductions" / "slow.py").unlink()
+    whole = ("run", "all", "--scale", "smoke", "--launch", "slurm", "--cpus", 1)
+    before = slurm.states().keys()
+    checkout.call(*whole)
+    slurm.wait_for(lambda: {state for job, state in slurm.states().items() if job not in before} == {"COMPLETED"}, 900)
+    states = {row["state"] for row in checkout.rows("all") if "/smoke-" in row["run"] or "/count/" in row["run"]}
+    assert states == {"done"}
+    again = checkout.call(*whole)
+    assert "nothing to send" in again.stdout
+    for results in (checkout.results, checkout.results / "smoke"):
+        checkout.results = results
+        assert "is what the records say" in checkout.call("report", "--check").stdout
