@@ -15,19 +15,32 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from alexnet.data.imagenet import WHOLE, part_of
-from alexnet.data.imageset import ImageSet, check_fingerprint
+from alexnet.data.imageset import check_fingerprint
 from alexnet.data.sources import DATASETS, data_root, download_cifar10, find_cifar10, prepare_imagenet, verify_cifar10
 from alexnet.files import is_locked
 from reproductions.harness import provenance
-from reproductions.harness.claim import Claim, Exact, PlannedRun, SpeedUp, Trained, Value, at_scale, discover, planned_runs
+from reproductions.harness.claim import (
+    Claim,
+    Exact,
+    PlannedRun,
+    SpeedUp,
+    Trained,
+    Value,
+    asked_runs,
+    at_scale,
+    discover,
+    planned_runs,
+    question_runs,
+    with_needs,
+)
 from reproductions.harness.cores import own_cores
 from reproductions.harness.judge import epochs_of, values_of
-from reproductions.harness.plan import Planned, expected_seconds, fingerprint_of, plan
+from reproductions.harness.plan import Images, Planned, expected_seconds, fingerprints_of, plan
 from reproductions.harness.record import RESULTS, Stored, read_records, work_file
 from reproductions.harness.settle import bar, console, opened, settle
 from reproductions.harness.verdict import detectable
 
-VERDICT = ("evaluate", "train")  # the roles of runs that verdicts rest on
+VERDICT = ("evaluate", "train", "average")  # the roles of runs that verdicts rest on
 ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm has no records yet
 ASSUMED_POINTS = 0.5  # likewise of a metric in percent: sd of ten-view top-1 in the first mini records, 0.26 to 0.54 (n = 3 each)
 
@@ -40,7 +53,7 @@ class Work:
     scale: str
     root: Path  # the results folder of this scale: stand-in runs live in a folder of their own
     results: Path  # the results folder that was asked for
-    splits: dict[str, ImageSet]
+    images: Images
     planned: list[Planned]
     stored: list[Stored]
     note: str  # the first line to print
@@ -76,22 +89,24 @@ def prepare(
     Raises DataError if data that were insisted on are absent or broken, ValueError for a scale, data set or seed that the claim
     does not have.
     """
-    scale, splits, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack)
-    runs = planned_runs(claim, scale)
+    scale, images, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack)
+    runs = asked_runs(claim, scale)
     if seeds is not None:
         wanted = _parse_seeds(seeds, runs)
         runs = [run for run in runs if run.role not in VERDICT or run.seed in wanted]
+    runs = with_needs(runs)
     root = root_of(results, scale)
     stored, broken = read_records(root)
     for line in broken:
         console.print(f"warning: {line}", markup=False)
-    if claim.scales[scale].dataset is not None and not splits:
+    fingerprints = fingerprints_of(images)
+    if set(claim.scales[scale].datasets) - fingerprints.keys():
         planned = [Planned(run, None, "not known before the images are packed") for run in runs]
     else:
-        planned = plan(runs, stored, fingerprint_of(splits))
+        planned = plan(runs, stored, fingerprints)
     if force:
         planned = [item if str(item.run) in made else Planned(item.run, None, "asked for with --force") for item in planned]
-    return Work(claim, scale, root, results, splits, planned, stored, note, force)
+    return Work(claim, scale, root, results, images, planned, stored, note, force)
 
 
 def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
@@ -126,7 +141,7 @@ def detects(work: Work, run: PlannedRun) -> str:
     By the spread over the seeds of the run's arm, where it has two records; else by what is assumed at the top of this file.
     """
     asked = [q for q in work.claim.questions if not isinstance(q, Exact) and run.role in VERDICT]
-    mine = [q for q in asked if run.question == q.name or run.variant in {variant.name for variant in q.variants}]
+    mine = [q for q in asked if run.key in {other.key for other in question_runs(work.claim, q, work.scale)}]
     return "; ".join(filter(None, (_detects(work, question, run) for question in mine)))
 
 
@@ -149,10 +164,10 @@ def _detects(work: Work, question: Trained, run: PlannedRun) -> str:
 
 def _estimates(work: Work, threads: int) -> Callable[[PlannedRun], float | None]:
     """Seconds of a run by the records at hand, or by the committed ones where a results folder of one's own is still empty."""
-    images = len(work.splits["train"]) if work.splits else 50_000
+    images = {name: len(splits["train"]) for name, splits in work.images.items() if splits}
     known = [*work.stored, *(read_records(root_of(RESULTS, work.scale))[0] if not work.stored else [])]
     hardware = provenance.cpu_model()
-    return lambda run: expected_seconds(run, known, images, hardware, threads)
+    return lambda run: expected_seconds(run, known, images.get(run.dataset or "", 50_000), hardware, threads)
 
 
 def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> bool:
@@ -213,12 +228,13 @@ def _print_plan(work: Work, threads: int) -> None:
 
 
 def _make_missing(work: Work, device: str | None, threads: int) -> bool:
-    from reproductions.harness.run import Bench, make, set_up  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.run import Bench, make, set_up  # noqa: PLC0415
 
-    bench = Bench(work.root, work.splits, set_up(device, threads), threads)
+    bench = Bench(work.root, work.images, set_up(device, threads), threads)
     missing = work.missing
     if not work.force:  # now that the device is known, so is the cohort that new records can complete
-        again = plan([item.run for item in work.planned], work.stored, bench.fingerprint, bench.hardware)
+        again = plan([item.run for item in work.planned], work.stored, bench.fingerprints, bench.hardware)
         missing = [item for item in again if item.current is None]
     complete = True
     columns = (
@@ -232,9 +248,15 @@ def _make_missing(work: Work, device: str | None, threads: int) -> bool:
         whole = bar.add_task(f"{len(missing)} runs", total=len(missing), row="")
         for item in missing:
             task = bar.add_task(str(item.run), total=item.run.recipe.get("epochs"), row="")
-            folder = make(item.run, work.claim, bench, _teller(bar, task, item.run), again=work.force)
-            bar.remove_task(task)
-            bar.advance(whole)
+            try:
+                folder = make(item.run, work.claim, bench, _teller(bar, task, item.run), again=work.force)
+            except NeedsError as error:
+                console.print(f"  {item.run}: {error}", markup=False)
+                complete = False
+                continue
+            finally:
+                bar.remove_task(task)
+                bar.advance(whole)
             if folder is None:
                 console.print(f"  {item.run}: another process is making it", markup=False)
                 complete = False
@@ -265,7 +287,7 @@ def status_rows(claim: Claim, results: Path) -> list[dict[str, Any]]:
     rows = []
     for scale in claim.scales:
         root = root_of(results, scale)
-        planned = plan(planned_runs(claim, scale), read_records(root)[0], None)
+        planned = plan(planned_runs(claim, scale), read_records(root)[0], {})
         if scale == "smoke" and not (root / "records").exists():
             continue
         for item in planned:
