@@ -7,6 +7,7 @@ import json
 import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
 from alexnet.config import CifarNetConfig
@@ -251,6 +252,7 @@ def question_runs(claim: Claim, question: Trained, scale_name: str) -> list[Plan
     ]
 
 
+@cache  # a report plans the same networks for every claim
 def _shared_run(variant: Variant, scale_name: str, seed: int, scale: Scale) -> PlannedRun:
     """An AlexNet is trained once for all claims that ask for it: its records lie under its data set, not under a claim.
 
@@ -273,6 +275,7 @@ def _shared_run(variant: Variant, scale_name: str, seed: int, scale: Scale) -> P
     return PlannedRun(folder, "", variant.name, scale_name, seed, "train", scale.dataset, config, recipe, declared, needs)
 
 
+@cache
 def _average_run(ensemble: Ensemble, scale_name: str, number: int, scale: Scale) -> PlannedRun:
     """An average lies beside the networks that it averages; what decides those stands in its config."""
     runs = [[_shared_run(variant, scale_name, seed, scale) for seed in seeds] for variant, seeds in ensemble.seeds(number)]

@@ -71,10 +71,10 @@ class Judged:
 def judge(claim: Claim, stored: Sequence[Stored]) -> list[Judged]:
     """All rows of a claim: every cohort at every scale, or one `not run` row where there is none."""
     rows = []
+    planned = {scale: {run.key: run for run in planned_runs(claim, scale)} for scale in claim.scales}
     for question in claim.questions:
         found = []
-        for scale in claim.scales:
-            runs = {run.key: run for run in planned_runs(claim, scale)}
+        for scale, runs in planned.items():
             asked = set() if isinstance(question, Exact) else {run.key for run in question_runs(claim, question, scale)}
             mine = [item for item in stored if item.record.scale == scale and _concerns(claim, question, asked, item)]
             found += [_judge_cohort(claim, question, scale, items, runs) for items in _cohorts(mine)]
