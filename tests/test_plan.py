@@ -200,3 +200,15 @@ def test_an_average_takes_what_averages_took(tmp_path: Path) -> None:
     assert (run.variant, run.seed) == ("five-cnns", 0)
     assert expected_seconds(run, stored, 100_000, MACHINE, 1) == 90.0
     assert expected_seconds(run, stored, 100_000, "another", 1) is None
+
+
+def test_networks_of_a_scale_are_alike_on_all_images(tmp_path: Path) -> None:
+    """On half of the images the same epochs take half as long; a course of its own has its own number of epochs."""
+    fast = original(0).cost.model_copy(update={"images": 600_000, "images_per_second": 1_000.0})
+    write_record(tmp_path, original(0).model_copy(update={"cost": fast}))
+    stored = read_records(tmp_path)[0]
+    runs = {run.key[:2]: run for run in planned_runs(discover()["pretraining"], "mini")}
+    half = runs["alexnet-tiny-imagenet-half", "original"]
+    assert half.recipe["epochs"] == 6
+    assert expected_seconds(half, stored, 50_000, MACHINE, 2) == pytest.approx(6 * 50_000 / 1_000)
+    assert expected_seconds(AVERAGES[0], stored, 100_000, MACHINE, 2) == pytest.approx(600)

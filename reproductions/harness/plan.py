@@ -146,20 +146,24 @@ def _best_cohort(answers: dict[Key, list[Stored]], hardware: str | None) -> tupl
 def expected_seconds(run: PlannedRun, stored: Sequence[Stored], images: int, hardware: str, threads: int) -> float | None:
     """How long a run takes by the records of its kind: their median number of epochs, and their median speed on this hardware.
 
-    Speed is taken to grow with the number of threads. None without a record of such networks from
-    this class of hardware; 0 for a count, and an average, which trains nothing, takes what others of it took.
+    Speed is taken to grow with the number of threads, and AlexNets of a scale to be alike on all images. None without a record of
+    such networks from this class of hardware; 0 for a count, and an average, which trains nothing, takes what others of it took.
     """
     if run.role == "inspect":
         return 0.0
-    alike = [s.record for s in stored if s.record.key[0] == run.claim and s.record.scale == run.scale]
+    alike = [
+        s.record
+        for s in stored
+        if s.record.scale == run.scale and (s.record.claim == run.claim or s.record.role == run.role == "train")
+    ]
     if run.role == "average":
-        took = [r.cost.wall_seconds for r in alike if r.variant == run.variant and r.machine.hardware == hardware]
+        took = [r.cost.wall_seconds for r in alike if r.key[:2] == run.key[:2] and r.machine.hardware == hardware]
         return statistics.median(took) if took else None
     alike = [record for record in alike if record.cost.images]
     here = [record for record in alike if record.machine.hardware == hardware and record.cost.images_per_second]
     if not here:
         return None
     speed = statistics.median((r.cost.images_per_second or 0.0) * threads / r.machine.threads for r in here)
-    same = [r.cost.images / r.data.train_images for r in alike if r.variant == run.variant and r.data]
+    same = [r.cost.images / r.data.train_images for r in alike if r.key[:2] == run.key[:2] and r.data]
     epochs = statistics.median(same) if same else run.recipe["epochs"]
     return float(epochs * images / speed)
