@@ -97,7 +97,7 @@ def explain(cell: str, results: Results = RESULTS) -> None:
 def data_command(
     action: Annotated[str, typer.Argument(help="verify or prepare")],
     dataset: Annotated[
-        str, typer.Argument(help="cifar10, tiny-imagenet, imagenet2010, imagenet2012, fall2009 or stand-in")
+        str, typer.Argument(help="cifar10, tiny-imagenet, imagenet2010, imagenet2012, fall2009, fall2011 or stand-in")
     ] = "cifar10",
     data: DataRoot = None,
     source: Annotated[

@@ -6,8 +6,8 @@
 This is the row "1 CNN" of Table 2, ten views averaged. Each printed number is compared with the spread of our runs: it is confirmed
 if it could be one more of them. Only ILSVRC-2012 itself can decide that; the errors on other images are shown and not judged.
 
-The other rows of Table 2 average the predictions of several networks or start from one trained on the Fall 2011 release; they are
-not asked here. The labels of the 2012 test images were never published.
+The other rows of Table 2 average the predictions of several networks (`ensembles`) or start from one trained on the Fall 2011
+release (`pretraining`). The labels of the 2012 test images were never published.
 """
 
 from reproductions.harness import ORIGINAL, Claim, Value, imagenet_scales

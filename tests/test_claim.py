@@ -1,6 +1,7 @@
 """Every claim file: what it declares, and what it plans."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,24 +13,30 @@ from reproductions.harness.claim import (
     Claim,
     Exact,
     PlannedRun,
-    Scale,
     SpeedUp,
     Sweep,
     Trained,
     Value,
-    Variant,
     at_scale,
     discover,
     planned_runs,
 )
 from reproductions.harness.describe import describe, variant_differences
+from reproductions.harness.variant import Arm, Ensemble, Scale, Variant
 
 CLAIMS = discover()
 FOLDER = Path(__file__).parents[1] / "reproductions"
 TRAINED = [(claim, question) for claim in CLAIMS.values() for question in claim.questions if not isinstance(question, Exact)]
-ALEXNETS = [(claim, question) for claim, question in TRAINED if isinstance(question.variants[0].config, AlexNetConfig)]
+
+
+def networks(arm: Arm) -> list[Variant]:
+    """The variants that an arm trains or averages."""
+    return [variant for variant, _ in arm.members] if isinstance(arm, Ensemble) else [arm]
+
+
+ALEXNETS = [(claim, question) for claim, question in TRAINED if isinstance(networks(question.variants[0])[0].config, AlexNetConfig)]
 METRICS = {"top1", "top5", "top1_ten", "top5_ten", "top1_train", "gap", "train_error", "first_epoch_error", "colour_gap",
-           "retrieval_pixels", "retrieval_features", "retrieval_codes"}  # fmt: skip
+           "retrieval_pixels", "retrieval_features", "retrieval_codes", "top1_ten_member", "top5_ten_member"}  # fmt: skip
 
 
 def name_of(value: object) -> str:
@@ -80,29 +87,49 @@ def test_plans_are_sound(claim: Claim) -> None:
 
 def test_variants_of_one_name_are_the_same_everywhere() -> None:
     """An AlexNet is trained once for all claims that name it."""
-    declared: dict[tuple[str, str, str], str] = {}
+    declared: dict[tuple[object, ...], str] = {}
     for claim in CLAIMS.values():
         for scale in claim.scales:
             for run in planned_runs(claim, scale):
-                if run.role == "train":
-                    assert declared.setdefault(run.key[:3], run.declaration) == run.declaration, f"{claim.name}: {run}"
-    named = {variant.name: variant for _, question in ALEXNETS for variant in question.variants}
-    assert len({(variant.config, variant.recipe) for variant in named.values()}) == len(named), "one variant under two names"
+                if run.role in ("train", "average"):
+                    what = run.key if run.role == "average" else run.key[:3]  # averages of other networks are declared apart
+                    assert declared.setdefault(what, run.declaration) == run.declaration, f"{claim.name}: {run}"
+    named = {variant.name: variant for _, question in ALEXNETS for arm in question.variants for variant in networks(arm)}
+    assert len(set(map(fields_of, named.values()))) == len(named), "one variant under two names"
+    averaged = {arm.name: arm for _, question in ALEXNETS for arm in question.variants if isinstance(arm, Ensemble)}
+    assert len({arm.members for arm in averaged.values()}) == len(averaged)
+    assert not averaged.keys() & named.keys()
+
+
+def fields_of(variant: Variant) -> tuple[object, ...]:
+    return variant.config, variant.recipe, variant.pretrained
 
 
 @pytest.mark.parametrize(("claim", "question"), ALEXNETS, ids=name_of)
 def test_an_imagenet_claim_has_the_four_scales(claim: Claim, question: Trained) -> None:
     assert list(claim.scales) == ["paper", "reduced", "mini", "smoke"]
     assert claim.scales["paper"].dataset in WHOLE
-    assert [claim.scales[name].dataset for name in ("reduced", "mini", "smoke")] == ["tiny-imagenet", "tiny-imagenet", "stand-in"]
+    used = [claim.scales[name].datasets for name in ("reduced", "mini", "smoke")]
+    if claim.scales["paper"].pretraining:
+        assert claim.scales["paper"].datasets == ("imagenet2012", "fall2011")
+        assert used == [("tiny-imagenet-half", "tiny-imagenet")] * 2 + [("stand-in-half", "stand-in")]
+    else:
+        assert used == [("tiny-imagenet",), ("tiny-imagenet",), ("stand-in",)]
     if isinstance(question, SpeedUp):
         assert all(claim.scales[name].target for name in ("reduced", "mini", "smoke"))
 
 
 @pytest.mark.parametrize(("claim", "question"), ALEXNETS, ids=name_of)
 def test_an_ablation_changes_one_thing_of_the_original(claim: Claim, question: Trained) -> None:
-    """`ORIGINAL` is one side of every comparison; the other differs in its network or in its recipe, never in both."""
-    if isinstance(question, Value):
+    """`ORIGINAL` is one side of every comparison; the other differs in its network or in its recipe, never in both.
+
+    But a network that starts from another's weights is compared with that other network trained on the same images from the start.
+    """
+    if isinstance(question, Value) or any(isinstance(arm, Ensemble) for arm in question.variants):
+        return
+    if question.variants[0].pretrained:
+        assert question.variants == (question.variants[0], question.variants[0].pretrained)
+        assert question.variants[0].config == question.variants[1].config
         return
     assert ORIGINAL in question.variants, claim.name
     for variant in question.variants:
@@ -195,11 +222,24 @@ def test_an_alexnet_belongs_to_its_images_and_not_to_a_claim() -> None:
 
 @pytest.mark.parametrize("scale", ["paper", "reduced", "mini", "smoke"])
 def test_what_all_claims_train_at_a_scale(scale: str) -> None:
-    """The whole plan, every variant once per data set."""
-    runs = {run.key: run for claim, _ in ALEXNETS for run in planned_runs(claim, scale) if run.role == "train"}
+    """The whole plan, every variant once per data set: mostly one seed each, of what is averaged or started from more."""
+    runs = {run.key: run for claim, _ in ALEXNETS for run in planned_runs(claim, scale)}
+    trained = Counter((run.claim, run.variant) for run in runs.values() if run.role == "train")
+    averaged = Counter((run.claim, run.variant) for run in runs.values() if run.role == "average")
     seeds = {"paper": 5, "reduced": 3, "mini": 3, "smoke": 2}[scale]
-    variants = {(run.claim, run.variant) for run in runs.values()}
-    assert len(runs) == seeds * len(variants)
-    assert len(variants) == (
-        15 if scale == "paper" else 13
-    )  # at scale paper ILSVRC-2010 and 2012 both have the original and one-column
+    whole, half = ("stand-in", "stand-in-half") if scale == "smoke" else ("tiny-imagenet", "tiny-imagenet-half")
+    if scale == "paper":  # ILSVRC-2010 and 2012 both have the original and one-column
+        whole = half = "imagenet2012"
+    five, two = (2, 1) if scale == "smoke" else (5, 2)
+    averages = 2 if scale == "smoke" else 3
+    expected = {  # those of which there are more than a question's seeds
+        (f"alexnet-{whole}", "original"): five * averages,
+        (f"alexnet-{half}", "original"): five * averages,
+        (f"alexnet-{half}", "six-convolutions-pretrained"): max(seeds, two * averages),
+        ("alexnet-fall2011" if scale == "paper" else f"alexnet-{whole}", "six-convolutions"): max(seeds, two * averages),
+    }
+    assert {name: count for name, count in trained.items() if count != seeds} == {k: n for k, n in expected.items() if n != seeds}
+    assert expected.keys() <= trained.keys()
+    assert len(trained) == (18 if scale == "paper" else 16)
+    assert set(averaged.values()) == {averages}
+    assert len(averaged) == (2 if scale == "paper" else 3)

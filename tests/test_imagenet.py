@@ -147,6 +147,18 @@ def test_fall_2009_is_halved_class_by_class(tmp_path: Path) -> None:
     assert len(names) == 15
 
 
+def test_of_fall_2011_a_hundredth_is_kept_back(tmp_path: Path) -> None:
+    """The 100th and 200th image of a class; a class with fewer has none to spare."""
+    counts = dict(zip(WNIDS, (99, 100, 205), strict=True))
+    tars = {f"{wnid}.tar": tar_of({f"{wnid}_{k:03}.JPEG": b"" for k in range(count)}) for wnid, count in counts.items()}
+    listings = list_imagenet("fall2011", [write(tmp_path / "fall", tars)], None, None)
+    assert np.bincount(listings["train"].labels).tolist() == [99, 99, 203]
+    assert [Path(item.name).name for item in listings["test"].items] == [
+        f"{WNIDS[1]}_099.JPEG", f"{WNIDS[2]}_099.JPEG", f"{WNIDS[2]}_199.JPEG",
+    ]  # fmt: skip
+    assert len(listings["train"].items) + len(listings["test"].items) == sum(counts.values())
+
+
 def test_labelled_test_images_go_before_validation_images(tmp_path: Path) -> None:
     """As 2010 has them, whose test labels are public."""
     folder = publishers(tmp_path / "given")

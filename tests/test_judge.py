@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from records import RELU, TANH, curve, full_set, make_alexnet, make_record, planned, store
 
-from reproductions.harness.claim import discover
+from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.judge import Judged, Tuned, best_rate, judge, sweep_table
 from reproductions.harness.plan import code_of
-from reproductions.harness.record import read_records, write_record
+from reproductions.harness.record import Source, read_records, write_record
 from reproductions.harness.verdict import judge_speedup
 
 CLAIM = discover()["fig1_relu"]
@@ -172,3 +172,59 @@ def test_one_network_serves_several_claims(tmp_path: Path) -> None:
     printed = alexnets(tmp_path, "table1_ilsvrc2010", "top1")
     assert (printed.verdict.word, printed.verdict.effect) == ("none", pytest.approx(80.0))
     assert alexnets(tmp_path, "lrn_gain", "top1").verdict.word == "not run"
+
+
+def pretrained(root: Path, seed: int, top1: float, *, other: str = "copy") -> None:
+    """A fine-tuned network and what it started from, on the whole of Tiny ImageNet."""
+    run = planned("six-convolutions-pretrained", seed, "mini", "pretraining")
+    record = make_alexnet(run.variant, seed, "pretraining", run=run, top1_ten=top1, top5_ten=50.0)
+    source = Source(record="there", dataset="tiny-imagenet", fingerprint=other, weights="0" * 64)
+    write_record(root, record.model_copy(update={"made_from": (source,)}))
+    write_record(root, make_alexnet("six-convolutions", seed, "pretraining", run=run.needs[0], top1_ten=10.0, top5_ten=1.0))
+
+
+def scratch(root: Path, seed: int, top1: float) -> None:
+    runs = planned_runs(discover()["pretraining"], "mini")
+    run = next(r for r in runs if (r.dataset, r.variant, r.seed) == ("tiny-imagenet-half", "six-convolutions", seed))
+    write_record(root, make_alexnet("six-convolutions", seed, "pretraining", run=run, top1_ten=top1, top5_ten=55.0))
+
+
+def test_an_average_is_compared_with_its_own_networks(tmp_path: Path) -> None:
+    for number in range(3):
+        metrics = {"top1_ten": 76.0, "top1_ten_member": 78.5 + number / 10, "top5_ten": 50.0, "top5_ten_member": 51.9}
+        write_record(tmp_path, make_alexnet("five-cnns", number, "ensembles", **metrics))
+    gain = alexnets(tmp_path, "ensembles", "gain_top1")
+    assert (gain.verdict.word, gain.n, gain.planned, gain.verdict.effect) == ("consistent", 3, 3, pytest.approx(2.6))
+    printed = alexnets(tmp_path, "ensembles", "top1")
+    assert (printed.verdict.word, printed.verdict.effect) == ("none", pytest.approx(76.0))
+
+
+def test_a_pretrained_network_is_compared_on_the_images_of_both(tmp_path: Path) -> None:
+    """And not with the one that it started from, which has the other's name and other images."""
+    for seed in range(3):
+        pretrained(tmp_path, seed, 70.0 + seed / 10)
+        scratch(tmp_path, seed, 74.0 + seed / 10)
+    rows = [row for row in judge(discover()["pretraining"], read_records(tmp_path)[0]) if row.question.name == "gain_top1"]
+    (gain,) = rows
+    assert (gain.verdict.word, gain.n, gain.verdict.effect) == ("consistent", 3, pytest.approx(4.0))
+    assert gain.data.startswith("tiny-imagenet-half, ")
+    assert not gain.extra
+
+
+def test_networks_that_start_from_other_copies_are_never_pooled(tmp_path: Path) -> None:
+    for seed in range(3):
+        pretrained(tmp_path, seed, 70.0 + seed / 10)
+        pretrained(tmp_path, seed, 90.0 + seed / 10, other="another copy")
+        scratch(tmp_path, seed, 74.0 + seed / 10)
+    rows = [row for row in judge(discover()["pretraining"], read_records(tmp_path)[0]) if row.question.name == "gain_top1"]
+    assert sorted(row.verdict.effect or 0 for row in rows) == pytest.approx([-16.0, 4.0])
+    assert [row.n for row in rows] == [3, 3]
+
+
+def test_seeds_that_another_claim_asks_for_stay_there(tmp_path: Path) -> None:
+    """Fifteen networks are averaged; a question of three has nothing to say of the others."""
+    for seed in range(15):
+        metrics = {"top1": 80.0, "top1_ten": 79.0 - seed, "top5": 55.0, "top5_ten": 54.0}
+        write_record(tmp_path, make_alexnet("original", seed, "ensembles", **metrics))
+    gain = alexnets(tmp_path, "ten_view_gain", "top1")
+    assert (gain.n, gain.verdict.effect, gain.extra) == (3, pytest.approx(2.0), ())

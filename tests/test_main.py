@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_bits_in_another_process(smoke: tuple[Path,
     """A run made here again equals the one that another process made, interrupted or not, in all but the seconds."""
     item = next(i for i in read_records(smoke[0] / "smoke")[0] if i.record.cost.attempts == 2)
     run = next(r for r in planned_runs(discover()["fig1_relu"], "smoke") if r.key == item.record.key)
-    bench = Bench(tmp_path, open_dataset("stand-in", Path()), set_up("cpu", 1), 1)
+    bench = Bench(tmp_path, {"stand-in": open_dataset("stand-in", Path())}, set_up("cpu", 1), 1)
     folder = make(run, discover()["fig1_relu"], bench)
     assert folder is not None
     (again,), _ = read_records(tmp_path)

@@ -3,18 +3,18 @@
 from pathlib import Path
 
 import pytest
-from records import full_set, make_record, planned, store
+from records import full_set, keep, make_alexnet, make_record, planned, store
 
-from reproductions.harness.claim import discover, planned_runs
-from reproductions.harness.plan import code_of, differences, expected_seconds, plan
-from reproductions.harness.record import read_records
+from reproductions.harness.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.plan import NOT_KEPT, code_of, differences, expected_seconds, plan
+from reproductions.harness.record import Record, Source, read_records, write_record
 
 RUNS = [run for run in planned_runs(discover()["fig1_relu"], "paper") if run.question == "speedup"]
-COPY = "0123456789ab"
+COPY = {"cifar10": "0123456789ab"}
 
 
 def test_everything_is_missing_at_first() -> None:
-    planned_now = plan(RUNS, [], None)
+    planned_now = plan(RUNS, [], {})
     assert len(planned_now) == len(RUNS)
     assert {(item.current, item.reason) for item in planned_now} == {(None, "no record")}
 
@@ -74,7 +74,7 @@ def test_one_of_two_copies_is_enough(tmp_path: Path) -> None:
     item = next(item for item in plan(RUNS, read_records(tmp_path)[0], COPY) if item.run == planned("relu", 0))
     assert item.current is not None
     assert item.current.record.data is not None
-    assert item.current.record.data.fingerprint == COPY
+    assert item.current.record.data.fingerprint == COPY["cifar10"]
 
 
 def test_a_failed_run_is_made_again(tmp_path: Path) -> None:
@@ -92,3 +92,123 @@ def test_the_time_comes_from_records_of_this_hardware(tmp_path: Path) -> None:
     assert expected_seconds(run, stored, 50_000, "a processor", 1) == pytest.approx(2 * 320_000 / 3_000)
     assert expected_seconds(run, stored, 50_000, "another", 2) is None
     assert expected_seconds(planned("count", 0, claim="fig2_architecture"), stored, 50_000, "another", 2) == 0
+
+
+AVERAGES = planned_runs(discover()["ensembles"], "mini")
+MACHINE = "a processor"
+
+
+def original(seed: int, hardware: str = MACHINE) -> Record:
+    return make_alexnet("original", seed, "ensembles", hardware=hardware, top1=80.0)
+
+
+def averaged(number: int) -> Record:
+    metrics = {"top1_ten": 75.0, "top5_ten": 50.0, "top1_ten_member": 78.0, "top5_ten_member": 53.0}
+    return make_alexnet("five-cnns", number, "ensembles", hardware=MACHINE, **metrics)
+
+
+def missing(root: Path, hardware: str | None = MACHINE, runs: list[PlannedRun] = AVERAGES) -> dict[str, str]:
+    items = plan(runs, read_records(root)[0], {}, hardware)
+    return {f"{item.run.variant} {item.run.seed}": item.reason for item in items if item.current is None}
+
+
+@pytest.mark.parametrize("scale", ["paper", "reduced", "mini", "smoke"])
+@pytest.mark.parametrize("name", ["ensembles", "pretraining"])
+def test_every_run_stands_behind_what_it_needs(name: str, scale: str) -> None:
+    seen: set[object] = set()
+    for run in planned_runs(discover()[name], scale):
+        assert {need.key for need in run.needs} <= seen
+        seen.add(run.key)
+
+
+def test_weights_that_a_missing_run_needs_are_made_again(tmp_path: Path) -> None:
+    """A checkout has records and no weights; it trains again what it must, and only where the average itself is missing."""
+    for seed in range(15):
+        (write_record if seed in (1, 7) else keep)(tmp_path, original(seed))
+    for number in (1, 2):
+        write_record(tmp_path, averaged(number))
+    assert missing(tmp_path) == {"original 1": NOT_KEPT, "five-cnns 0": "no record"}
+    write_record(tmp_path, averaged(0))
+    assert missing(tmp_path) == {}
+
+
+def test_a_file_that_is_gone_is_not_kept(tmp_path: Path) -> None:
+    folders = [keep(tmp_path, original(seed)) for seed in range(15)]
+    assert missing(tmp_path) == {f"five-cnns {number}": "no record" for number in range(3)}
+    (folders[14] / "weights.safetensors").unlink()
+    assert missing(tmp_path) == {**{f"five-cnns {number}": "no record" for number in range(3)}, "original 14": NOT_KEPT}
+
+
+def test_weights_of_another_machine_are_none_of_this_one(tmp_path: Path) -> None:
+    """Or an average would be of two cohorts, and the judge could not see it."""
+    for seed in range(15):
+        keep(tmp_path, original(seed, hardware="another"))
+    assert [name for name, why in missing(tmp_path).items() if why == NOT_KEPT] == [f"original {seed}" for seed in range(15)]
+    for seed in range(5):
+        keep(tmp_path, original(seed))
+    assert [name for name, why in missing(tmp_path).items() if why == NOT_KEPT] == [f"original {seed}" for seed in range(5, 15)]
+
+
+def test_a_network_that_diverged_has_no_weights_to_make_again(tmp_path: Path) -> None:
+    for seed in range(15):
+        lost = make_alexnet("original", seed, "ensembles", hardware=MACHINE)
+        (write_record if seed == 3 else keep)(tmp_path, lost if seed == 3 else original(seed))
+    assert not any(why == NOT_KEPT for why in missing(tmp_path).values())
+
+
+def test_what_a_missing_network_needs_is_planned_too(tmp_path: Path) -> None:
+    """From the average to the fine-tuned network, and from that to the one that it starts from."""
+    runs = planned_runs(discover()["pretraining"], "mini")
+    for run in runs:
+        if run.variant != "six-convolutions-pretrained" or run.seed != 2:
+            write_record(tmp_path, make_alexnet(run.variant, run.seed, "pretraining", hardware=MACHINE, top1=80.0, run=run))
+    assert missing(tmp_path, runs=runs) == {"six-convolutions-pretrained 2": "no record", "six-convolutions 2": NOT_KEPT}
+
+
+def test_an_average_of_changed_networks_is_outdated(tmp_path: Path) -> None:
+    record = averaged(0)
+    (run,) = (run for run in AVERAGES if run.key == record.key)
+    assert differences(record, run, {}) == []
+    member = record.config["members"][0]
+    changed = {"members": [{**member, "recipe": {**member["recipe"], "epochs": 5}, "seeds": [0, 1, 2, 3, 9]}]}
+    assert differences(record.model_copy(update={"config": changed}), run, {})[:2] == [
+        "config.members.0.recipe.epochs was 5, is 6",
+        "config.members.0.seeds was [0, 1, 2, 3, 9], is [0, 1, 2, 3, 4]",
+    ]
+    code = record.code.model_copy(update={"definitions": {**record.code.definitions, "alexnet.train:fit_alexnet": "before"}})
+    assert differences(record.model_copy(update={"code": code}), run, {}) == ["code changed: alexnet.train.fit_alexnet"]
+
+
+def test_networks_of_another_copy_of_what_they_start_from_are_outdated() -> None:
+    runs = planned_runs(discover()["pretraining"], "mini")
+    run = next(run for run in runs if run.variant == "six-convolutions-pretrained")
+    record = make_alexnet(run.variant, run.seed, "pretraining", hardware=MACHINE, top1=80.0, run=run)
+    (before,) = run.needs
+    assert before.dataset is not None
+    source = Source(record="there", dataset=before.dataset, fingerprint="old", weights="0" * 64)
+    record = record.model_copy(update={"made_from": (source,)})
+    own = {"tiny-imagenet-half": record.data.fingerprint} if record.data else {}
+    assert differences(record, run, own | {"tiny-imagenet": "old"}) == []
+    assert differences(record, run, own | {"tiny-imagenet": "new"}) == ["made from networks of another copy of tiny-imagenet"]
+    assert record.id != record.model_copy(update={"made_from": (source.model_copy(update={"fingerprint": "new"}),)}).id
+
+
+def test_an_average_takes_what_averages_took(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_record(tmp_path, averaged(number).model_copy(update={"cost": averaged(number).cost.model_copy(update={"images": 0})}))
+    stored, run = read_records(tmp_path)[0], AVERAGES[5]
+    assert (run.variant, run.seed) == ("five-cnns", 0)
+    assert expected_seconds(run, stored, 100_000, MACHINE, 1) == 90.0
+    assert expected_seconds(run, stored, 100_000, "another", 1) is None
+
+
+def test_networks_of_a_scale_are_alike_on_all_images(tmp_path: Path) -> None:
+    """On half of the images the same epochs take half as long; a course of its own has its own number of epochs."""
+    fast = original(0).cost.model_copy(update={"images": 600_000, "images_per_second": 1_000.0})
+    write_record(tmp_path, original(0).model_copy(update={"cost": fast}))
+    stored = read_records(tmp_path)[0]
+    runs = {run.key[:2]: run for run in planned_runs(discover()["pretraining"], "mini")}
+    half = runs["alexnet-tiny-imagenet-half", "original"]
+    assert half.recipe["epochs"] == 6
+    assert expected_seconds(half, stored, 50_000, MACHINE, 2) == pytest.approx(6 * 50_000 / 1_000)
+    assert expected_seconds(AVERAGES[0], stored, 100_000, MACHINE, 2) == pytest.approx(600)

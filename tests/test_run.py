@@ -52,14 +52,14 @@ def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageS
     """Otherwise one arm would stay the other machine's, the next be made here, and the two never be judged together."""
     claim = discover()["ten_view_gain"]
     run = planned_runs(claim, "smoke")[0]
-    bench = Bench(tmp_path, splits, set_up("cpu", 1), 1)
+    bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
     first = make(run, claim, bench)
     assert first is not None
     (here,), _ = read_records(tmp_path)
     assert here.record.machine.versions["norm"] == norm.body(bench.device)
     machine = here.record.machine.model_copy(update={"hardware": "another"})
     write_record(tmp_path / "theirs", here.record.model_copy(update={"machine": machine}))
-    there = Bench(tmp_path / "theirs", splits, bench.device, 1)
+    there = Bench(tmp_path / "theirs", bench.images, bench.device, 1)
     assert make(run, claim, bench) == first
     made = make(run, claim, there)
     assert made is not None

@@ -11,22 +11,23 @@ from alexnet.data import tiny_imagenet
 from alexnet.data.imagenet import WHOLE
 from alexnet.data.imageset import DataError
 from alexnet.data.sources import prepare_imagenet
-from reproductions.harness.claim import Claim, Scale, discover
+from reproductions.harness.claim import Claim, discover
 from reproductions.harness.settle import settle
+from reproductions.harness.variant import Scale
 
 CLAIMS = discover()
 NOTHING = {"scale": None, "dataset": None, "data": None, "pack": True}
 
 
 def test_real_images_where_they_are(cifar_folder: Path) -> None:
-    scale, splits, note = settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": cifar_folder})
-    assert (scale, len(splits["train"])) == ("paper", 30)
+    scale, images, note = settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": cifar_folder})
+    assert (scale, list(images), len(images["cifar10"]["train"])) == ("paper", ["cifar10"], 30)
     assert "a copy that is not the publisher's bytes" in note
 
 
 def test_the_standin_where_there_are_none_and_nobody_insists(tmp_path: Path) -> None:
-    scale, splits, note = settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": tmp_path})
-    assert (scale, splits["train"].meta.name) == ("smoke", "stand-in")
+    scale, images, note = settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": tmp_path})
+    assert (scale, images["stand-in"]["train"].meta.name) == ("smoke", "stand-in")
     assert "NO REAL IMAGES" in note
 
 
@@ -74,8 +75,8 @@ FOUR = {"paper": "imagenet2012", "reduced": "tiny-imagenet", "mini": "tiny-image
 
 def test_the_most_faithful_scale_that_images_and_machine_allow(tiny_root: Path) -> None:
     here = {**NOTHING, "data": tiny_root}
-    scale, splits, note = settle(scaled(**FOUR), **here)
-    assert (scale, splits["train"].meta.name) == ("mini", "tiny-imagenet")
+    scale, images, note = settle(scaled(**FOUR), **here)
+    assert (scale, images["tiny-imagenet"]["train"].meta.name) == ("mini", "tiny-imagenet")
     assert "(scale mini); not a more faithful scale: scale paper needs an NVIDIA GPU" in note
     (tiny_root / "nvidiactl").touch()
     scale, _, note = settle(scaled(**FOUR), **here)

@@ -1,4 +1,4 @@
-"""ImageNet as the paper used it: the releases of 2010, 2012 and Fall 2009, from the publisher's archives or from image folders."""
+"""ImageNet as the paper used it: the releases of 2010, 2012, Fall 2009 and Fall 2011, from archives or from image folders."""
 
 import io
 import re
@@ -6,7 +6,7 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, groupby, pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,14 @@ from alexnet.data.prepare import Listing, Progress
 WHOLE: dict[str, tuple[int, int | None, tuple[int, ...] | None]] = {
     "imagenet2010": (1000, 1_261_406, (150_000, 50_000)),
     "imagenet2012": (1000, 1_281_167, (50_000,)),
-    "fall2009": (10_184, None, None),  # §5: halved into training and test images by whoever uses it
+    "fall2009": (10_184, None, None),  # §6; cut into training and test images by whoever uses it
+    # §6 has 15 million images of 22,000 categories, the net of the 2012 log 21,843 classes (layers-146-2011.cfg); the publisher
+    # has 14,197,122 images of 21,841
+    "fall2011": (21_841, None, None),
 }
+# Of the releases without test images, every so many-th image of a class is for testing: half of Fall 2009 (§6); the paper trains on
+# the entire Fall 2011, of which here a hundredth is kept back, to see how the training goes.
+HELD_OUT = {"fall2009": 2, "fall2011": 100}
 TRUTH = re.compile(r"ILSVRC20\d\d_(validation|test)_ground_truth\.txt")
 KIT_FILE = 1 << 26  # bytes; the devkit's files are far smaller
 ADVICE = "--source takes the publisher's tars, its devkit, or folders such as train/<class>/ and val/<class>/"
@@ -54,9 +60,9 @@ def list_imagenet(
 ) -> dict[str, Listing]:
     """The images of each split that the sources hold, by class and name.
 
-    `split` says which one images are whose place does not say it: by default "train", and in Fall 2009 every other image of a
-    class is for testing (§5). `known` are the classes if they are fixed already. Raises DataError if there is nothing to pack,
-    labels are missing, or a class or an image is not what it should be.
+    `split` says which one images are whose place does not say it: by default "train", and in the Fall releases every so many-th
+    image of a class is for testing (HELD_OUT). `known` are the classes if they are fixed already. Raises DataError if there is
+    nothing to pack, labels are missing, or a class or an image is not what it should be.
     """
     kit, images = Kit(), defaultdict[str, list[Found]](list)
     for source in _expanded(sources):
@@ -151,11 +157,13 @@ def _labelled(images: Iterable[Found], kit: Kit) -> Iterator[Found]:
 def _as_splits(name: str, places: dict[str, list[Found]], split: str | None) -> dict[str, list[Found]]:
     """What lies in each place, as training and test images. Labelled test images go before validation images."""
     unsaid = sorted(places.get("", []), key=lambda found: (found.label, found.name))
-    splits = {"train": places.get("train", []), "test": places.get("test") or places.get("val", [])}
-    if name == "fall2009" and split is None:
-        halves = [list(group) for _, group in groupby(unsaid, key=lambda found: found.label)]
-        both = {"train": [half[::2] for half in halves], "test": [half[1::2] for half in halves]}
-        return {part: [*splits[part], *chain.from_iterable(groups)] for part, groups in both.items()}
+    splits = {"train": [*places.get("train", [])], "test": [*(places.get("test") or places.get("val", []))]}
+    if name in HELD_OUT and split is None:
+        nth = HELD_OUT[name]
+        for _, group in groupby(unsaid, key=lambda found: found.label):
+            for number, found in enumerate(group, start=1):
+                splits["train" if number % nth else "test"].append(found)
+        return splits
     chosen = split or "train"
     return {**splits, chosen: splits[chosen] + unsaid}
 

@@ -1,4 +1,4 @@
-"""Where images come from: CIFAR-10 (the publisher's files or a folder of images), Tiny ImageNet, ImageNet, the built-in stand-in.
+"""Where images come from: CIFAR-10 (the publisher's files or a folder), Tiny ImageNet, ImageNet, the built-in stand-in, halves.
 
 Every source ends in two ImageSets, train and test. Sources that need decoding are packed once under `prepared/` in the data
 root (in the user's cache where the root cannot be written) and found again by what they were made of.
@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from alexnet.data import tiny_imagenet
 from alexnet.data.decode import DECODER, RULE, SIDE, decode_middle, decode_square
+from alexnet.data.halves import HALVES, pack_half
 from alexnet.data.imagenet import ADVICE, WHOLE, list_imagenet
 from alexnet.data.imageset import FORMAT, DataError, ImageSet, open_imageset, pack
 from alexnet.data.prepare import Listing, Progress, folder_items, pack_listing
@@ -43,7 +45,7 @@ CIFAR10_FILES = {
     "test": (("test_batch", "40351d587109b95175f43aff81a1287e"),),
 }
 CIFAR10_HOST = "www.cs.toronto.edu"
-DATASETS = ("cifar10", "tiny-imagenet", *WHOLE, "stand-in")
+DATASETS = ("cifar10", "tiny-imagenet", *WHOLE, "stand-in", *HALVES)
 
 
 def data_root(given: Path | None = None) -> Path:
@@ -54,6 +56,15 @@ def data_root(given: Path | None = None) -> Path:
     if not named.expanduser().is_dir():
         raise DataError(f"the data root {named} is not a folder; create it or name another with --data or ALEXNET_DATA")
     return named.expanduser()
+
+
+def classes_of(name: str) -> int:
+    """How many classes a data set has when it is whole."""
+    if name in HALVES:
+        return (classes_of(HALVES[name]) + 1) // 2
+    if name in WHOLE:
+        return WHOLE[name][0]
+    return tiny_imagenet.CLASSES if name == "tiny-imagenet" else len(CIFAR10_CLASSES)
 
 
 def find_cifar10(root: Path) -> Path | None:
@@ -86,6 +97,7 @@ def download_cifar10(root: Path) -> Path:
 
 def locate(name: str, root: Path) -> Path:
     """Where a data set lies under `root`. Raises DataError, which says what to do, if it is not there at all."""
+    name = HALVES.get(name, name)
     if name == "stand-in":
         return cache_root()
     if name in WHOLE:
@@ -113,6 +125,8 @@ def open_dataset(name: str, root: Path, progress: Progress | None = None, *, pac
     if name not in DATASETS:
         raise ValueError(f"no data set is called {name!r}; there are {', '.join(DATASETS)}")
     path = locate(name, root)
+    if name in HALVES:
+        return _open_half(name, root, progress, pack_missing)
     if name == "stand-in":
         return _open_standin(pack_missing)
     if name in WHOLE:
@@ -190,6 +204,17 @@ def _open_standin(pack_missing: bool) -> Splits:
 
     splits = {s: _open_packed(cache_root(), f"stand-in-{STANDIN_VERSION}-{s}", s, make, pack_missing) for s in CIFAR10_COUNTS}
     return _whole(splits)
+
+
+def _open_half(name: str, root: Path, progress: Progress | None, pack_missing: bool) -> Splits:
+    whole = open_dataset(HALVES[name], root, progress, pack_missing=pack_missing)
+    base = cache_root() if HALVES[name] == "stand-in" else root
+
+    def make(folder: Path, split: str) -> None:
+        pack_half(folder, whole[split], name)
+
+    names = {split: f"{name}-{images.meta.fingerprint[:12]}-{split}" for split, images in whole.items()}
+    return _whole({split: _open_packed(base, folder, split, make, pack_missing) for split, folder in names.items()})
 
 
 def _open_cifar10(path: Path, root: Path, progress: Progress | None, pack_missing: bool) -> Splits:

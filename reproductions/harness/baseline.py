@@ -1,10 +1,11 @@
-"""The AlexNet that every ablation starts from, and the four scales at which the ImageNet claims run."""
+"""The AlexNet that every ablation starts from, what several claims share, and the four scales at which the ImageNet claims run."""
 
 from dataclasses import replace
 from typing import Any
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from reproductions.harness.claim import Difference, Scale, Variant
+from reproductions.harness.claim import Difference
+from reproductions.harness.variant import Arm, Ensemble, Scale, Variant
 
 ORIGINAL = Variant("original", AlexNetConfig.original(), AlexNetRecipe.original())  # net #145, which printed Table 1
 
@@ -17,12 +18,14 @@ def ablated(name: str, config: AlexNetConfig | None = None, **recipe: Any) -> Va
 # What more than one claim trains
 ONE_COLUMN = ablated("one-column", AlexNetConfig.original().one_column())  # net #145-half (§3.2)
 NON_OVERLAPPING = ablated("non-overlapping", replace(AlexNetConfig.original(), pool_size=2))  # §3.4: s = z = 2
+SIX = ablated("six-convolutions", AlexNetConfig.original().six_convolutions())  # §6; layers-146.cfg
+FIVE_CNNS = Ensemble("five-cnns", ((ORIGINAL, 5),))  # Table 2: "5 CNNs"
 
 
 def both_errors(
     text: str,
-    lower: Variant,
-    higher: Variant,
+    lower: Arm,
+    higher: Arm,
     *,
     paper: tuple[float, float],
     log: tuple[float, float],
@@ -47,4 +50,17 @@ def imagenet_scales(dataset: str = "imagenet2012", targets: tuple[float, float, 
         "reduced": Scale("tiny-imagenet", seeds=3, target=reduced),
         "mini": Scale("tiny-imagenet", seeds=3, target=mini),
         "smoke": Scale("stand-in", seeds=2, target=smoke),
+    }
+
+
+def pretraining_scales() -> dict[str, Scale]:
+    """ILSVRC-2012 after the Fall 2011 release; below it half the classes of Tiny ImageNet, or of the stand-in, after all of them.
+
+    The 2012 log has about eight epochs of Fall 2011 (`layer-params-146-2011.cfg`): as many images as 93 of ILSVRC-2012.
+    """
+    return {
+        "paper": Scale("imagenet2012", pretraining=Scale("fall2011", epochs=8)),
+        "reduced": Scale("tiny-imagenet-half", seeds=3, pretraining=Scale("tiny-imagenet")),
+        "mini": Scale("tiny-imagenet-half", seeds=3, pretraining=Scale("tiny-imagenet")),
+        "smoke": Scale("stand-in-half", seeds=2, pretraining=Scale("stand-in")),
     }

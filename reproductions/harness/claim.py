@@ -7,27 +7,15 @@ import json
 import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
-from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
+from alexnet.config import CifarNetConfig
+from reproductions.harness.variant import Arm, Ensemble, Scale, Variant
 
-Role = Literal["tune", "evaluate", "train", "inspect"]  # of a CIFAR net, its rate or its verdict; of an AlexNet; of nothing trained
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One thing that is trained: a network and a recipe under a name that also names its records' folder."""
-
-    name: str
-    config: CifarNetConfig | AlexNetConfig
-    recipe: Recipe | AlexNetRecipe
-
-    def at(self, scale: str) -> "Variant":
-        """An AlexNet as the scale has it; the network of Figure 1 is the same at every scale."""
-        if scale == "paper" or not isinstance(self.config, AlexNetConfig):
-            return self
-        assert isinstance(self.recipe, AlexNetRecipe)
-        return Variant(self.name, getattr(self.config, scale)(), getattr(self.recipe, scale)())
+# Of a CIFAR net, its rate or its verdict; of an AlexNet; of an average of several; of nothing trained.
+Role = Literal["tune", "evaluate", "train", "average", "inspect"]
+PRETRAINED = "pretrained"  # in the recipe of a run that starts from another's weights: what that other run was
 
 
 @dataclass(frozen=True)
@@ -73,13 +61,13 @@ class SpeedUp:
 class Difference:
     """A metric is lower in one variant than in another: the effect is `higher` minus `lower`, in the metric's unit.
 
-    With one variant on both sides and two metrics, each run is compared with itself.
+    With one variant on both sides and two metrics, each run is compared with itself. Averages stand here like variants.
     """
 
     name: str
     text: str
-    lower: Variant
-    higher: Variant
+    lower: Arm
+    higher: Arm
     metric: str  # see measure.py for all of them
     paper: float | None  # the paper's difference; None where it claims the direction alone
     worthwhile: float  # the smallest difference worth having
@@ -90,8 +78,8 @@ class Difference:
     unit: str = "points"
 
     @property
-    def variants(self) -> tuple[Variant, ...]:
-        """The variants that it trains, the lower one first."""
+    def variants(self) -> tuple[Arm, ...]:
+        """The variants that it trains or averages, the lower one first."""
         return (self.lower,) if self.lower == self.higher else (self.lower, self.higher)
 
     @property
@@ -106,7 +94,7 @@ class Value:
 
     name: str
     text: str
-    variant: Variant
+    variant: Arm
     metric: str
     paper: float
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -114,8 +102,8 @@ class Value:
     unit: str = "percent"
 
     @property
-    def variants(self) -> tuple[Variant, ...]:
-        """The one variant that it trains."""
+    def variants(self) -> tuple[Arm, ...]:
+        """The one variant that it trains or averages."""
         return (self.variant,)
 
     @property
@@ -141,17 +129,6 @@ class Exact:
 
 Trained = SpeedUp | Difference | Value
 Question = Trained | Exact
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How far a run of the claim goes: its data and, where they are shorter than declared, seeds, rates and budgets."""
-
-    dataset: str | None  # None: the claim needs no images
-    seeds: int | None = None
-    rates: int | None = None
-    epochs: int | None = None
-    target: float | None = None  # of a speed-up, where the scale's networks learn less than the paper's
 
 
 @dataclass(frozen=True)
@@ -181,7 +158,7 @@ class PlannedRun:
     config: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     declaration: str = ""  # digest of the declaration that asks for this run
-    needs: tuple["PlannedRun", ...] = ()  # runs whose results this one starts from
+    needs: "tuple[PlannedRun, ...]" = ()  # runs that must be done before, with their records and their weights
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -216,12 +193,13 @@ def at_scale(claim: Claim, question: Trained, scale_name: str) -> Trained:
     scale = claim.scales[scale_name]
     seeds = question.seeds[: scale.seeds]
     if isinstance(question, Difference):
-        return replace(question, seeds=seeds, lower=question.lower.at(scale_name), higher=question.higher.at(scale_name))
+        lower, higher = question.lower.at(scale_name, scale), question.higher.at(scale_name, scale)
+        return replace(question, seeds=seeds, lower=lower, higher=higher)
     if isinstance(question, Value):
-        return replace(question, seeds=seeds, variant=question.variant.at(scale_name))
+        return replace(question, seeds=seeds, variant=question.variant.at(scale_name, scale))
 
     def brief(variant: Variant) -> Variant:
-        variant = variant.at(scale_name)
+        variant = variant.at(scale_name, scale)
         return replace(variant, recipe=replace(variant.recipe, epochs=scale.epochs or variant.recipe.epochs))
 
     sweep = question.sweep and replace(
@@ -243,7 +221,12 @@ def _middle(rates: tuple[float, ...], count: int | None) -> tuple[float, ...]:
 
 
 def planned_runs(claim: Claim, scale_name: str) -> list[PlannedRun]:
-    """All runs of a claim at a scale, each once, the sweeps first."""
+    """All runs of a claim at a scale, each once: the sweeps first, and every run behind those that it needs."""
+    return with_needs(asked_runs(claim, scale_name))
+
+
+def asked_runs(claim: Claim, scale_name: str) -> list[PlannedRun]:
+    """The runs that a claim's questions rest on, without those that are made for other runs alone."""
     runs: list[PlannedRun] = []
     for question in claim.questions:
         runs += [] if isinstance(question, Exact) else question_runs(claim, question, scale_name)
@@ -254,29 +237,71 @@ def planned_runs(claim: Claim, scale_name: str) -> list[PlannedRun]:
     return sorted({run.key: run for run in runs}.values(), key=lambda run: run.role != "tune")
 
 
+def with_needs(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """The runs and all that they need, each once and behind its needs."""
+    found: dict[tuple[str, str, str, int], PlannedRun] = {}
+    for run in runs:
+        found |= {item.key: item for item in (*with_needs(run.needs), run) if item.key not in found}
+    return list(found.values())
+
+
 def question_runs(claim: Claim, question: Trained, scale_name: str) -> list[PlannedRun]:
-    """The runs that a question asks for at a scale."""
-    brief, dataset = at_scale(claim, question, scale_name), claim.scales[scale_name].dataset
-    if isinstance(brief.variants[0].config, AlexNetConfig):
-        return [_shared_run(variant, scale_name, seed, dataset) for variant in brief.variants for seed in brief.seeds]
-    assert isinstance(brief, SpeedUp)
-    return list(_speedup_runs(claim, brief, scale_name, dataset))
+    """The runs that a question rests on at a scale; each has in `needs` those that must be made before."""
+    brief, scale = at_scale(claim, question, scale_name), claim.scales[scale_name]
+    if isinstance(brief, SpeedUp) and isinstance(brief.fast.config, CifarNetConfig):
+        return list(_speedup_runs(claim, brief, scale_name, scale.dataset))
+    return [
+        _average_run(arm, scale_name, seed, scale) if isinstance(arm, Ensemble) else _shared_run(arm, scale_name, seed, scale)
+        for arm in brief.variants
+        for seed in brief.seeds
+    ]
 
 
-def _shared_run(variant: Variant, scale: str, seed: int, dataset: str | None) -> PlannedRun:
-    """An AlexNet is trained once for all claims that ask for it: its records lie under its data set, not under a claim."""
+@cache  # a report plans the same networks for every claim
+def _shared_run(variant: Variant, scale_name: str, seed: int, scale: Scale) -> PlannedRun:
+    """An AlexNet is trained once for all claims that ask for it: its records lie under its data set, not under a claim.
+
+    What it starts from stands in its recipe, so that a change of that is a change of this.
+    """
     config, recipe = as_data(variant.config), as_data(variant.recipe)
+    needs: tuple[PlannedRun, ...] = ()
+    if variant.pretrained:
+        assert scale.pretraining is not None
+        before = _shared_run(variant.pretrained, scale_name, seed, scale.pretraining)
+        recipe[PRETRAINED] = {
+            "dataset": before.dataset,
+            "variant": before.variant,
+            "config": before.config,
+            "recipe": before.recipe,
+        }
+        needs = (before,)
     declared = digest([variant.name, config, recipe])
-    return PlannedRun(f"alexnet-{dataset}", "", variant.name, scale, seed, "train", dataset, config, recipe, declared)
+    folder = f"alexnet-{scale.dataset}"
+    return PlannedRun(folder, "", variant.name, scale_name, seed, "train", scale.dataset, config, recipe, declared, needs)
+
+
+@cache
+def _average_run(ensemble: Ensemble, scale_name: str, number: int, scale: Scale) -> PlannedRun:
+    """An average lies beside the networks that it averages; what decides those stands in its config."""
+    runs = [[_shared_run(variant, scale_name, seed, scale) for seed in seeds] for variant, seeds in ensemble.seeds(number)]
+    config = {
+        "members": [
+            {"variant": same[0].variant, "seeds": [run.seed for run in same], "config": same[0].config, "recipe": same[0].recipe}
+            for same in runs
+        ]
+    }
+    declared = digest([ensemble.name, config])
+    needs = tuple(run for same in runs for run in same)
+    folder = f"alexnet-{scale.dataset}"
+    return PlannedRun(folder, "", ensemble.name, scale_name, number, "average", scale.dataset, config, {}, declared, needs)
 
 
 def _speedup_runs(claim: Claim, question: SpeedUp, scale: str, dataset: str | None) -> Iterable[PlannedRun]:
     sweep = question.sweep
     assert sweep is not None
     tuning = digest([as_data(sweep), question.target])
-    verdict = digest(
-        [as_data(v) for v in question.variants] + [question.target, question.seeds, question.paper, question.worthwhile]
-    )
+    arms = [{"name": v.name, "config": as_data(v.config), "recipe": as_data(v.recipe)} for v in question.variants]
+    verdict = digest([*arms, question.target, question.seeds, question.paper, question.worthwhile])
     for variant in question.variants:
         config = as_data(variant.config)
         for rate in sweep.rates:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from reproductions.harness.claim import Claim, Difference, Exact, SpeedUp, Sweep, Trained, Value, Variant, as_data
+from reproductions.harness.claim import Claim, Difference, Exact, SpeedUp, Sweep, Trained, Value, as_data, at_scale
 from reproductions.harness.judge import Judged, epochs_of, judge, values_of
 from reproductions.harness.record import Stored, read_records
+from reproductions.harness.variant import Arm, Ensemble, Variant
 from reproductions.harness.verdict import estimate, t_quantile, welch
 from reproductions.harness.wording import interval, paper
 
@@ -23,7 +24,7 @@ FORMULAS = {
 
 def describe(claim: Claim) -> str:
     """A claim's statement, protocol, questions, variants, scales and differences from the paper."""
-    lines = [f"{claim.name} ({claim.source})", claim.statement, "", claim.protocol]
+    lines, told = [f"{claim.name} ({claim.source})", claim.statement, "", claim.protocol], set[str]()
     for question in claim.questions:
         lines += ["", f"{question.name}: {question.text}"]
         if isinstance(question, Exact):
@@ -32,13 +33,14 @@ def describe(claim: Claim) -> str:
         elif isinstance(question, SpeedUp) and question.sweep:
             lines += _describe_speedup(question, question.sweep)
         else:
-            lines += _describe_trained(question)
-    lines += ["", "scales: " + ", ".join(f"{name} ({scale.dataset or 'no images'})" for name, scale in claim.scales.items())]
+            lines += _describe_trained(at_scale(claim, question, next(iter(claim.scales))), told)
+    used = {name: " after ".join(scale.datasets) or "no images" for name, scale in claim.scales.items()}
+    lines += ["", "scales: " + ", ".join(f"{name} ({datasets})" for name, datasets in used.items())]
     lines += [f"differs from the paper: {line}" for line in claim.deviations]
     return "\n".join(lines)
 
 
-def _describe_trained(question: Trained) -> list[str]:
+def _describe_trained(question: Trained, told: set[str]) -> list[str]:
     first, last = question.variants[0], question.variants[-1]
     lines = [f"  paper: {'a direction alone' if question.paper is None else f'{question.paper:g}'}; seeds: {_list(question.seeds)}"]
     if not isinstance(question, Value):
@@ -47,9 +49,26 @@ def _describe_trained(question: Trained) -> list[str]:
         lines.append(f"  target: {question.target:g} % running training error at scale paper; the report names the others")
     else:
         lines.append(f"  metric: {' and '.join(metrics_of(question))}")
-    lines += [f"  {first.name}: {as_data(first.config)}", f"  recipe: {as_data(first.recipe)}"]
-    if first != last:
+    lines += _describe_arm(first, told)
+    if isinstance(first, Variant) and isinstance(last, Variant) and first != last:
         lines.append(f"  {last.name} differs in: {'; '.join(variant_differences(first, last))}")
+    elif first != last:
+        lines += _describe_arm(last, told)
+    return lines
+
+
+def _describe_arm(arm: Arm, told: set[str]) -> list[str]:
+    """A network and its recipe, with what it starts from, or the networks that are averaged; what was told before, by name."""
+    if arm.name in told:
+        return [f"  {arm.name}: as above"]
+    told.add(arm.name)
+    if isinstance(arm, Ensemble):
+        averaged = " and ".join(f"{nets} of {variant.name}" for variant, nets in arm.members)
+        return [f"  {arm.name}: the average of {averaged}", *(line for v, _ in arm.members for line in _describe_arm(v, told))]
+    lines = [f"  {arm.name}: {as_data(arm.config)}", f"  recipe: {as_data(arm.recipe)}"]
+    if arm.pretrained:
+        before = dataclasses.replace(arm.pretrained, name=f"{arm.pretrained.name} of the same seed, whose weights it starts from")
+        lines += _describe_arm(before, told)
     return lines
 
 
@@ -87,7 +106,8 @@ def variant_differences(first: Variant, second: Variant) -> list[str]:
             for f in dataclasses.fields(old)
             if getattr(old, f.name) != getattr(new, f.name)
         ]
-    return lines
+    starts = [variant.pretrained and variant.pretrained.name for variant in (first, second)]
+    return lines + ([f"pretrained: {starts[0]} → {starts[1]}"] if starts[0] != starts[1] else [])
 
 
 def _numbers(row: Judged, item: Stored) -> dict[str, str]:
@@ -126,6 +146,7 @@ def _explain_row(row: Judged, root: Path) -> list[str]:
         value = ", ".join(f"{name} {number}" for name, number in _numbers(row, item).items())
         commit = f"commit {(r.code.commit or 'none')[:10]}{' with changes' if r.code.dirty else ''}"
         lines.append(f"  {r.variant} seed {r.seed}: {value}; code {r.code.hash}, {commit}; {item.folder.relative_to(root)}")
+        lines += [f"    made from records/{part.record}" for part in r.made_from]
     lines += [f"  not counted: {item.folder.relative_to(root)}" for item in row.extra]
     return lines
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from alexnet.config import AlexNetConfig, CifarNetConfig
 from reproductions.harness import provenance
-from reproductions.harness.claim import Exact, PlannedRun, SpeedUp, Trained, Value, at_scale, typed
+from reproductions.harness.claim import Exact, PlannedRun, SpeedUp, Trained, Value, at_scale, question_runs, typed
 from reproductions.harness.judge import epochs_of, values_of
 from reproductions.harness.plan import expected_seconds
 from reproductions.harness.record import RESULTS, read_records
@@ -39,7 +39,7 @@ def detects(work: Work, run: PlannedRun) -> str:
     By the spread over the seeds of the run's arm, where it has two records; else by what is assumed at the top of this file.
     """
     asked = [q for q in work.claim.questions if not isinstance(q, Exact) and run.role in VERDICT]
-    mine = [q for q in asked if run.question == q.name or run.variant in {variant.name for variant in q.variants}]
+    mine = [q for q in asked if run.key in {other.key for other in question_runs(work.claim, q, work.scale)}]
     return "; ".join(filter(None, (_detects(work, question, run) for question in mine)))
 
 
@@ -62,15 +62,16 @@ def _detects(work: Work, question: Trained, run: PlannedRun) -> str:
 
 def estimates(work: Work, threads: int) -> Callable[[PlannedRun], float | None]:
     """Seconds of a run by the records at hand, or by the committed ones where a results folder of one's own is still empty."""
-    images = len(work.splits["train"]) if work.splits else 50_000
+    images = {name: len(splits["train"]) for name, splits in work.images.items() if splits}
     known = [*work.stored, *(read_records(root_of(RESULTS, work.scale))[0] if not work.stored else [])]
     hardware = provenance.cpu_model()
-    return lambda run: expected_seconds(run, known, images, hardware, threads)
+    return lambda run: expected_seconds(run, known, images.get(run.dataset or "", 50_000), hardware, threads)
 
 
 def gpu_hours(work: Work, run: PlannedRun) -> tuple[float, bool]:
     """What a run takes on a GPU, and whether that is measured: by records from a GPU, else by the arithmetic of its network."""
-    images = len(work.splits["train"]) if work.splits else 50_000
+    splits = work.images.get(run.dataset or "")
+    images = len(splits["train"]) if splits else 50_000
     known = [stored for stored in work.stored if stored.record.machine.device == "cuda"]
     for hardware in {stored.record.machine.hardware for stored in known}:
         seconds = expected_seconds(run, known, images, hardware, known[0].record.machine.threads)
@@ -81,6 +82,8 @@ def gpu_hours(work: Work, run: PlannedRun) -> tuple[float, bool]:
 
 def _operations(run: PlannedRun) -> float:
     """Floating-point operations of training on one image: two per multiply-accumulate, forward once and backward twice that."""
+    if run.role not in ("tune", "evaluate", "train"):
+        return 0.0
     if run.role == "train":
         config: AlexNetConfig = typed(AlexNetConfig, run.config)
         return 6.0 * sum(layer.multiply_accumulates for layer in config.layers())

@@ -2,11 +2,22 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from reproductions.harness.claim import Claim, Exact, PlannedRun, Question, SpeedUp, Trained, Value, at_scale, planned_runs
-from reproductions.harness.plan import differences
+from reproductions.harness.claim import (
+    Claim,
+    Exact,
+    PlannedRun,
+    Question,
+    SpeedUp,
+    Trained,
+    Value,
+    at_scale,
+    planned_runs,
+    question_runs,
+)
+from reproductions.harness.plan import Key, differences
 from reproductions.harness.record import Record, Stored
 from reproductions.harness.verdict import Verdict, Word, at_most_earned, judge_difference, judge_exact, judge_speedup, judge_value
 
@@ -60,16 +71,13 @@ class Judged:
 def judge(claim: Claim, stored: Sequence[Stored]) -> list[Judged]:
     """All rows of a claim: every cohort at every scale, or one `not run` row where there is none."""
     rows = []
+    planned = {scale: {run.key: run for run in planned_runs(claim, scale)} for scale in claim.scales}
     for question in claim.questions:
         found = []
-        for scale in claim.scales:
-            runs = {run.key: run for run in planned_runs(claim, scale)}
-            folders = {run.claim for run in runs.values()}
-            cohorts: dict[tuple[str, ...], list[Stored]] = {}
-            for item in stored:
-                if item.record.claim in folders and item.record.scale == scale and _concerns(question, item):
-                    cohorts.setdefault(item.record.cohort, []).append(item)
-            found += [_judge_cohort(claim, question, scale, items, runs) for _, items in sorted(cohorts.items())]
+        for scale, runs in planned.items():
+            asked = set() if isinstance(question, Exact) else {run.key for run in question_runs(claim, question, scale)}
+            mine = [item for item in stored if item.record.scale == scale and _concerns(claim, question, asked, item)]
+            found += [_judge_cohort(claim, question, scale, items, runs) for items in _cohorts(mine)]
         rows += found or [_not_run(claim, question)]
     return rows
 
@@ -102,16 +110,30 @@ def epochs_to(curve: Sequence[tuple[float, float]], target: float) -> float | No
     return None
 
 
-def _concerns(question: Question, item: Stored) -> bool:
+def _concerns(claim: Claim, question: Question, asked: Collection[Key], item: Stored) -> bool:
+    """Whether a record is about a question. Of networks that other claims have in more seeds, only those that it asks for are."""
+    record = item.record
     if isinstance(question, Exact):
-        return item.record.role == "inspect" and question.name in item.record.metrics
-    mine = item.record.question == question.name or item.record.variant in {variant.name for variant in question.variants}
-    return mine and item.record.status != "failed"
+        return record.claim == claim.name and record.role == "inspect" and question.name in record.metrics
+    if record.role in ("train", "average"):
+        mine = record.key in asked
+    else:
+        variants = {variant.name for variant in question.variants}
+        mine = record.claim == claim.name and (record.question == question.name or record.variant in variants)
+    return mine and record.status != "failed"
 
 
-def _judge_cohort(
-    claim: Claim, question: Question, scale: str, items: Sequence[Stored], runs: dict[tuple[str, str, str, int], PlannedRun]
-) -> Judged:
+def _cohorts(items: Sequence[Stored]) -> Iterator[list[Stored]]:
+    """Records that are judged together: of one cohort, and none made from networks of another copy of other data."""
+    cohorts: dict[tuple[str, ...], list[Stored]] = {}
+    for item in items:
+        cohorts.setdefault(item.record.cohort, []).append(item)
+    for _, mine in sorted(cohorts.items()):
+        for origins in sorted({item.record.origins for item in mine} - {()}) or [()]:
+            yield [item for item in mine if item.record.origins in ((), origins)]
+
+
+def _judge_cohort(claim: Claim, question: Question, scale: str, items: Sequence[Stored], runs: dict[Key, PlannedRun]) -> Judged:
     counted, stale, extra = _sort(items, runs)
     members = tuple(item for item in counted if item.record.role != "tune")
     if isinstance(question, Exact):
@@ -119,7 +141,6 @@ def _judge_cohort(
     else:
         brief = at_scale(claim, question, scale)
         planned = len(brief.seeds)
-        members = tuple(item for item in members if item.record.role != "train" or item.record.seed in brief.seeds)
         arms = [[item for item in members if item.record.variant == variant.name] for variant in brief.variants]
         n = min(len(arm) for arm in arms)
         verdict = _judge_trained(brief, arms)
@@ -144,7 +165,7 @@ def _judge_cohort(
 
 
 def _sort(
-    items: Sequence[Stored], runs: dict[tuple[str, str, str, int], PlannedRun]
+    items: Sequence[Stored], runs: dict[Key, PlannedRun]
 ) -> tuple[list[Stored], list[tuple[Stored, list[str]]], list[Stored]]:
     """Records that count (the first whole one of each planned run), outdated ones with the reason, and all others."""
     counted: list[Stored] = []
@@ -155,7 +176,7 @@ def _sort(
         run = runs.get(item.record.key)
         if run is None or item.record.key in seen:
             extra.append(item)
-        elif why := differences(item.record, run, None):
+        elif why := differences(item.record, run, {}):
             stale.append((item, why))
         else:
             seen.add(item.record.key)

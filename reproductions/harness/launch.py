@@ -206,6 +206,6 @@ def to_processes(
 
 
 def _outcome(order: Order) -> str:
-    planned = plan([order.run], read_records(order.root, order.run)[0], None)
+    planned = plan([order.run], read_records(order.root, order.run)[0], {})
     (standing,) = standings(order.root, planned)
     return f"{standing.state}{f': {standing.why}' if standing.why else ''}"

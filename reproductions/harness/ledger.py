@@ -24,9 +24,6 @@ class Statement:
     remark: str = ""
 
 
-SEVERAL = "needs several networks' predictions averaged, which no record holds"
-ELSEWHERE = "trained on the Fall 2011 release first"
-
 STATEMENTS = (
     Statement(
         1, "Abstract, §6, Table 1", "37.5 and 17.0 % error on ILSVRC-2010, one network",
@@ -50,18 +47,24 @@ STATEMENTS = (
     Statement(11, "§7", "removing a middle layer costs about 2 points of top-1", ("depth.conv3", "depth.conv4", "depth.conv5")),
     Statement(
         12, "Abstract, Table 2", "15.3 % top-5 error on the test images of ILSVRC-2012, against 26.2 % of the second",
-        f"not decided: {SEVERAL}; two of them are {ELSEWHERE}, and test labels were never published. 26.2 % is quoted",
+        ("pretraining.seven_top5",), "on validation images, since test labels were never published; 26.2 % is quoted",
     ),
     Statement(
         13, "Table 2", "one network has 40.7 and 18.2 % on ILSVRC-2012",
         ("table2_ilsvrc2012.top1", "table2_ilsvrc2012.top5"),
     ),
-    Statement(14, "Table 2", "five networks have 38.1 and 16.4 %", f"not decided: {SEVERAL}"),
+    Statement(
+        14, "Table 2", "five networks have 38.1 and 16.4 %",
+        ("ensembles.top1", "ensembles.top5", "ensembles.gain_top1", "ensembles.gain_top5"), "test labels were never published",
+    ),
     Statement(
         15, "Table 2", "one network trained on Fall 2011 first has 39.0 and 16.6 %",
-        f"not decided: no run here can be {ELSEWHERE}",
+        ("pretraining.top1", "pretraining.top5", "pretraining.gain_top1", "pretraining.gain_top5"),
     ),
-    Statement(16, "Table 2", "seven networks have 36.7 and 15.4 %", f"not decided: {SEVERAL}; two of them are {ELSEWHERE}"),
+    Statement(
+        16, "Table 2", "seven networks have 36.7 and 15.4 %, two of them trained on Fall 2011 first",
+        ("pretraining.seven_top1", "pretraining.seven_top5", "pretraining.seven_gain_top1", "pretraining.seven_gain_top5"),
+    ),
     Statement(17, "Table 2", "SIFT with Fisher vectors has 26.2 % top-5", "quoted: 26.2 %"),
     Statement(
         18, "§6", "validation and test error differ by no more than 0.1 points",

@@ -160,11 +160,16 @@ def _cost(stored: Sequence[Stored]) -> str:
             "machine": machine,
             "runs": str(len(items)),
             "hours": f"{sum(i.record.cost.wall_seconds for i in items) / 3600:.2f}",
-            "images/s (median)": number(statistics.median(i.record.cost.images_per_second or 0 for i in items), 0),
+            "images/s (median)": number(statistics.median(speeds), 0) if (speeds := _speeds(items)) else "–",
             "peak memory (GB)": f"{max(i.record.cost.peak_memory_bytes or 0 for i in items) / 1e9:.2f}",
         }
         for (claim, role, scale, machine), items in sorted(groups.items())
     ])  # fmt: skip
+
+
+def _speeds(items: Sequence[Stored]) -> list[float]:
+    """Images per second of the runs that train."""
+    return [item.record.cost.images_per_second for item in items if item.record.cost.images_per_second]
 
 
 def _provenance(stored: Sequence[Stored]) -> str:

@@ -2,9 +2,10 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from alexnet.data.imageset import ImageSet
 from reproductions.harness import provenance
@@ -12,6 +13,8 @@ from reproductions.harness.claim import PlannedRun, digest
 from reproductions.harness.record import Record, Stored
 
 Key = tuple[str, str, str, int]  # claim, variant, scale, seed
+Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by name
+NOT_KEPT = "its weights are needed and not kept here"
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,21 @@ def _used(entries: tuple[str, ...]) -> dict[str, str]:
     return provenance.definitions_used(entries)
 
 
-def fingerprint_of(splits: Mapping[str, ImageSet]) -> str | None:
-    """One digest for the content of all splits, None where there are none."""
-    return digest(sorted((name, split.meta.fingerprint) for name, split in splits.items())) if splits else None
+def fingerprints_of(images: Images) -> dict[str, str]:
+    """One digest for the content of all splits of each data set that is open."""
+    return {
+        name: digest(sorted((split, data.meta.fingerprint) for split, data in splits.items()))
+        for name, splits in images.items()
+        if splits
+    }
 
 
-def differences(record: Record, run: PlannedRun, fingerprint: str | None) -> list[str]:
-    """Why a record does not answer a planned run today; empty if it does. `fingerprint` None: the data are not looked at."""
+def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]) -> list[str]:
+    """Why a record does not answer a planned run today; empty if it does. Data sets without a fingerprint are not looked at."""
     reasons = [
-        f"{part}.{name} was {old.get(name)!r}, is {new.get(name)!r}"
-        for part, old, new in (("config", record.config, run.config), ("recipe", record.recipe, run.recipe))
+        f"{name} was {old.get(name)!r}, is {new.get(name)!r}"
+        for part in ("config", "recipe")
+        for old, new in [(dict(_flat(part, getattr(record, part))), dict(_flat(part, getattr(run, part))))]
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
@@ -57,41 +65,77 @@ def differences(record: Record, run: PlannedRun, fingerprint: str | None) -> lis
         reasons.append(f"code changed: {', '.join(changed[:3])}{' and more' if len(changed) > 3 else ''}")
     if not reasons and record.declaration != run.declaration:
         reasons.append("made under another declaration of the claim")
-    if fingerprint and record.data and record.data.fingerprint != fingerprint:
+    if record.data and run.dataset and fingerprints.get(run.dataset, record.data.fingerprint) != record.data.fingerprint:
         reasons.append(f"made from another copy of the data ({record.data.source})")
+    reasons += [
+        f"made from networks of another copy of {part.dataset}"
+        for part in record.made_from
+        if fingerprints.get(part.dataset, part.fingerprint) != part.fingerprint
+    ][:1]
     return reasons
 
 
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A config's numbers by their place in it, such as "config.members.0.recipe.epochs"."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}", inner)
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        yield from _flat(name, dict(enumerate(value)))
+    else:
+        yield name, value
+
+
 def plan(
-    runs: Sequence[PlannedRun], stored: Sequence[Stored], fingerprint: str | None, hardware: str | None = None
+    runs: Sequence[PlannedRun], stored: Sequence[Stored], fingerprints: Mapping[str, str], hardware: str | None = None
 ) -> list[Planned]:
     """Match every planned run with its record. The runs of a question need records of one cohort, since nothing else is pooled.
 
     A cohort that answers a whole question counts, whatever machine it was made on. Otherwise the records of this machine's
-    `hardware` count, or, where that is None, those of the cohort that answers the most.
+    `hardware` count, or, where that is None, those of the cohort that answers the most. A run whose record is there is planned
+    again if a missing run needs its weights and this machine's were not kept.
     """
     by_key: dict[Key, list[Stored]] = {}
     for item in stored:
         by_key.setdefault(item.record.key, []).append(item)
     planned: dict[Key, Planned] = {}
-    for question in dict.fromkeys(run.question for run in runs):
-        mine = [run for run in runs if run.question == question]
-        answers = {run.key: [s for s in by_key.get(run.key, []) if not _why_not(s, run, fingerprint)] for run in mine}
+    for group in dict.fromkeys(map(_group, runs)):
+        mine = [run for run in runs if _group(run) == group]
+        answers = {run.key: [s for s in by_key.get(run.key, []) if not _why_not(s, run, fingerprints)] for run in mine}
         cohort = _best_cohort(answers, hardware)
         for run in mine:
             current = next((s for s in answers[run.key] if s.record.cohort == cohort), None)
-            reasons = [reason for s in by_key.get(run.key, []) for reason in _why_not(s, run, fingerprint)]
+            reasons = [reason for s in by_key.get(run.key, []) for reason in _why_not(s, run, fingerprints)]
             reasons += [f"there only by {s.record.machine.hardware}, {s.record.machine.precision}" for s in answers[run.key]]
             failed = any(
-                s.record.status == "failed" and not differences(s.record, run, fingerprint) for s in by_key.get(run.key, [])
+                s.record.status == "failed" and not differences(s.record, run, fingerprints) for s in by_key.get(run.key, [])
             )
             reason = "" if current else "; ".join(dict.fromkeys(reasons)) or "no record"
             planned[run.key] = Planned(run, current, reason, failed and not current)
+    for run in reversed(runs):  # what needs another stands behind it
+        for need in run.needs if planned[run.key].current is None else ():
+            if need.key in planned and planned[need.key].current and not kept(need, stored, fingerprints, hardware):
+                planned[need.key] = Planned(need, None, NOT_KEPT)
     return [planned[run.key] for run in runs]
 
 
-def _why_not(item: Stored, run: PlannedRun, fingerprint: str | None) -> list[str]:
-    reasons = differences(item.record, run, fingerprint)
+def _group(run: PlannedRun) -> tuple[object, ...]:
+    """What runs share whose records are judged together, and so must be of one cohort."""
+    return run.question, run.claim, provenance.ENTRIES.get(run.role)
+
+
+def kept(run: PlannedRun, stored: Sequence[Stored], fingerprints: Mapping[str, str], hardware: str | None) -> Stored | None:
+    """The record whose weights a run that needs this one takes: current, of this hardware, with its weights beside it.
+
+    So one cohort goes from the first training to the verdict. A run that diverged has no weights to keep and comes back as it is.
+    """
+    answers = [s for s in stored if s.record.key == run.key and not _why_not(s, run, fingerprints)]
+    mine = [s for s in answers if hardware in (None, s.record.machine.hardware)]
+    return next((s for s in mine if s.weights or s.record.status == "diverged"), None)
+
+
+def _why_not(item: Stored, run: PlannedRun, fingerprints: Mapping[str, str]) -> list[str]:
+    reasons = differences(item.record, run, fingerprints)
     return reasons or ([f"it failed: {item.record.failure}"] if item.record.status == "failed" else [])
 
 
@@ -107,16 +151,24 @@ def _best_cohort(answers: dict[Key, list[Stored]], hardware: str | None) -> tupl
 def expected_seconds(run: PlannedRun, stored: Sequence[Stored], images: int, hardware: str, threads: int) -> float | None:
     """How long a run takes by the records of its kind: their median number of epochs, and their median speed on this hardware.
 
-    Speed is taken to grow with the number of threads. None without a record of such networks from
-    this class of hardware; 0 for a count.
+    Speed is taken to grow with the number of threads, and AlexNets of a scale to be alike on all images. None without a record of
+    such networks from this class of hardware; 0 for a count, and an average, which trains nothing, takes what others of it took.
     """
     if run.role == "inspect":
         return 0.0
-    alike = [s.record for s in stored if s.record.key[0] == run.claim and s.record.scale == run.scale and s.record.cost.images]
+    alike = [
+        s.record
+        for s in stored
+        if s.record.scale == run.scale and (s.record.claim == run.claim or s.record.role == run.role == "train")
+    ]
+    if run.role == "average":
+        took = [r.cost.wall_seconds for r in alike if r.key[:2] == run.key[:2] and r.machine.hardware == hardware]
+        return statistics.median(took) if took else None
+    alike = [record for record in alike if record.cost.images]
     here = [record for record in alike if record.machine.hardware == hardware and record.cost.images_per_second]
     if not here:
         return None
     speed = statistics.median((r.cost.images_per_second or 0.0) * threads / r.machine.threads for r in here)
-    same = [r.cost.images / r.data.train_images for r in alike if r.variant == run.variant and r.data]
+    same = [r.cost.images / r.data.train_images for r in alike if r.key[:2] == run.key[:2] and r.data]
     epochs = statistics.median(same) if same else run.recipe["epochs"]
     return float(epochs * images / speed)

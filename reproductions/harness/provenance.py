@@ -13,16 +13,18 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("alexnet",)  # whose definitions count as the code of a run; what the harness does around it changes no result
-# What decides the result of a run that trains, by the kind of run; everything that these reach is followed.
+TRAINING = (
+    "alexnet.train:fit_alexnet",
+    "reproductions.harness.measure:measure",  # follows what it asks of alexnet
+    "alexnet.data.imageset:statistics",
+    "alexnet.data.imageset:rgb_covariance",
+)
+# What decides the result of a run that trains or averages, by the kind of run; everything that these reach is followed.
 ENTRIES = {
     "tune": ("alexnet.train:fit", "alexnet.train:evaluate", "alexnet.data.imageset:statistics"),
     "evaluate": ("alexnet.train:fit", "alexnet.train:evaluate", "alexnet.data.imageset:statistics"),
-    "train": (
-        "alexnet.train:fit_alexnet",
-        "reproductions.harness.measure:measure",  # follows what it asks of alexnet
-        "alexnet.data.imageset:statistics",
-        "alexnet.data.imageset:rgb_covariance",
-    ),
+    "train": TRAINING,
+    "average": (*TRAINING, "reproductions.harness.average:average"),  # networks by other code are another average
 }
 # Reached but without effect on the numbers: checkpoints (the tests compare a killed run's bits with an uninterrupted run's), the
 # ImageSet container (its content is told by its fingerprint), and where compiled files lie.

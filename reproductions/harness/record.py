@@ -1,9 +1,10 @@
 """One record per run: what was measured, of what, by which code, on which kind of machine. Written once, never changed.
 
 A record is a folder `records/<claim>/<variant>/<scale>-seed<k>-<id>/` with `record.json`, `history.csv` and, where a split was
-evaluated, `correct.npy` (one bit per image, in the split's order); of an AlexNet also `kernels.npy`, conv1's weights, and of one
-run `examples.json` and `examples.jpg` (see examples.py). The id comes from everything that tells two runs of the same seed apart,
-so records made from other data, by other code or on other hardware stand side by side.
+evaluated, `correct.npy` (one bit per image, in the split's order); of an AlexNet also `kernels.npy`, conv1's weights, and
+`weights.safetensors`, all of them, which git ignores: a record that came by git has none; of one run `examples.json` and
+`examples.jpg` (see examples.py). The id comes from everything that tells two runs of the same seed apart, so records made from
+other data, by other code or on other hardware stand side by side.
 """
 
 import csv
@@ -23,6 +24,7 @@ from alexnet.files import write_atomic
 from reproductions.harness.claim import PlannedRun, digest
 
 RESULTS = Path(__file__).parents[2] / "results"  # the committed records and their report
+WEIGHTS = "weights.safetensors"  # in a record's folder; the record has its sha256
 HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")  # an AlexNet's has more columns after these
 
 
@@ -54,6 +56,15 @@ class Data(Part):
     source: str
     train_images: int
     test_images: int
+
+
+class Source(Part):
+    """A run from whose weights another was made."""
+
+    record: str  # its folder below `records/`
+    dataset: str
+    fingerprint: str  # of its data
+    weights: str | None  # sha256 of the file; None of a network that diverged
 
 
 class Code(Part):
@@ -96,7 +107,7 @@ class Record(Part):
     variant: str
     scale: Literal["paper", "reduced", "mini", "smoke"]
     seed: int = Field(ge=0)
-    role: Literal["tune", "evaluate", "train", "inspect"]
+    role: Literal["tune", "evaluate", "train", "average", "inspect"]
     status: Literal["ok", "diverged", "censored", "failed"]
     failure: str | None = None
     metrics: dict[str, Metric]
@@ -108,6 +119,8 @@ class Record(Part):
     machine: Machine
     cost: Cost
     started: str  # UTC, to the second; of the last attempt
+    weights: str | None = None  # sha256 of the weights that were kept beside it
+    made_from: tuple[Source, ...] = ()  # all of its own hardware class and code
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Record":
@@ -140,7 +153,13 @@ class Record(Part):
         """Digest of everything that tells it from another record of the same run."""
         fingerprint = self.data.fingerprint if self.data else None
         made = [self.config, self.recipe, fingerprint, self.code.hash, self.machine.hardware, self.machine.precision]
-        return digest([*made, self.declaration, self.status == "failed"])[:8]
+        return digest([*made, self.declaration, self.status == "failed", *self.origins])[:8]
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The contents of the other data sets, if any, whose networks it was made from."""
+        own = self.data.fingerprint if self.data else None
+        return tuple(sorted({part.fingerprint for part in self.made_from} - {own}))
 
 
 @dataclass(frozen=True)
@@ -155,6 +174,12 @@ class Stored:
         """0 for the first record of its id; a forced repeat has 2, 3, ..."""
         _, _, last = self.folder.name.rpartition("-r")
         return int(last) if last.isdigit() else 0
+
+    @property
+    def weights(self) -> Path | None:
+        """The file of its weights, None where it is not here."""
+        path = self.folder / WEIGHTS
+        return path if self.record.weights and path.is_file() else None
 
     def history(self) -> list[dict[str, float]]:
         """The rows of history.csv; RecordError if they cannot be read."""
@@ -192,11 +217,12 @@ def write_record(
     columns: Sequence[str] = HISTORY,
     kernels: NDArray[np.float32] | None = None,
     files: Mapping[str, bytes] | None = None,
+    weights: Path | None = None,
 ) -> Path:
     """Store a record; its folder appears only when complete. A record that is there already is left, the new one gets "-r2".
 
-    `files` are further ones by name. Raises RecordError if the folder cannot be written (no permission, disk full); then nothing
-    of it is left behind.
+    `files` are further ones by name, `weights` is a file under `root` that is moved into the folder. Raises RecordError if the
+    folder cannot be written (no permission, disk full); then nothing of it is left behind.
     """
     final = folder_of(root, record)
     partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
@@ -215,6 +241,8 @@ def write_record(
                 write_atomic(partial / f"{name}.npy", buffer.getvalue())
         for name, content in (files or {}).items():
             write_atomic(partial / name, content)
+        if weights:
+            weights.replace(partial / WEIGHTS)
         return _settle(partial, final)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)

@@ -116,7 +116,9 @@ def _as_json(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[
 
 def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
     """One flat row per record, plain numbers."""
-    measures = sorted({name for item in stored if item.record.role == "train" for name in item.record.metrics} - {"train_error"})
+    measures = sorted(
+        {name for item in stored if item.record.role in ("train", "average") for name in item.record.metrics} - {"train_error"}
+    )
     lines = []
     for item in stored:
         r = item.record

@@ -1,9 +1,9 @@
-"""Make the records that a plan lacks: train or count, one run after the other, each with all the cores it was given."""
+"""Make the records that a plan lacks: train, average or count, one run after the other, each with all the cores it was given."""
 
 import ctypes
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime
@@ -18,28 +18,45 @@ from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.imageset import ImageSet
 from alexnet.files import locked
 from alexnet.kernels import norm
+from alexnet.model import AlexNet
 from alexnet.parallel import place, told
 from alexnet.train import Row
 from reproductions.harness import provenance
+from reproductions.harness.average import average
 from reproductions.harness.baseline import ORIGINAL
-from reproductions.harness.claim import Claim, Exact, PlannedRun, digest, typed
+from reproductions.harness.claim import PRETRAINED, Claim, Exact, PlannedRun, digest, typed
 from reproductions.harness.heart import Heart
 from reproductions.harness.judge import epochs_to
+from reproductions.harness.kept import load_network, needed, save_weights, source_of
 from reproductions.harness.measure import examples_of, kernels, measure
-from reproductions.harness.plan import code_of, fingerprint_of, plan
-from reproductions.harness.record import HISTORY, Code, Cost, Data, Machine, Metric, Record, read_records, work_file, write_record
+from reproductions.harness.plan import Images, code_of, fingerprints_of, kept, plan
+from reproductions.harness.record import (
+    HISTORY,
+    WEIGHTS,
+    Code,
+    Cost,
+    Data,
+    Machine,
+    Metric,
+    Record,
+    Stored,
+    read_records,
+    work_file,
+    write_record,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 SHOWN_RUN = (ORIGINAL.name, 0)  # variant and seed whose examples make Figure 4's picture: other records stay small
+OnRow = Callable[[Row], None]
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where runs are made: the images, the device and the results folder."""
+    """Where runs are made: the images by data set, the device and the results folder."""
 
     root: Path  # results folder
-    splits: dict[str, ImageSet]
+    images: Images
     device: torch.device
     threads: int
 
@@ -49,9 +66,9 @@ class Bench:
         return torch.cuda.get_device_name() if self.device.type == "cuda" else provenance.cpu_model()
 
     @property
-    def fingerprint(self) -> str | None:
-        """One digest for both splits."""
-        return fingerprint_of(self.splits)
+    def fingerprints(self) -> dict[str, str]:
+        """One digest for both splits of each data set."""
+        return fingerprints_of(self.images)
 
 
 def set_up(device_name: str | None, threads: int) -> torch.device:
@@ -96,23 +113,29 @@ def make(
     get None.
 
     A run that was interrupted goes on from its checkpoint, which is deleted when the record is in its place. A run that torch
-    cannot carry out is stored as a record with status "failed". Raises RecordError if the record cannot be written.
+    cannot carry out is stored as a record with status "failed". A network that is trained again since its weights are needed, and
+    comes out with the same bits, gives them back to the record that it has. Raises RecordError if the record cannot be written, or
+    weights that the run needs are not here.
     """
     commit, dirty = provenance.git_state(REPOSITORY)
     code = code_of(run)
     code_part = Code(hash=provenance.code_hash(code), definitions=code, commit=commit, dirty=dirty)
     rank, world = place()
     machine = [bench.hardware, bench.threads, _versions(run, bench)]  # another machine goes on with other bits
-    identity = [run.config, run.recipe, bench.fingerprint, code_part.hash, machine, *([world] if world > 1 else [])]
-    work = work_file(bench.root, run, digest(identity))
-    checkpoint, beat, lock = (Path(f"{work}{suffix}") for suffix in (".pt", ".json", ".lock"))
+    before = [needed(need, bench.root, bench.fingerprints, bench.hardware) for need in run.needs]
+    made_of = [run.config, run.recipe, bench.fingerprints.get(run.dataset or ""), [item.record.weights for item in before]]
+    work = work_file(bench.root, run, digest([*made_of, code_part.hash, machine, *([world] if world > 1 else [])]))
+    checkpoint, weights, beat, lock = leftovers = [Path(f"{work}{suffix}") for suffix in (".pt", ".safetensors", ".json", ".lock")]
     mine: AbstractContextManager[bool] = locked(lock, wait=wait) if rank == 0 else nullcontext(True)
     with mine as first:
-        there = _stored(run, bench) if rank == 0 and first else None
-        if there:  # what a kill left between the record and its clearing up
-            _delete([checkpoint, beat, lock] if not again else [checkpoint])
-        if not told(first and (again or there is None)):
-            return there
+        stored = read_records(bench.root, run)[0]
+        there = _made(run, stored, bench) if rank == 0 and first and not again else None
+        if again:
+            _delete([checkpoint])
+        elif there:
+            _delete(leftovers)  # what a kill left between the record and its clearing up
+        if not told(first and there is None):
+            return there.folder if there else None
         began, started = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         with Heart(beat) if rank == 0 else nullcontext() as heart:
 
@@ -122,7 +145,7 @@ def make(
                     on_row(row)
 
             try:
-                outcome = _count(claim) if run.role == "inspect" else _trainer(run)(run, bench, checkpoint, tell)
+                outcome = _count(claim) if run.role == "inspect" else MAKERS[run.role](run, bench, before, checkpoint, tell)
             except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
                 if rank > 0:
                     raise
@@ -130,22 +153,29 @@ def make(
         if rank > 0:
             return None
         wall = outcome.wall_seconds or time.perf_counter() - began
+        digits = save_weights(weights, outcome.net) if outcome.net else None
         record = _record(run, bench, code_part, outcome, wall, started)
-        columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY
-        rows = [astuple(row) for row in outcome.history]
-        folder = write_record(
-            bench.root, record, rows, outcome.correct, columns=columns, kernels=outcome.kernels, files=outcome.files
-        )
-        _delete([checkpoint, beat, lock])
+        record = record.model_copy(update={"weights": digits, "made_from": tuple(map(source_of, before))})
+        twin = next((s for s in stored if (s.record.id, s.record.weights) == (record.id, digits) and not s.weights), None)
+        if digits and twin and not again:
+            folder = weights.replace(twin.folder / WEIGHTS).parent
+        else:
+            columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY
+            rows, file = [astuple(row) for row in outcome.history], weights if digits else None
+            folder = write_record(
+                bench.root, record, rows, outcome.correct,
+                columns=columns, kernels=outcome.kernels, files=outcome.files, weights=file,
+            )  # fmt: skip
+        _delete(leftovers)
         return folder
 
 
-def _stored(run: PlannedRun, bench: Bench) -> Path | None:
-    """The folder of a record that answers the run and was made on this hardware, if there is one."""
-    (planned,) = plan([run], read_records(bench.root, run)[0], bench.fingerprint, bench.hardware)
-    if planned.current and (run.role == "inspect" or planned.current.record.machine.hardware == bench.hardware):
-        return planned.current.folder
-    return None
+def _made(run: PlannedRun, stored: Sequence[Stored], bench: Bench) -> Stored | None:
+    """The record that spares making a run: a count of any machine, else one of this machine's, of a network with its weights."""
+    if run.role == "train":
+        return kept(run, stored, bench.fingerprints, bench.hardware)
+    current = plan([run], stored, bench.fingerprints, bench.hardware)[0].current
+    return current if current and (run.role == "inspect" or current.record.machine.hardware == bench.hardware) else None
 
 
 def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", wall: float, started: str) -> Record:
@@ -162,7 +192,7 @@ def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", wall:
         config=run.config,
         recipe=run.recipe,
         declaration=run.declaration,
-        data=_data(bench) if run.dataset else None,
+        data=_data(bench, run.dataset) if run.dataset else None,
         code=code,
         machine=_machine(run, bench, outcome.precision),
         cost=Cost(
@@ -196,32 +226,58 @@ class Outcome:
     attempts: int = 1
     failure: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
+    net: AlexNet | None = None  # whose weights are kept
 
 
-def _trainer(run: PlannedRun) -> Callable[[PlannedRun, Bench, Path, Callable[[Row], None]], Outcome]:
-    return _train_alexnet if run.role == "train" else _train
-
-
-def _train_alexnet(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Callable[[Row], None]) -> Outcome:
-    config, recipe = typed(AlexNetConfig, run.config), typed(AlexNetRecipe, run.recipe)
-    training, test = bench.splits["train"], bench.splits["test"]
+def _train_alexnet(run: PlannedRun, bench: Bench, before: Sequence[Stored], checkpoint: Path, on_row: OnRow) -> Outcome:
+    if lost := _lost(before):
+        return lost
+    config, recipe = typed(AlexNetConfig, run.config), _recipe(run)
+    training, test = _splits(bench, run)
+    initial = [load_network(need, item).state_dict() for need, item in zip(run.needs, before, strict=True)]
     done = train.fit_alexnet(
-        config, recipe, training, test, seed=run.seed, device=bench.device, checkpoint=checkpoint, on_row=on_row
-    )
+        config, recipe, training, test, seed=run.seed, device=bench.device, initial=initial[0] if initial else None,
+        checkpoint=checkpoint, on_row=on_row,
+    )  # fmt: skip
     finite = [row for row in done.history if np.isfinite(row.train_loss)]
-    outcome = Outcome("diverged" if done.diverged else "ok", {}, done.precision, finite, attempts=done.attempts)
+    diverged = done.diverged or not all(bool(weight.isfinite().all()) for weight in done.net.state_dict().values())
+    outcome = Outcome("diverged" if diverged else "ok", {}, done.precision, finite, attempts=done.attempts)
     outcome.images, outcome.wall_seconds = sum(row.images for row in done.history), done.history[-1].seconds
-    if not done.diverged:
+    if not diverged:
         outcome.metrics, outcome.correct = measure(done, training, test, recipe, run.seed)
-        outcome.kernels = kernels(done)
+        outcome.kernels, outcome.net = kernels(done), done.net
         if (run.variant, run.seed) == SHOWN_RUN:
             outcome.files = examples_of(done, training, test, recipe)
     return outcome
 
 
-def _train(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Callable[[Row], None]) -> Outcome:
+def _average(run: PlannedRun, bench: Bench, before: Sequence[Stored], _: Path, __: OnRow) -> Outcome:
+    if lost := _lost(before):
+        return lost
+
+    def ready() -> Iterator[tuple[AlexNet, AlexNetRecipe, str]]:
+        for need, item in zip(run.needs, before, strict=True):  # in memory one after the other
+            net = load_network(need, item).to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            yield net, _recipe(need), item.record.machine.precision
+
+    metrics, correct = average(ready(), *_splits(bench, run))
+    return Outcome("ok", metrics, _precision(before), correct=correct)
+
+
+def _lost(before: Sequence[Stored]) -> "Outcome | None":
+    """A run that needs a network that diverged is as lost as that one."""
+    diverged = any(item.record.status == "diverged" for item in before)
+    return Outcome("diverged", {}, _precision(before)) if diverged else None
+
+
+def _precision(before: Sequence[Stored]) -> str:
+    """What the networks were trained in; of several kinds all, so that such a run is of a cohort of its own."""
+    return " and ".join(sorted({item.record.machine.precision for item in before}))
+
+
+def _train(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Path, on_row: OnRow) -> Outcome:
     config, recipe = typed(CifarNetConfig, run.config), typed(Recipe, run.recipe)
-    training, test = bench.splits["train"], bench.splits["test"]
+    training, test = _splits(bench, run)
     done = train.fit(config, recipe, training, seed=run.seed, device=bench.device, checkpoint=checkpoint, on_row=on_row)
     last = done.history[-1]
     target = recipe.stop_below
@@ -240,16 +296,31 @@ def _train(run: PlannedRun, bench: Bench, checkpoint: Path, on_row: Callable[[Ro
     return Outcome(status, metrics, done.precision, finite, correct, None, images, last.seconds, done.attempts)
 
 
+MAKERS = {"tune": _train, "evaluate": _train, "train": _train_alexnet, "average": _average}
+
+
+def _splits(bench: Bench, run: PlannedRun) -> tuple[ImageSet, ImageSet]:
+    """Training and test images of a run."""
+    assert run.dataset is not None
+    return bench.images[run.dataset]["train"], bench.images[run.dataset]["test"]
+
+
+def _recipe(run: PlannedRun) -> AlexNetRecipe:
+    """An AlexNet's recipe from its JSON form, without the account of the network that it starts from."""
+    recipe: AlexNetRecipe = typed(AlexNetRecipe, {name: value for name, value in run.recipe.items() if name != PRETRAINED})
+    return recipe
+
+
 def _count(claim: Claim) -> Outcome:
     exact = [question for question in claim.questions if isinstance(question, Exact)]
     return Outcome("ok", {q.name: Metric(value=float(q.measure()), unit=q.unit or "count") for q in exact})
 
 
-def _data(bench: Bench) -> Data:
-    training, test = bench.splits["train"].meta, bench.splits["test"].meta
+def _data(bench: Bench, dataset: str) -> Data:
+    training, test = (bench.images[dataset][split].meta for split in ("train", "test"))
     return Data(
         name=training.name,
-        fingerprint=bench.fingerprint or "",
+        fingerprint=bench.fingerprints[dataset],
         canonical=training.canonical and test.canonical,
         source=training.source,
         train_images=training.count,

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from reproductions.harness.claim import PlannedRun, discover, planned_runs
 from reproductions.harness.cores import own_cores
 from reproductions.harness.jobs import End, write_end
+from reproductions.harness.kept import NeedsError
 from reproductions.harness.plan import code_of
 from reproductions.harness.record import RecordError
 from reproductions.harness.run import Bench, make, set_up
@@ -55,7 +56,7 @@ class Segment:
                 self._make()
         except Exception as error:
             if rank == 0:
-                state = "refused" if isinstance(error, RefusedError) else "failed"
+                state = "refused" if isinstance(error, RefusedError | NeedsError) else "failed"
                 self._end(state, " ".join(str(error).split())[:300] or type(error).__name__)
             raise
 
@@ -81,10 +82,10 @@ class Segment:
 
     def _make(self) -> None:
         claim = discover()[self.asked_by]
-        _, splits, note = settle(claim, scale=self.run.scale, dataset=None, data=self.data, pack=False)
+        _, images, note = settle(claim, scale=self.run.scale, dataset=None, data=self.data, pack=False)
         print(f"{self.run}: {note}", flush=True)  # noqa: T201 - into the job's log
         folder = make(
-            self.run, claim, Bench(self.root, splits, set_up(self.device, self.threads), self.threads), self._tell, wait=True
+            self.run, claim, Bench(self.root, images, set_up(self.device, self.threads), self.threads), self._tell, wait=True
         )
         if folder is not None:
             print(f"{self.run}: {folder.name}", flush=True)  # noqa: T201

@@ -81,12 +81,13 @@ def _print_plan(work: Work, threads: int) -> None:
 
 
 def _make_missing(work: Work, device: str | None, threads: int) -> bool:
-    from reproductions.harness.run import Bench, make, set_up  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.run import Bench, make, set_up  # noqa: PLC0415
 
-    bench = Bench(work.root, work.splits, set_up(device, threads), threads)
+    bench = Bench(work.root, work.images, set_up(device, threads), threads)
     missing = work.missing
     if not work.force:  # now that the device is known, so is the cohort that new records can complete
-        again = plan([item.run for item in work.planned], work.stored, bench.fingerprint, bench.hardware)
+        again = plan([item.run for item in work.planned], work.stored, bench.fingerprints, bench.hardware)
         missing = [item for item in again if item.current is None]
     complete = True
     columns = (
@@ -100,9 +101,15 @@ def _make_missing(work: Work, device: str | None, threads: int) -> bool:
         whole = bar.add_task(f"{len(missing)} runs", total=len(missing), row="")
         for item in missing:
             task = bar.add_task(str(item.run), total=item.run.recipe.get("epochs"), row="")
-            folder = make(item.run, work.claim, bench, _teller(bar, task, item.run), again=work.force)
-            bar.remove_task(task)
-            bar.advance(whole)
+            try:
+                folder = make(item.run, work.claim, bench, _teller(bar, task, item.run), again=work.force)
+            except NeedsError as error:
+                console.print(f"  {item.run}: {error}", markup=False)
+                complete = False
+                continue
+            finally:
+                bar.remove_task(task)
+                bar.advance(whole)
             if folder is None:
                 console.print(f"  {item.run}: another process is making it", markup=False)
                 complete = False

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from alexnet.data.halves import HALVES
 from alexnet.data.imagenet import WHOLE, part_of
 from alexnet.data.imageset import DataError, ImageSet
 from alexnet.data.prepare import Progress as Tell
@@ -16,7 +17,8 @@ from reproductions.harness.claim import Claim
 console = Console(highlight=False, soft_wrap=True)
 SCALES = ("paper", "reduced", "mini", "smoke")  # the most faithful first
 GPU = Path("/dev/nvidiactl")  # there with NVIDIA's driver; asking torch would take seconds
-Settled = tuple[str, dict[str, ImageSet], str]  # scale, splits, and the first line to print
+Splits = dict[str, ImageSet]
+Settled = tuple[str, dict[str, Splits], str]  # scale, the images of each of its data sets, and the first line to print
 
 
 def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path | None, pack: bool) -> Settled:
@@ -33,7 +35,7 @@ def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path |
     insisted, refused = scale is not None or dataset is not None, list[str]()
     for name in _fitting(claim, scale, dataset):
         used = claim.scales[name].dataset
-        if used == "stand-in":
+        if HALVES.get(str(used), used) == "stand-in":
             why = "built-in stand-in images"
             if not insisted:
                 why = f"NO REAL IMAGES ({'; '.join(refused)}); using the {why}"
@@ -42,7 +44,7 @@ def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path |
             refused.append(f"scale {name} needs an NVIDIA GPU, or --scale {name} to insist")
             continue
         try:
-            return _real(claim, name, used, data, pack, refused)
+            return _real(claim, name, data, pack, refused)
         except AbsentError as error:
             refused.append(str(error))
     raise DataError("; ".join(refused))
@@ -70,28 +72,30 @@ def _needs_gpu(scale: str, dataset: str | None) -> bool:
 
 
 def _standin(claim: Claim, scale: str, why: str, pack: bool) -> Settled:
-    splits = open_dataset("stand-in", Path(), pack_missing=pack)
-    return scale, splits, f"{claim.name}: {why} (scale {scale}): this proves that the code runs and is no evidence for any claim"
+    images = {used: open_dataset(used, Path(), pack_missing=pack) for used in claim.scales[scale].datasets}
+    return scale, images, f"{claim.name}: {why} (scale {scale}): this proves that the code runs and is no evidence for any claim"
 
 
-def _real(claim: Claim, scale: str, dataset: str | None, data: Path | None, pack: bool, refused: list[str]) -> Settled:
+def _real(claim: Claim, scale: str, data: Path | None, pack: bool, refused: list[str]) -> Settled:
     """Open the real images of a scale. Raises AbsentError if they are not there, or too few for scale paper."""
-    if dataset is None:
+    used = claim.scales[scale].datasets
+    if not used:
         return scale, {}, f"{claim.name}: no images needed (scale {scale})"
     root = data_root(data)
-    _fetch(dataset, root, pack)
-    splits = opened(dataset, root, pack)
-    parts = {name: part_of(split.meta) for name, split in splits.items()}
-    lacking = ", ".join(f"{part} for {name}" for name, part in parts.items() if part)
+    for dataset in used:
+        _fetch(dataset, root, pack)
+    images = {dataset: opened(dataset, root, pack) for dataset in used}
+    metas = [split.meta for splits in images.values() for split in splits.values()]
+    lacking = ", ".join(f"{part} for {meta.split}" for meta in metas if (part := part_of(meta)))
     if lacking and scale == "paper":
-        raise AbsentError(f"{dataset} under {root} has {lacking}, and scale paper needs them all")
+        raise AbsentError(f"{' and '.join(used)} under {root} has {lacking}, and scale paper needs them all")
     kind = "not packed yet"
-    if splits:
-        canonical = splits["train"].meta.canonical
+    if all(images.values()):
+        canonical = all(meta.canonical for meta in metas)
         kind = "the publisher's own files" if canonical else "a copy that is not the publisher's bytes"
-    told = [f"{claim.name}: {dataset} under {root}", kind, *([f"a part of it ({lacking})"] if lacking else [])]
+    told = [f"{claim.name}: {' and '.join(used)} under {root}", kind, *([f"a part of it ({lacking})"] if lacking else [])]
     instead = f"; not a more faithful scale: {'; '.join(refused)}" if refused else ""
-    return scale, splits, f"{', '.join(told)} (scale {scale}){instead}"
+    return scale, images, f"{', '.join(told)} (scale {scale}){instead}"
 
 
 def _fetch(dataset: str, root: Path, pack: bool) -> None:
@@ -106,7 +110,7 @@ def _fetch(dataset: str, root: Path, pack: bool) -> None:
         raise AbsentError(str(error)) from error
 
 
-def opened(dataset: str, root: Path, pack: bool = True) -> dict[str, ImageSet]:
+def opened(dataset: str, root: Path, pack: bool = True) -> Splits:
     """Open a data set, with a bar while it is packed."""
     with bar(f"opening {dataset}") as tell:
         return open_dataset(dataset, root, tell, pack_missing=pack)

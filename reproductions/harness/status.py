@@ -147,7 +147,7 @@ def everywhere(claims: Iterable[Claim], results: Path) -> list[Standing]:
         for claim in claims if root.exists() else ():
             for scale in claim.scales:
                 if root_of(results, scale) == root:
-                    planned |= {item.run.key: item for item in plan(planned_runs(claim, scale), stored, None)}
+                    planned |= {item.run.key: item for item in plan(planned_runs(claim, scale), stored, {})}
         found += standings(root, planned.values())
     return found
 

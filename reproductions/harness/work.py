@@ -5,13 +5,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexnet.data.imageset import ImageSet
-from reproductions.harness.claim import Claim, PlannedRun, planned_runs
-from reproductions.harness.plan import Planned, fingerprint_of, plan
+from reproductions.harness.claim import Claim, PlannedRun, asked_runs, with_needs
+from reproductions.harness.plan import Images, Planned, fingerprints_of, plan
 from reproductions.harness.record import Stored, read_records
 from reproductions.harness.settle import console, settle
 
-VERDICT = ("evaluate", "train")  # the roles of runs that verdicts rest on
+VERDICT = ("evaluate", "train", "average")  # the roles of runs that verdicts rest on
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Work:
     scale: str
     root: Path  # the results folder of this scale: stand-in runs live in a folder of their own
     results: Path  # the results folder that was asked for
-    splits: dict[str, ImageSet]
+    images: Images
     planned: list[Planned]
     stored: list[Stored]
     note: str  # the first line to print
@@ -59,22 +58,24 @@ def prepare(
     Raises DataError if data that were insisted on are absent or broken, ValueError for a scale, data set or seed that the claim
     does not have.
     """
-    scale, splits, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack)
-    runs = planned_runs(claim, scale)
+    scale, images, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack)
+    runs = asked_runs(claim, scale)
     if seeds is not None:
         wanted = _parse_seeds(seeds, runs)
         runs = [run for run in runs if run.role not in VERDICT or run.seed in wanted]
+    runs = with_needs(runs)
     root = root_of(results, scale)
     stored, broken = read_records(root)
     for line in broken:
         console.print(f"warning: {line}", markup=False)
-    if claim.scales[scale].dataset is not None and not splits:
+    fingerprints = fingerprints_of(images)
+    if set(claim.scales[scale].datasets) - fingerprints.keys():
         planned = [Planned(run, None, "not known before the images are packed") for run in runs]
     else:
-        planned = plan(runs, stored, fingerprint_of(splits))
+        planned = plan(runs, stored, fingerprints)
     if force:
         planned = [item if str(item.run) in made else Planned(item.run, None, "asked for with --force") for item in planned]
-    return Work(claim, scale, root, results, splits, planned, stored, note, data, force)
+    return Work(claim, scale, root, results, images, planned, stored, note, data, force)
 
 
 def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:

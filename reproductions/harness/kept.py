@@ -1,0 +1,56 @@
+"""Weights from one run to another: kept beside a record, found again, and believed only if they are what the record says."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from alexnet.model import AlexNet
+from alexnet.weights import WeightsError, export_weights, import_weights, network
+from reproductions.harness.claim import PlannedRun, as_data
+from reproductions.harness.plan import kept
+from reproductions.harness.record import WEIGHTS, RecordError, Source, Stored, read_records
+
+
+class NeedsError(RecordError):
+    """What a run needs is not here; the message says what would make it."""
+
+
+def needed(need: PlannedRun, root: Path, fingerprints: Mapping[str, str], hardware: str) -> Stored:
+    """The record of a run that another needs. Raises NeedsError if it is not there with its weights, by this class of machine."""
+    found = kept(need, read_records(root, need)[0], fingerprints, hardware)
+    if found is None:
+        raise NeedsError(f"needs the weights of {need}, made by {hardware}; the same command makes it first")
+    return found
+
+
+def source_of(item: Stored) -> Source:
+    """What the record of a run says of one that it was made from."""
+    record, below = item.record, "/".join(item.folder.parts[-3:])
+    assert record.data is not None
+    return Source(record=below, dataset=record.data.name, fingerprint=record.data.fingerprint, weights=record.weights)
+
+
+def save_weights(path: Path, net: AlexNet) -> str:
+    """Write a network's weights and give the file's sha256."""
+    export_weights(path, net.config, net.state_dict())
+    return _sha256(path)
+
+
+def load_network(need: PlannedRun, item: Stored) -> AlexNet:
+    """The network of a record, on the CPU. Raises NeedsError if its file is not what the record says; then the file is deleted."""
+    path = item.folder / WEIGHTS
+    try:
+        if _sha256(path) != item.record.weights:
+            raise WeightsError(f"{path} is not what was kept with its record")
+        config, weights = import_weights(path)
+        if as_data(config) != need.config:
+            raise WeightsError(f"{path} has another network than its record")
+    except (OSError, WeightsError) as error:
+        path.unlink(missing_ok=True)
+        raise NeedsError(f"{error}; it is deleted, and the same command trains {need} again") from error
+    return network(config, weights)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,75 @@
+"""What is trained, and what of it is averaged: networks and recipes under the names that their records have."""
+
+from dataclasses import dataclass, replace
+
+from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
+from alexnet.data.sources import classes_of
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How far a run of the claim goes: its data and, where they are shorter than declared, seeds, rates and budgets."""
+
+    dataset: str | None  # None: the claim needs no images
+    seeds: int | None = None
+    rates: int | None = None
+    epochs: int | None = None
+    target: float | None = None  # of a speed-up, where the scale's networks learn less than the paper's
+    pretraining: "Scale | None" = None  # the data, and perhaps the shorter course, of networks that others start from
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """All data sets that runs at this scale may need."""
+        before = self.pretraining.datasets if self.pretraining else ()
+        return (self.dataset, *before) if self.dataset else before
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One thing that is trained: a network and a recipe under a name that also names its records' folder."""
+
+    name: str
+    config: CifarNetConfig | AlexNetConfig
+    recipe: Recipe | AlexNetRecipe
+    pretrained: "Variant | None" = None  # the variant whose weights of the same seed it starts from (§6)
+
+    def at(self, name: str, scale: Scale) -> "Variant":
+        """An AlexNet as the scale of this name has it, with the classes of its images; Figure 1's network is always the same.
+
+        A network that it starts from is that of `scale.pretraining`.
+        """
+        if not isinstance(self.config, AlexNetConfig):
+            return self
+        assert isinstance(self.recipe, AlexNetRecipe)
+        config, recipe = (
+            (self.config, self.recipe) if name == "paper" else (getattr(self.config, name)(), getattr(self.recipe, name)())
+        )
+        config = replace(config, classes=classes_of(scale.dataset)) if scale.dataset else config
+        recipe = recipe.shortened(scale.epochs) if scale.epochs else recipe
+        if self.pretrained is None:
+            return replace(self, config=config, recipe=recipe)
+        assert scale.pretraining is not None
+        return replace(self, config=config, recipe=recipe, pretrained=self.pretrained.at(name, scale.pretraining))
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks whose probabilities are averaged (§6, Table 2), under a name like a variant's: variants and how many nets of each.
+
+    Number g of an ensemble takes the seeds g·k to g·k + k − 1 of a variant of which it has k, so no two share a network.
+    """
+
+    name: str
+    members: tuple[tuple[Variant, int], ...]
+
+    def at(self, name: str, scale: Scale) -> "Ensemble":
+        """Its networks as the scale has them; of the stand-in images a third of them, rounded up."""
+        count = {"smoke": 3}.get(name, 1)
+        return replace(self, members=tuple((variant.at(name, scale), -(-nets // count)) for variant, nets in self.members))
+
+    def seeds(self, number: int) -> tuple[tuple[Variant, tuple[int, ...]], ...]:
+        """The variants of ensemble `number` with the seeds of their networks."""
+        return tuple((variant, tuple(range(number * nets, (number + 1) * nets))) for variant, nets in self.members)
+
+
+Arm = Variant | Ensemble

@@ -1,0 +1,264 @@
+"""Weights from one run to the next: kept, believed, lost, broken, and made again."""
+
+import hashlib
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from alexnet.config import AlexNetConfig
+from alexnet.data.halves import pack_half
+from alexnet.data.imageset import ImageSet
+from alexnet.data.sources import open_dataset
+from alexnet.model import AlexNet, init_alexnet
+from alexnet.train import fit_alexnet
+from alexnet.weights import export_weights, import_weights, network
+from reproductions.__main__ import app
+from reproductions.harness.average import average
+from reproductions.harness.claim import PlannedRun, asked_runs, discover, with_needs
+from reproductions.harness.kept import NeedsError
+from reproductions.harness.plan import NOT_KEPT, plan
+from reproductions.harness.record import Stored, read_records, write_record
+from reproductions.harness.run import Bench, _recipe, typed, make, set_up
+
+CLAIM = discover()["pretraining"]
+SEVEN = next(run for run in asked_runs(CLAIM, "smoke") if (run.variant, run.seed) == ("seven-cnns", 0))  # three at this scale
+RUNS = with_needs([SEVEN])
+FIRST, SECOND, BEFORE, TUNED = RUNS[:4]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def images(splits: dict[str, ImageSet], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, ImageSet]]:
+    folder = tmp_path_factory.mktemp("half")
+    half = {split: pack_half(folder / split, whole, "stand-in-half") for split, whole in splits.items()}
+    return {"stand-in": splits, "stand-in-half": half}
+
+
+@pytest.fixture(scope="module")
+def done(images: dict[str, dict[str, ImageSet]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All runs that an average of three networks needs, one of them fine-tuned, and the average."""
+    root = tmp_path_factory.mktemp("done")
+    bench = Bench(root, images, set_up("cpu", 1), 1)
+    for run in RUNS:
+        assert make(run, CLAIM, bench) is not None
+    return root
+
+
+@pytest.fixture
+def bench(done: Path, images: dict[str, dict[str, ImageSet]], tmp_path: Path) -> Bench:
+    """A copy of it to do harm to."""
+    shutil.copytree(done, tmp_path / "copy")
+    return Bench(tmp_path / "copy", images, set_up("cpu", 1), 1)
+
+
+def only(root: Path, run: PlannedRun) -> Stored:
+    (item,) = read_records(root, run)[0]
+    return item
+
+
+def missing(bench: Bench) -> dict[str, str]:
+    items = plan(RUNS, read_records(bench.root)[0], bench.fingerprints, bench.hardware)
+    return {str(item.run): item.reason for item in items if item.current is None}
+
+
+def test_the_order_of_what_is_needed() -> None:
+    assert [(run.dataset, run.variant, run.seed, run.role) for run in RUNS] == [
+        ("stand-in-half", "original", 0, "train"),
+        ("stand-in-half", "original", 1, "train"),
+        ("stand-in", "six-convolutions", 0, "train"),
+        ("stand-in-half", "six-convolutions-pretrained", 0, "train"),
+        ("stand-in-half", "seven-cnns", 0, "average"),
+    ]
+
+
+def test_a_record_knows_its_weights_and_what_it_was_made_from(done: Path) -> None:
+    for run in (FIRST, SECOND, BEFORE, TUNED):
+        item = only(done, run)
+        assert item.weights is not None
+        assert hashlib.sha256(item.weights.read_bytes()).hexdigest() == item.record.weights
+        assert import_weights(item.weights)[0] == typed(AlexNetConfig, run.config)
+    for run in (TUNED, SEVEN):
+        for part, need in zip(only(done, run).record.made_from, run.needs, strict=True):
+            before = only(done, need)
+            assert done / "records" / part.record == before.folder
+            assert part.weights == before.record.weights
+            assert part.dataset == need.dataset
+    assert only(done, SEVEN).weights is None
+    assert only(done, FIRST).record.made_from == ()
+    assert not list((done / ".work").glob("*.safetensors"))
+
+
+def test_fine_tuning_starts_from_the_kept_weights(done: Path, images: dict[str, dict[str, ImageSet]]) -> None:
+    half, kept = images["stand-in-half"], only(done, BEFORE).weights
+    assert kept is not None
+    arguments = {"seed": TUNED.seed, "device": CPU}
+    config = typed(AlexNetConfig, TUNED.config)
+    tuned, fresh = (
+        fit_alexnet(config, _recipe(TUNED), half["train"], half["test"], initial=initial, **arguments).net.state_dict()
+        for initial in (import_weights(kept)[1], None)
+    )
+    file = only(done, TUNED).weights
+    assert file is not None
+    found = import_weights(file)[1]
+    assert all(torch.equal(found[name], weight) for name, weight in tuned.items())
+    assert not torch.equal(found["layers.conv2.weight"], fresh["layers.conv2.weight"])
+
+
+def test_an_average_is_that_of_the_kept_networks(done: Path, images: dict[str, dict[str, ImageSet]]) -> None:
+    items = [only(done, need) for need in SEVEN.needs]
+    files = [item.weights for item in items if item.weights]
+    nets = ((network(*import_weights(file)), _recipe(need), item.record.machine.precision)
+            for file, need, item in zip(files, SEVEN.needs, items, strict=True))  # fmt: skip
+    metrics, _ = average(nets, images["stand-in-half"]["train"], images["stand-in-half"]["test"])
+    record = only(done, SEVEN).record
+    assert {name: metric.value for name, metric in record.metrics.items()} == {n: m.value for n, m in metrics.items()}
+    own = [item.record.metrics["top1_ten"].value for item in items]
+    assert record.metrics["top1_ten_member"].value == pytest.approx(statistics.fmean(v for v in own if v is not None))
+    assert (record.role, record.status, record.cost.images) == ("average", "ok", 0)
+    assert record.machine.precision == " and ".join(sorted({item.record.machine.precision for item in items}))
+
+
+def test_the_same_bits_give_their_weights_back_to_their_record(bench: Bench) -> None:
+    """As in a checkout, whose records came without weights: nothing that git sees changes."""
+    before, tuned = only(bench.root, BEFORE), only(bench.root, TUNED)
+    assert before.weights is not None
+    content = before.weights.read_bytes()
+    before.weights.unlink()
+    assert missing(bench) == {}
+    shutil.rmtree(tuned.folder)
+    assert missing(bench) == {str(BEFORE): NOT_KEPT, str(TUNED): "no record"}
+    with pytest.raises(NeedsError, match=r"needs the weights of alexnet-stand-in/six-convolutions/smoke-seed0, made by .*makes it"):
+        make(TUNED, CLAIM, bench)
+    assert make(BEFORE, CLAIM, bench) == before.folder
+    assert before.weights.read_bytes() == content
+    assert only(bench.root, BEFORE).record == before.record
+    assert make(TUNED, CLAIM, bench) == tuned.folder
+    assert only(bench.root, TUNED).record.weights == tuned.record.weights
+
+
+def test_other_bits_are_a_record_of_their_own(bench: Bench) -> None:
+    """As of a record that was made before weights were kept, or by another version of torch."""
+    item = only(bench.root, BEFORE)
+    shutil.rmtree(item.folder)
+    folder = write_record(bench.root, item.record.model_copy(update={"weights": None}))
+    again = make(BEFORE, CLAIM, bench)
+    assert again == folder.with_name(f"{folder.name}-r2")
+    assert (again / "weights.safetensors").is_file()
+    assert make(BEFORE, CLAIM, bench) == again
+    forced = make(BEFORE, CLAIM, bench, again=True)
+    assert forced == folder.with_name(f"{folder.name}-r3")
+    assert (forced / "weights.safetensors").is_file()
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"\xff" * 100)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def anothers(path: Path) -> None:
+    """A whole file of the same network with other weights, as if two seeds had been mixed up."""
+    config, _ = import_weights(path)
+    net = AlexNet(config)
+    init_alexnet(net, 99)
+    export_weights(path, config, net.state_dict())
+
+
+def a_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.parent / "history.csv")
+
+
+@pytest.mark.parametrize("harm", [garbage, cut, anothers, a_link])
+def test_a_broken_file_costs_one_line_and_its_run(bench: Bench, harm: Callable[[Path], None]) -> None:
+    shutil.rmtree(only(bench.root, SEVEN).folder)
+    file = only(bench.root, SECOND).weights
+    assert file is not None
+    harm(file)
+    assert missing(bench) == {str(SEVEN): "no record"}
+    with pytest.raises(NeedsError) as caught:
+        make(SEVEN, CLAIM, bench)
+    said = str(caught.value)
+    assert said == f"{file} is not what was kept with its record; it is deleted, and the same command trains {SECOND} again"
+    assert missing(bench) == {str(SECOND): NOT_KEPT, str(SEVEN): "no record"}
+    assert make(SECOND, CLAIM, bench) == file.parent
+    assert make(SEVEN, CLAIM, bench) is not None
+    assert missing(bench) == {}
+
+
+def test_a_record_that_names_another_network_is_not_believed(bench: Bench) -> None:
+    """Its digits fit the file, and the file is of another network than the plan's."""
+    shutil.rmtree(only(bench.root, SEVEN).folder)
+    item = only(bench.root, SECOND)
+    file = item.folder / "weights.safetensors"
+    config = replace(import_weights(file)[0], classes=7)
+    export_weights(file, config, AlexNet(config).state_dict())
+    digits = hashlib.sha256(file.read_bytes()).hexdigest()
+    (item.folder / "record.json").write_text(item.record.model_copy(update={"weights": digits}).model_dump_json(indent=1))
+    with pytest.raises(NeedsError, match="has another network than its record; it is deleted"):
+        make(SEVEN, CLAIM, bench)
+
+
+def test_what_needs_a_network_that_diverged_is_lost_with_it(bench: Bench) -> None:
+    for run in (TUNED, SEVEN):
+        shutil.rmtree(only(bench.root, run).folder)
+    item = only(bench.root, BEFORE)
+    shutil.rmtree(item.folder)
+    write_record(bench.root, item.record.model_copy(update={"status": "diverged", "metrics": {}, "weights": None}))
+    for run in (TUNED, SEVEN):
+        assert make(run, CLAIM, bench) is not None
+        record = only(bench.root, run).record
+        assert (record.status, record.metrics, record.weights) == ("diverged", {}, None)
+    assert missing(bench) == {}
+
+
+def test_from_the_command_line_killed_resumed_and_mended(clean_env: dict[str, str], tmp_path: Path) -> None:
+    """Killed in the middle of fine-tuning; finished; then a file of weights is broken and an average lost."""
+    arguments = ["run", "pretraining", "--scale", "smoke", "--seeds", "0", "--threads", "1", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "reproductions", *arguments]
+    first = subprocess.Popen(command, env=clean_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    for line in first.stdout:
+        if "six-convolutions-pretrained/smoke-seed0: epoch 1.0" in line:
+            first.send_signal(signal.SIGKILL)
+            break
+    first.communicate(timeout=60)
+    assert first.returncode == -signal.SIGKILL
+    again = subprocess.run(command, env=clean_env, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    root = tmp_path / "smoke"
+    tuned, before = only(root, TUNED), only(root, BEFORE)
+    assert tuned.record.cost.attempts == 2
+    half = open_dataset("stand-in-half", Path())
+    assert before.weights is not None
+    assert tuned.weights is not None
+    set_up("cpu", 1)
+    whole = fit_alexnet(
+        typed(AlexNetConfig, TUNED.config), _recipe(TUNED), half["train"], half["test"], seed=0, device=CPU,
+        initial=import_weights(before.weights)[1],
+    )  # fmt: skip
+    found = import_weights(tuned.weights)[1]
+    assert all(torch.equal(found[name], weight) for name, weight in whole.net.state_dict().items()), "of an uninterrupted run"
+
+    shutil.rmtree(only(root, SEVEN).folder)
+    garbage(only(root, FIRST).folder / "weights.safetensors")
+    broken = CliRunner().invoke(app, arguments)
+    assert broken.exit_code == 3
+    assert f"{SEVEN}: {only(root, FIRST).folder}/weights.safetensors is not what was kept" in broken.stdout
+    assert broken.stderr.count("\n") == 1
+    mended = CliRunner().invoke(app, arguments)
+    assert mended.exit_code == 0, mended.output
+    assert f"1 runs: {NOT_KEPT} (first: {FIRST})" in mended.stdout
+    assert {item.repeat for item in read_records(root)[0]} == {0}
+    assert "pretraining.seven_top1" in (root / "report.md").read_text()
