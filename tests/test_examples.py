@@ -16,11 +16,12 @@ from alexnet.data.augment import Views
 from alexnet.data.imageset import ImageSet
 from alexnet.evaluate import features, probabilities
 from alexnet.train import AlexNetRun, start_alexnet
+from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.examples import COLUMNS, NEAREST, SHEET, TEXT, class_names, cut, read_examples, thumbnails
 from reproductions.harness.measure import examples_of
 from reproductions.harness.record import RecordError, write_record
-from reproductions.harness.run import SHOWN_RUN, Bench, make, set_up
+from reproductions.harness.run import SHOWN_RUN, make
 
 CONFIG, RECIPE, CPU = AlexNetConfig.original().smoke(), AlexNetRecipe.original().smoke(), torch.device("cpu")
 CHOSEN = [0, 14, 28, 42, 57, 71, 85, 99]  # eight of the 100 test images of `splits`, evenly spread: 99 k / 7

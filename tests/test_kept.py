@@ -23,11 +23,12 @@ from alexnet.train import fit_alexnet
 from alexnet.weights import export_weights, import_weights, network
 from reproductions.__main__ import app
 from reproductions.harness.average import average
-from reproductions.harness.claim import PlannedRun, asked_runs, discover, with_needs
+from reproductions.harness.bench import Bench, set_up
+from reproductions.harness.claim import PlannedRun, asked_runs, discover, typed, with_needs
 from reproductions.harness.kept import NeedsError
 from reproductions.harness.plan import NOT_KEPT, plan
 from reproductions.harness.record import Stored, read_records, write_record
-from reproductions.harness.run import Bench, _recipe, typed, make, set_up
+from reproductions.harness.run import _recipe, make
 
 CLAIM = discover()["pretraining"]
 SEVEN = next(run for run in asked_runs(CLAIM, "smoke") if (run.variant, run.seed) == ("seven-cnns", 0))  # three at this scale

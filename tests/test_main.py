@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from alexnet.data.sources import open_dataset
 from reproductions.__main__ import app
+from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.record import read_records
-from reproductions.harness.run import Bench, make, set_up
+from reproductions.harness.run import make
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = ("fig1_relu", "fig2_architecture", "ten_view_gain", "lrn_gain")  # of each kind one; the last two share a network

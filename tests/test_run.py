@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from alexnet.data.imageset import ImageSet
 from alexnet.kernels import norm
+from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.judge import epochs_to
 from reproductions.harness.record import read_records, write_record
-from reproductions.harness.run import Bench, make, set_up
+from reproductions.harness.run import make
 
 
 @pytest.mark.parametrize(

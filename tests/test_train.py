@@ -14,7 +14,7 @@ from alexnet import train
 from alexnet.config import CifarNetConfig, Recipe
 from alexnet.data.imageset import ImageSet
 from alexnet.train import Row, Run, fit
-from reproductions.harness.run import set_up
+from reproductions.harness.bench import set_up
 
 CPU = torch.device("cpu")
 CONFIG = CifarNetConfig(init="modern", inputs="standardised")

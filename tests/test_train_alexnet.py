@@ -320,7 +320,7 @@ def test_several_processes_train_what_one_does(tmp_path: Path, root: tuple[Path,
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_same_seed_same_bits_on_a_gpu(splits: dict[str, ImageSet]) -> None:
-    from reproductions.harness.run import set_up  # not for the other processes, where it takes long
+    from reproductions.harness.bench import set_up  # not for the other processes, where it takes long
 
     device = set_up("cuda", 1)
     first, second = (

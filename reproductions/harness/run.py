@@ -1,7 +1,5 @@
 """Make the records that a plan lacks: train, average or count, one run after the other, each with all the cores it was given."""
 
-import ctypes
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,26 +15,24 @@ from alexnet import train
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.imageset import ImageSet
 from alexnet.files import locked
-from alexnet.kernels import norm
 from alexnet.model import AlexNet
 from alexnet.parallel import place, told
 from alexnet.train import Row
 from reproductions.harness import provenance
 from reproductions.harness.average import average
 from reproductions.harness.baseline import ORIGINAL
+from reproductions.harness.bench import Bench, data_of, machine_of, peak_memory, versions_of
 from reproductions.harness.claim import PRETRAINED, Claim, Exact, PlannedRun, digest, typed
 from reproductions.harness.heart import Heart
 from reproductions.harness.judge import epochs_to
 from reproductions.harness.kept import load_network, needed, save_weights, source_of
 from reproductions.harness.measure import examples_of, kernels, measure
-from reproductions.harness.plan import Images, code_of, fingerprints_of, kept, plan
+from reproductions.harness.plan import code_of, kept, plan
 from reproductions.harness.record import (
     HISTORY,
     WEIGHTS,
     Code,
     Cost,
-    Data,
-    Machine,
     Metric,
     Record,
     Stored,
@@ -48,53 +44,6 @@ from reproductions.harness.record import (
 REPOSITORY = Path(__file__).parents[2]
 SHOWN_RUN = (ORIGINAL.name, 0)  # variant and seed whose examples make Figure 4's picture: other records stay small
 OnRow = Callable[[Row], None]
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Where runs are made: the images by data set, the device and the results folder."""
-
-    root: Path  # results folder
-    images: Images
-    device: torch.device
-    threads: int
-
-    @property
-    def hardware(self) -> str:
-        """The class of the processor or accelerator that computes."""
-        return torch.cuda.get_device_name() if self.device.type == "cuda" else provenance.cpu_model()
-
-    @property
-    def fingerprints(self) -> dict[str, str]:
-        """One digest for both splits of each data set."""
-        return fingerprints_of(self.images)
-
-
-def set_up(device_name: str | None, threads: int) -> torch.device:
-    """Choose the device and make its arithmetic repeatable. Raises ValueError if the device is not there."""
-    if device_name is None:
-        device_name = "cuda" if torch.cuda.is_available() else "cpu"
-    if device_name not in ("cpu", "cuda"):
-        raise ValueError(f"no device is called {device_name!r}; say --device cpu or --device cuda")
-    if device_name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("no CUDA device is here; leave --device out or give --device cpu")
-    _keep_freed_memory()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
-    return torch.device(device_name)
-
-
-def _keep_freed_memory() -> None:
-    """Tell glibc to reuse what it has instead of returning it to the kernel after every step.
-
-    A step frees and asks again for tens of megabytes; fresh pages must be zeroed by the kernel each time.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # glibc only
-        for parameter, value in ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 1 << 28)):
-            libc.mallopt(parameter, value)
 
 
 def make(
@@ -121,7 +70,7 @@ def make(
     code = code_of(run)
     code_part = Code(hash=provenance.code_hash(code), definitions=code, commit=commit, dirty=dirty)
     rank, world = place()
-    machine = [bench.hardware, bench.threads, _versions(run, bench)]  # another machine goes on with other bits
+    machine = [bench.hardware, bench.threads, versions_of(run, bench)]  # another machine goes on with other bits
     before = [needed(need, bench.root, bench.fingerprints, bench.hardware) for need in run.needs]
     made_of = [run.config, run.recipe, bench.fingerprints.get(run.dataset or ""), [item.record.weights for item in before]]
     work = work_file(bench.root, run, digest([*made_of, code_part.hash, machine, *([world] if world > 1 else [])]))
@@ -136,38 +85,50 @@ def make(
             _delete(leftovers)  # what a kill left between the record and its clearing up
         if not told(first and there is None):
             return there.folder if there else None
-        began, started = time.perf_counter(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        with Heart(beat) if rank == 0 else nullcontext() as heart:
-
-            def tell(row: Row) -> None:
-                if heart:
-                    heart.tell(row.epoch, row.train_error, row.seconds)
-                    on_row(row)
-
-            try:
-                outcome = _count(claim) if run.role == "inspect" else MAKERS[run.role](run, bench, before, checkpoint, tell)
-            except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
-                if rank > 0:
-                    raise
-                outcome = Outcome("failed", {}, failure=" ".join(str(error).split())[:300])
+        started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        outcome = _carry_out(run, claim, bench, before, checkpoint, beat, on_row)
         if rank > 0:
             return None
-        wall = outcome.wall_seconds or time.perf_counter() - began
         digits = save_weights(weights, outcome.net) if outcome.net else None
-        record = _record(run, bench, code_part, outcome, wall, started)
+        record = _record(run, bench, code_part, outcome, started)
         record = record.model_copy(update={"weights": digits, "made_from": tuple(map(source_of, before))})
         twin = next((s for s in stored if (s.record.id, s.record.weights) == (record.id, digits) and not s.weights), None)
         if digits and twin and not again:
             folder = weights.replace(twin.folder / WEIGHTS).parent
         else:
-            columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY
-            rows, file = [astuple(row) for row in outcome.history], weights if digits else None
-            folder = write_record(
-                bench.root, record, rows, outcome.correct,
-                columns=columns, kernels=outcome.kernels, files=outcome.files, weights=file,
-            )  # fmt: skip
+            folder = _store(bench.root, record, outcome, weights if digits else None)
         _delete(leftovers)
         return folder
+
+
+def _carry_out(
+    run: PlannedRun, claim: Claim, bench: Bench, before: Sequence[Stored], checkpoint: Path, beat: Path, on_row: OnRow
+) -> "Outcome":
+    """Make the run; the first of its processes tells how far it is."""
+    began, leads = time.perf_counter(), place()[0] == 0
+    with Heart(beat) if leads else nullcontext() as heart:
+
+        def tell(row: Row) -> None:
+            if heart:
+                heart.tell(row.epoch, row.train_error, row.seconds)
+                on_row(row)
+
+        try:
+            outcome = _count(claim) if run.role == "inspect" else MAKERS[run.role](run, bench, before, checkpoint, tell)
+        except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
+            if not leads:
+                raise  # ends the others too: they would wait for this one
+            outcome = Outcome("failed", {}, failure=" ".join(str(error).split())[:300])
+    outcome.wall_seconds = outcome.wall_seconds or time.perf_counter() - began
+    return outcome
+
+
+def _store(root: Path, record: Record, outcome: "Outcome", weights: Path | None) -> Path:
+    columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY
+    return write_record(
+        root, record, [astuple(row) for row in outcome.history], outcome.correct,
+        columns=columns, kernels=outcome.kernels, files=outcome.files, weights=weights,
+    )  # fmt: skip
 
 
 def _made(run: PlannedRun, stored: Sequence[Stored], bench: Bench) -> Stored | None:
@@ -178,7 +139,8 @@ def _made(run: PlannedRun, stored: Sequence[Stored], bench: Bench) -> Stored | N
     return current if current and (run.role == "inspect" or current.record.machine.hardware == bench.hardware) else None
 
 
-def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", wall: float, started: str) -> Record:
+def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", started: str) -> Record:
+    wall = outcome.wall_seconds or 0.0
     return Record(
         claim=run.claim,
         question=run.question,
@@ -192,14 +154,14 @@ def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", wall:
         config=run.config,
         recipe=run.recipe,
         declaration=run.declaration,
-        data=_data(bench, run.dataset) if run.dataset else None,
+        data=data_of(bench, run.dataset) if run.dataset else None,
         code=code,
-        machine=_machine(run, bench, outcome.precision),
+        machine=machine_of(run, bench, outcome.precision),
         cost=Cost(
             wall_seconds=round(wall, 3),
             images=outcome.images,
-            images_per_second=round(outcome.images / wall, 1) if outcome.images else None,
-            peak_memory_bytes=_peak_memory(bench.device),
+            images_per_second=round(outcome.images / wall, 1) if outcome.images and wall else None,
+            peak_memory_bytes=peak_memory(bench.device),
             attempts=outcome.attempts,
         ),
         started=started,
@@ -314,39 +276,3 @@ def _recipe(run: PlannedRun) -> AlexNetRecipe:
 def _count(claim: Claim) -> Outcome:
     exact = [question for question in claim.questions if isinstance(question, Exact)]
     return Outcome("ok", {q.name: Metric(value=float(q.measure()), unit=q.unit or "count") for q in exact})
-
-
-def _data(bench: Bench, dataset: str) -> Data:
-    training, test = (bench.images[dataset][split].meta for split in ("train", "test"))
-    return Data(
-        name=training.name,
-        fingerprint=bench.fingerprints[dataset],
-        canonical=training.canonical and test.canonical,
-        source=training.source,
-        train_images=training.count,
-        test_images=test.count,
-    )
-
-
-def _versions(run: PlannedRun, bench: Bench) -> dict[str, str]:
-    """Versions of what computes the numbers; for AlexNet also in what its normalisation is written."""
-    return provenance.versions() | ({"norm": norm.body(bench.device)} if run.role == "train" else {})
-
-
-def _machine(run: PlannedRun, bench: Bench, precision: str) -> Machine:
-    cuda = bench.device.type == "cuda"
-    return Machine(
-        hardware=bench.hardware,
-        device="cuda" if cuda else "cpu",
-        threads=bench.threads,
-        processes=place()[1],
-        precision=precision,
-        determinism="bitwise repeatable on one machine with one number of threads",
-        versions=_versions(run, bench),
-    )
-
-
-def _peak_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

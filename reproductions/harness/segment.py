@@ -14,13 +14,14 @@ import submitit
 import torch
 import torch.distributed as dist
 
+from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import PlannedRun, discover, planned_runs
 from reproductions.harness.cores import own_cores
 from reproductions.harness.jobs import End, write_end
 from reproductions.harness.kept import NeedsError
 from reproductions.harness.plan import code_of
 from reproductions.harness.record import RecordError
-from reproductions.harness.run import Bench, make, set_up
+from reproductions.harness.run import make
 from reproductions.harness.settle import settle
 
 BARREN = 3  # segments in a row that end before the first new row of history: the next would end so too

@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from alexnet import train
 from alexnet.config import CifarNetConfig, Recipe
 from alexnet.data.imageset import ImageSet
-from reproductions.harness.run import set_up
+from reproductions.harness.bench import set_up
 
 STEPS = 20
 

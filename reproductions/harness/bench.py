@@ -1,0 +1,102 @@
+"""Where runs are made: images, device and results folder, and what a record says of them."""
+
+import ctypes
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from alexnet.kernels import norm
+from alexnet.parallel import place
+from reproductions.harness import provenance
+from reproductions.harness.claim import PlannedRun
+from reproductions.harness.plan import Images, fingerprints_of
+from reproductions.harness.record import Data, Machine
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where runs are made: the images by data set, the device and the results folder."""
+
+    root: Path  # results folder
+    images: Images
+    device: torch.device
+    threads: int
+
+    @property
+    def hardware(self) -> str:
+        """The class of the processor or accelerator that computes."""
+        return torch.cuda.get_device_name() if self.device.type == "cuda" else provenance.cpu_model()
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """One digest for both splits of each data set."""
+        return fingerprints_of(self.images)
+
+
+def set_up(device_name: str | None, threads: int) -> torch.device:
+    """Choose the device and make its arithmetic repeatable. Raises ValueError if the device is not there."""
+    if device_name is None:
+        device_name = "cuda" if torch.cuda.is_available() else "cpu"
+    if device_name not in ("cpu", "cuda"):
+        raise ValueError(f"no device is called {device_name!r}; say --device cpu or --device cuda")
+    if device_name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("no CUDA device is here; leave --device out or give --device cpu")
+    _keep_freed_memory()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
+    return torch.device(device_name)
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse what it has instead of returning it to the kernel after every step.
+
+    A step frees and asks again for tens of megabytes; fresh pages must be zeroed by the kernel each time.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc only
+        for parameter, value in ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 1 << 28)):
+            libc.mallopt(parameter, value)
+
+
+def data_of(bench: Bench, dataset: str) -> Data:
+    """What a record says of the images of a data set."""
+    training, test = (bench.images[dataset][split].meta for split in ("train", "test"))
+    return Data(
+        name=training.name,
+        fingerprint=bench.fingerprints[dataset],
+        canonical=training.canonical and test.canonical,
+        source=training.source,
+        train_images=training.count,
+        test_images=test.count,
+    )
+
+
+def versions_of(run: PlannedRun, bench: Bench) -> dict[str, str]:
+    """Versions of what computes the numbers; for AlexNet also in what its normalisation is written."""
+    return provenance.versions() | ({"norm": norm.body(bench.device)} if run.role == "train" else {})
+
+
+def machine_of(run: PlannedRun, bench: Bench, precision: str) -> Machine:
+    """What a record says of where it was made."""
+    cuda = bench.device.type == "cuda"
+    return Machine(
+        hardware=bench.hardware,
+        device="cuda" if cuda else "cpu",
+        threads=bench.threads,
+        processes=place()[1],
+        precision=precision,
+        determinism="bitwise repeatable on one machine with one number of threads",
+        versions=versions_of(run, bench),
+    )
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes that this process has had at most, of the GPU where it uses one."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
