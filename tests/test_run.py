@@ -1,8 +1,10 @@
 """From a planned run to its record."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ from alexnet.kernels import norm
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.judge import epochs_to
 from reproductions.harness.record import read_records, write_record
-from reproductions.harness.run import Bench, make, set_up
+from reproductions.harness.run import Bench, _versions, make, set_up
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,15 @@ def test_the_device_must_be_there() -> None:
     with pytest.raises(ValueError, match="no device is called 'mps'"):
         set_up("mps", 1)
     assert set_up("cpu", 1).type == "cpu"
+
+
+def test_on_a_gpu_the_record_tells_the_source_of_the_normalisation(splits: dict[str, ImageSet], tmp_path: Path) -> None:
+    source = (Path(norm.__file__).parent / "norm_triton.py").read_bytes()
+    (trained,) = planned_runs(discover()["ten_view_gain"], "smoke")[:1]
+    (swept,) = planned_runs(discover()["fig1_relu"], "smoke")[:1]
+    bench = Bench(tmp_path, splits, torch.device("cuda"), 1)
+    assert _versions(trained, bench)["norm"] == f"triton-{hashlib.sha256(source).hexdigest()[:12]}"
+    assert "norm" not in _versions(swept, bench)
 
 
 def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageSet], tmp_path: Path) -> None:

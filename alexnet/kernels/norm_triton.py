@@ -5,8 +5,8 @@ pixel has maps, or a row has values. A program has `BLOCK` values; it loads thei
 threads, since they are in the cache of the processor already. Sums are taken in fp32 in a fixed order, without atomics and without
 contraction to fused operations, so that bits depend neither on the batch size nor on the run.
 
-On the way back every neighbour's share x · g · d^−(β+1) is needed. Among maps each program computes those it needs from 4 · reach + 1
-loads: no pass over memory more. Among squares of pixels that would be reach⁴, so they are stored first.
+On the way back every neighbour's share x · g · d^−(β+1) is needed. Among maps a program computes those it needs itself, from
+4 · reach + 1 values of x: no further pass over memory. Among squares of pixels it would take (4 · reach + 1)², so they are stored.
 """
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from alexnet.kernels.norm import Norm
 
-BLOCK = 256  # values: two for each thread of four warps, so that a warp's unaligned load of bf16 stays within two lines of 128 bytes
+BLOCK = 256  # values: two for each thread of four warps; with more, a warp's unaligned load of bf16 would touch more cache lines
 
 
 @triton.jit
@@ -92,9 +92,7 @@ def _shares(
 ):  # fmt: skip
     start, lane, row, place = _here(BLOCK, STEP, LENGTH, ROWS)
     real = start + lane < count
-    share = _share(
-        x + start, gradient + start, lane, row, place, 0, real, alpha, k, BETA, STEP, LENGTH, ROWS, REACH, REACH_ROWS
-    )
+    share = _share(x + start, gradient + start, lane, row, place, 0, real, alpha, k, BETA, STEP, LENGTH, ROWS, REACH, REACH_ROWS)
     tl.store(out + start + lane, share, mask=real)
 
 
@@ -124,7 +122,7 @@ def _backward(
 
 
 def normalise(norm: Norm, x: Tensor, gradient: Tensor | None = None) -> Tensor:
-    """`alexnet.kernels.norm.normalise` on the GPU of x. Memory beside the result: among squares of pixels, backward, 4 bytes a value."""
+    """`alexnet.kernels.norm.normalise` on the GPU of x. Backward among squares of pixels takes 4 bytes a value beside the result."""
     _, maps, height, width = x.shape
     reach = norm.size // 2
     steps = (1, maps // norm.columns, 1, reach, 0) if norm.columns else (maps, width, height, reach, reach)
@@ -132,7 +130,7 @@ def normalise(norm: Norm, x: Tensor, gradient: Tensor | None = None) -> Tensor:
     grid = (triton.cdiv(x.numel(), BLOCK),)
     x = x.contiguous(memory_format=torch.channels_last)
     out = torch.empty_like(x, memory_format=torch.channels_last)
-    with torch.cuda.device_of(x):  # where Triton launches; the two columns are on two devices
+    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]  # where Triton launches; the two columns are on two devices
         if gradient is None:
             _forward[grid](x, out, *constants, enable_fp_fusion=False)
             return out

@@ -1,6 +1,7 @@
 """Make the records that a plan lacks: train or count, one run after the other, each with all the cores it was given."""
 
 import ctypes
+import hashlib
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -259,7 +260,16 @@ def _data(bench: Bench) -> Data:
 
 def _versions(run: PlannedRun, bench: Bench) -> dict[str, str]:
     """Versions of what computes the numbers; for AlexNet also in what its normalisation is written."""
-    return provenance.versions() | ({"norm": norm.body(bench.device)} if run.role == "train" else {})
+    return provenance.versions() | ({"norm": _norm(bench.device)} if run.role == "train" else {})
+
+
+def _norm(device: torch.device) -> str:
+    """The body of the normalisation; Triton's with the digest of its file, which is no part of the code hash: few runs use it."""
+    body = norm.body(device)
+    if body != "triton":
+        return body
+    source = Path(norm.__file__).with_name("norm_triton.py").read_bytes()
+    return f"{body}-{hashlib.sha256(source).hexdigest()[:12]}"
 
 
 def _machine(run: PlannedRun, bench: Bench, precision: str) -> Machine:
