@@ -47,24 +47,26 @@ def formula(x: Tensor, n: Norm) -> Tensor:
     return (n.k + n.alpha * sum(shifted).view(x.shape)) ** -n.beta
 
 
-def both(x: Tensor, above: Tensor, n: Norm) -> tuple[Tensor, Tensor]:
-    return normalise(n, x), normalise(n, x, above)
+def both(x: Tensor, above: Tensor, n: Norm, body=normalise) -> tuple[Tensor, Tensor]:
+    return body(n, x), body(n, x, above)
 
 
-def assert_is_the_formula(x: Tensor, above: Tensor, n: Norm) -> None:
+def assert_is_the_formula(x: Tensor, above: Tensor, n: Norm, body=normalise, bf16: float = 4e-3) -> None:
     """To the roundings of fp32 (a few dozen of 6e-8), and to one more of bf16 (0.4 %).
 
     A gradient is a difference: its error is a share of the terms, of which g · d^−β is one.
     """
+    ours = both(x, above, n, body)
+    x, above = x.cpu(), above.cpu()
     exact = x.double().requires_grad_()
     power = formula(exact, n)
     y = exact * power
     (gradient,) = torch.autograd.grad(y, exact, above.double())
-    for ours, theirs, term in zip(both(x, above, n), (y, gradient), (y, above * power), strict=True):
-        assert ours.dtype == x.dtype
-        assert ours.shape == x.shape
-        relative = 5e-6 if x.dtype == torch.float32 else 4e-3
-        torch.testing.assert_close(ours.double(), theirs, rtol=relative, atol=5e-6 * term.abs().max().item())
+    for mine, theirs, term in zip(ours, (y, gradient), (y, above * power), strict=True):
+        assert mine.dtype == x.dtype
+        assert mine.shape == x.shape
+        relative = 5e-6 if x.dtype == torch.float32 else bf16
+        torch.testing.assert_close(mine.double().cpu(), theirs, rtol=relative, atol=5e-6 * term.abs().max().item())
 
 
 norms = st.builds(
@@ -136,16 +138,20 @@ def test_a_gradient_of_any_strides() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_what_is_not_finite_stays_so_and_reaches_neighbours_alone(n: Norm, value: float, dtype: torch.dtype) -> None:
     x = draw((3, 12, 5, 6), 0, 10.0, dtype)
-    above = draw(x.shape, 1, 1.0, dtype)
-    sound = both(x, above, n)
+    assert_reaches_neighbours_alone(x, draw(x.shape, 1, 1.0, dtype), n, value)
+
+
+def assert_reaches_neighbours_alone(x: Tensor, above: Tensor, n: Norm, value: float, body=normalise) -> None:
+    """Of 12 maps the sixth, the last of the first column of two, has one pixel that is not finite, in the second image."""
+    sound = both(x, above, n, body)
     broken = x.clone()
     broken[1, 5, 2, 3] = value
-    near = torch.zeros(x.shape, dtype=torch.bool)  # neighbours of neighbours, for the way back
+    near = torch.zeros(x.shape, dtype=torch.bool, device=x.device)  # neighbours of neighbours, for the way back
     if n.columns:
         near[1, max(0, 5 - 2 * (n.size // 2)) : 6 if n.columns == 2 else 5 + 2 * (n.size // 2) + 1, 2, 3] = True
     else:
         near[1, 5] = True
-    for y, before in zip(both(broken, above, n), sound, strict=True):
+    for y, before in zip(both(broken, above, n, body), sound, strict=True):
         assert y[1, 5, 2, 3].isnan()
         assert torch.equal(y[~near], before[~near])
 
@@ -159,6 +165,23 @@ def test_both_bodies_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         for ours, plain in zip(in_c, both(x, above, n), strict=True):
             torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
         monkeypatch.undo()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("n", [*NORMS, Norm(3, 0.02, 0.5, 2.0, 1), Norm(3, 0.02, 1.0, 1.0, 0)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_on_a_gpu(n: Norm, dtype: torch.dtype) -> None:
+    for shape in ((3, 96, 27, 27), (2, 22, 5, 7), (1, 2, 1, 1)):
+        x, above = draw(shape, 0, 30.0, dtype).cuda(), draw(shape, 1, 1.0, dtype).cuda()
+        assert_is_the_formula(x, above, n)
+        whole = both(x, above, n)
+        assert all(map(torch.equal, both(x, above, n), whole))
+        assert all(map(torch.equal, both(x[-1:], above[-1:], n), (y[-1:] for y in whole)))
+    x, above = draw((3, 12, 5, 6), 0, 10.0, dtype).cuda(), draw((3, 12, 5, 6), 1, 1.0, dtype).cuda()
+    for value in (float("nan"), float("inf")):
+        assert_reaches_neighbours_alone(x, above, n, value)
+    assert normalise(n, x[:0], above[:0]).shape == (0, 12, 5, 6)
 
 
 def test_columns_that_do_not_divide_the_maps_are_refused() -> None:

@@ -1,14 +1,16 @@
 """From a planned run to its record."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet.data.imageset import ImageSet
 from alexnet.kernels import norm
-from reproductions.harness.bench import Bench, set_up
+from reproductions.harness.bench import Bench, set_up, versions_of
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.judge import epochs_to
 from reproductions.harness.record import read_records, write_record
@@ -47,6 +49,15 @@ def test_the_device_must_be_there() -> None:
     with pytest.raises(ValueError, match="no device is called 'mps'"):
         set_up("mps", 1)
     assert set_up("cpu", 1).type == "cpu"
+
+
+def test_on_a_gpu_the_record_tells_the_source_of_the_normalisation(splits: dict[str, ImageSet], tmp_path: Path) -> None:
+    source = (Path(norm.__file__).parent / "norm_triton.py").read_bytes()
+    (trained,) = planned_runs(discover()["ten_view_gain"], "smoke")[:1]
+    (swept,) = planned_runs(discover()["fig1_relu"], "smoke")[:1]
+    bench = Bench(tmp_path, splits, torch.device("cuda"), 1)
+    assert versions_of(trained, bench)["norm"] == f"triton-{hashlib.sha256(source).hexdigest()[:12]}"
+    assert "norm" not in versions_of(swept, bench)
 
 
 def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageSet], tmp_path: Path) -> None:

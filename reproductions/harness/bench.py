@@ -1,6 +1,7 @@
 """Where runs are made: images, device and results folder, and what a record says of them."""
 
 import ctypes
+import hashlib
 import resource
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,16 @@ def data_of(bench: Bench, dataset: str) -> Data:
 
 def versions_of(run: PlannedRun, bench: Bench) -> dict[str, str]:
     """Versions of what computes the numbers; for AlexNet also in what its normalisation is written."""
-    return provenance.versions() | ({"norm": norm.body(bench.device)} if run.role == "train" else {})
+    return provenance.versions() | ({"norm": _norm(bench.device)} if run.role == "train" else {})
+
+
+def _norm(device: torch.device) -> str:
+    """The body of the normalisation; Triton's with the digest of its file, which is no part of the code hash: few runs use it."""
+    body = norm.body(device)
+    if body != "triton":
+        return body
+    source = Path(norm.__file__).with_name("norm_triton.py").read_bytes()
+    return f"{body}-{hashlib.sha256(source).hexdigest()[:12]}"
 
 
 def machine_of(run: PlannedRun, bench: Bench, precision: str) -> Machine:

@@ -8,17 +8,22 @@ from typing import Any
 ROUNDS = 7
 
 
-def compare(benchmark: Any, ours: Callable[[], None], peer: Callable[[], None], images: int) -> None:
-    """Print the median ratio peer / ours with its range over the rounds, and our images/s; fail if ours is the slower one."""
-    ratios = []
+def alternate(*bodies: Callable[[], object]) -> list[list[float]]:
+    """Seconds of each body in each round; every round calls all of them in turn."""
+    seconds: list[list[float]] = [[] for _ in bodies]
     for round_number in range(ROUNDS + 1):  # the first warms up
-        seconds = []
-        for body in (ours, peer):
+        for body, taken in zip(bodies, seconds, strict=True):
             began = time.perf_counter()
             body()
-            seconds.append(time.perf_counter() - began)
-        if round_number:
-            ratios.append(seconds[1] / seconds[0])
+            if round_number:
+                taken.append(time.perf_counter() - began)
+    return seconds
+
+
+def compare(benchmark: Any, ours: Callable[[], None], peer: Callable[[], None], images: int) -> None:
+    """Print the median ratio peer / ours with its range over the rounds, and our images/s; fail if ours is the slower one."""
+    mine, theirs = alternate(ours, peer)
+    ratios = [b / a for a, b in zip(mine, theirs, strict=True)]
     benchmark.pedantic(ours, rounds=3, warmup_rounds=1)
     benchmark.extra_info["ratio"] = ratios
     speed = images / benchmark.stats.stats.median
