@@ -89,9 +89,7 @@ NAMES = ("BETA", "BLOCK", "STEP", "LENGTH", "ROWS", "REACH", "REACH_ROWS")
 MAPS, PIXELS = (0.75, 256, 1, 96, 1, 2, 0), (0.75, 256, 64, 16, 16, 1, 1)
 
 for kernel, constants, types, loads in (
-    (norm_triton._forward, MAPS, {}, 5),
     (norm_triton._backward, MAPS, {"shares": "constexpr"}, 9 + 5),
-    (norm_triton._shares, PIXELS, {"out": "*fp32"}, 9 + 1),
     (norm_triton._backward, PIXELS, {"shares": "*fp32"}, 9 + 9 + 1),
 ):
     constants = dict(zip(NAMES, constants)) | ({"shares": None} if types.get("shares") == "constexpr" else {})
@@ -100,7 +98,7 @@ for kernel, constants, types, loads in (
     assert made.asm["cubin"]
     assert made.asm["ttgir"].count("tt.load") == loads, made.asm["ttgir"].count("tt.load")
     assert "fma.rn.f32" not in made.asm["ptx"]
-    assert ("cvt.rn.bf16" in made.asm["ptx"]) == (signature["out"] == "*bf16")
+    assert "cvt.rn.bf16" in made.asm["ptx"]
 """
 
 

@@ -40,7 +40,7 @@ def _divisor(
     x, lane, row, place, SHIFT: tl.constexpr, real, alpha, k,
     STEP: tl.constexpr, LENGTH: tl.constexpr, ROWS: tl.constexpr, REACH: tl.constexpr, REACH_ROWS: tl.constexpr,
 ):  # fmt: skip
-    """D = k + α · Σ x² of the value that lies `SHIFT` places along."""
+    """The divisor d = k + α · Σ x² of the value that lies `SHIFT` places along."""
     total = lane * 0.0
     for down in tl.static_range(-REACH_ROWS, REACH_ROWS + 1):
         for along in tl.static_range(-REACH, REACH + 1):
@@ -76,7 +76,7 @@ def _share(
     x, gradient, lane, row, place, SHIFT: tl.constexpr, real, alpha, k, BETA: tl.constexpr,
     STEP: tl.constexpr, LENGTH: tl.constexpr, ROWS: tl.constexpr, REACH: tl.constexpr, REACH_ROWS: tl.constexpr,
 ):  # fmt: skip
-    """X · g · d^−(β+1) of the value that lies `SHIFT` places along; 0 if that is outside."""
+    """The share x · g · d^−(β+1) of the value that lies `SHIFT` places along; 0 if that is outside."""
     divisor = _divisor(x, lane, row, place, SHIFT, real, alpha, k, STEP, LENGTH, ROWS, REACH, REACH_ROWS)
     power, inverse = _powers(divisor, BETA)
     above = _load(gradient, lane, row, place, 0, SHIFT, real, STEP, LENGTH, ROWS)
@@ -122,7 +122,7 @@ def _backward(
 
 
 def normalise(norm: Norm, x: Tensor, gradient: Tensor | None = None) -> Tensor:
-    """`alexnet.kernels.norm.normalise` on the GPU of x. Backward among squares of pixels takes 4 bytes a value beside the result."""
+    """`alexnet.kernels.norm.normalise` on the GPU of x. Backward among squares of pixels takes 4 bytes a value beside."""
     _, maps, height, width = x.shape
     reach = norm.size // 2
     steps = (1, maps // norm.columns, 1, reach, 0) if norm.columns else (maps, width, height, reach, reach)

@@ -1,8 +1,8 @@
 """Response normalisation, forward and backward on the processor, against `F.local_response_norm`, eager and compiled.
 
-All three in turn in one process, in fp32 on the same values. Torch's is given the memory order that it is faster in (maps first), ours
-the one that our nets have (maps last). Compiling is not timed. The ratios are printed and stored, not asserted: a machine that others
-use as well makes them noisy; what is asserted is that the values agree.
+All three in turn in one process, in fp32 on the same values, with memory kept as in a training. Torch's has the memory order in
+which it is faster (maps first), ours that of our nets (maps last). Compiling is not timed. The ratios are printed and stored, not
+asserted: a machine that others use as well makes them noisy. What is asserted is that the values agree.
 """
 
 import os
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from alexnet.kernels import norm
 from alexnet.layers import response_norm
+from reproductions.harness.run import _keep_freed_memory
 
 ALEXNET = (5, 1e-4, 0.75, 2.0)  # n, α, β, k: §3.3
 CIFAR = (9, 0.001 / 9, 0.75, 1.0)  # the local response normalisation of cuda-convnet's CIFAR nets
@@ -32,6 +33,7 @@ SHAPES = [
 @pytest.fixture(autouse=True)
 def _all_cores() -> Iterator[None]:
     before = torch.get_num_threads()
+    _keep_freed_memory()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     yield
     torch.set_num_threads(before)
