@@ -81,7 +81,7 @@ def test_one_run_alone_has_examples(splits: dict[str, ImageSet], tmp_path: Path)
     claim = discover()["fig4_retrieval"]
     runs = planned_runs(claim, "smoke")
     assert (runs[0].variant, runs[0].seed) == SHOWN_RUN == ("original", min(run.seed for run in runs))
-    bench = Bench(tmp_path, splits, set_up("cpu", 1), 1)
+    bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
     folders = [make(run, claim, bench) for run in runs[:2]]
     assert [sorted(path.name for path in folder.glob("examples*")) for folder in folders] == [[SHEET, TEXT], []]
     assert len(read_examples(folders[0])[0].images) == 8

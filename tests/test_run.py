@@ -55,7 +55,7 @@ def test_on_a_gpu_the_record_tells_the_source_of_the_normalisation(splits: dict[
     source = (Path(norm.__file__).parent / "norm_triton.py").read_bytes()
     (trained,) = planned_runs(discover()["ten_view_gain"], "smoke")[:1]
     (swept,) = planned_runs(discover()["fig1_relu"], "smoke")[:1]
-    bench = Bench(tmp_path, splits, torch.device("cuda"), 1)
+    bench = Bench(tmp_path, {"stand-in": splits}, torch.device("cuda"), 1)
     assert versions_of(trained, bench)["norm"] == f"triton-{hashlib.sha256(source).hexdigest()[:12]}"
     assert "norm" not in versions_of(swept, bench)
 
