@@ -51,7 +51,12 @@ def test_a_broken_end_leaves_the_job(tmp_path: Path, text: bytes) -> None:
 
 
 def test_the_logs_of_all_processes(tmp_path: Path) -> None:
-    for name, text in {"12_3_0_log.err": "first", "12_3_1_log.err": "second", "12_3_2_log.err": "", "12_30_1_log.err": "other"}.items():
+    for name, text in {
+        "12_3_0_log.err": "first",
+        "12_3_1_log.err": "second",
+        "12_3_2_log.err": "",
+        "12_30_1_log.err": "other",
+    }.items():
         (tmp_path / name).write_text(text)
     job = new_job("12_3", "slurm", tmp_path)
     assert [path.name for path in job.logs] == ["12_3_0_log.out", "12_3_0_log.err"]

@@ -40,7 +40,7 @@ def test_a_file_that_does_not_fit_ends_with_one_line(tmp_path: Path, text: str, 
 
 
 def test_no_file_there(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing.toml cannot be read \\(No such file"):
+    with pytest.raises(ValueError, match=r"nothing\.toml cannot be read \(No such file"):
         read_site(tmp_path / "nothing.toml", {})
 
 

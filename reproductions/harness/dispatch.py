@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -98,11 +99,14 @@ def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishe
 
 
 def _by_processes(orders: Sequence[Order], results: Path, wishes: Wishes) -> None:
+    from reproductions.harness.session import interrupt  # noqa: PLC0415
+
     gpus = [] if wishes.device == "cpu" else _gpus()
     cores = len(os.sched_getaffinity(0))
     parallel = min(wishes.site.max_parallel or (len(gpus) or max(1, cores // (wishes.threads or 1))), len(orders))
     parallel = min(parallel, len(gpus)) if gpus else parallel
     threads = wishes.threads or max(1, cores // parallel)
+    signal.signal(signal.SIGTERM, interrupt)  # else the processes would be left behind
     _say(f"  {parallel} at once, {threads} threads each{', a GPU each' if gpus else ''}")
     to_processes(orders, results, wishes.device, threads, gpus, parallel, _say)
 
