@@ -1,14 +1,19 @@
 """What `run --launch local` and `--launch slurm` do: gather what is missing of all claims, say what it costs, send it."""
 
+import itertools
 import os
-from collections.abc import Sequence
+import signal
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from alexnet.files import locked
 from reproductions.harness import slurm
+from reproductions.harness.claim import PlannedRun, with_needs
 from reproductions.harness.forecast import gpu_hours
+from reproductions.harness.jobs import Job
 from reproductions.harness.launch import Order, arrays, sbatch_text, sendable, to_processes, to_slurm
+from reproductions.harness.plan import Key
 from reproductions.harness.settle import console
 from reproductions.harness.site import Wishes, shape_of
 from reproductions.harness.status import BUSY, standings
@@ -44,9 +49,13 @@ def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Wo
     chosen: dict[object, tuple[Order, Work]] = {}
     left: dict[str, dict[object, None]] = {}
     for work in works:
-        send_now, others = sendable(standings(work.root, work.planned), wishes.retry_failed)
+        found = standings(work.root, work.planned)
+        jobs = {item.planned.run.key: item.job for item in found if item.state in BUSY}
+        send_now, others = sendable(found, wishes.retry_failed)
         for item in send_now:
-            order = Order(item.planned.run, work.claim.name, work.root, work.data and work.data.absolute())
+            order = Order(
+                item.planned.run, work.claim.name, work.root, work.data and work.data.absolute(), _after(item.planned.run, jobs)
+            )
             chosen.setdefault((work.root, item.planned.run.key), (order, work))
         for state, items in others.items():
             left.setdefault(state, {}).update(dict.fromkeys((work.root, item.planned.run.key) for item in items))
@@ -54,6 +63,12 @@ def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Wo
         hint = "; --retry failed sends them again" if state == "failed" else ""
         console.print(f"left out: {len(keys)} runs that are {state}{hint}", markup=False)
     return list(chosen.values()), any(state in left for state in BUSY)
+
+
+def _after(run: PlannedRun, jobs: Mapping[Key, Job | None]) -> tuple[str, ...]:
+    """Slurm's jobs under way that make what a run needs, whole arrays."""
+    found = [jobs.get(need.key) for need in with_needs(run.needs)]
+    return tuple(dict.fromkeys(job.id.partition("_")[0] for job in found if job and job.launcher == "slurm"))
 
 
 def _say_plan(orders: Sequence[Order], text: str) -> None:
@@ -84,11 +99,14 @@ def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishe
 
 
 def _by_processes(orders: Sequence[Order], results: Path, wishes: Wishes) -> None:
+    from reproductions.harness.session import interrupt  # noqa: PLC0415
+
     gpus = [] if wishes.device == "cpu" else _gpus()
     cores = len(os.sched_getaffinity(0))
     parallel = min(wishes.site.max_parallel or (len(gpus) or max(1, cores // (wishes.threads or 1))), len(orders))
     parallel = min(parallel, len(gpus)) if gpus else parallel
     threads = wishes.threads or max(1, cores // parallel)
+    signal.signal(signal.SIGTERM, interrupt)  # else the processes would be left behind
     _say(f"  {parallel} at once, {threads} threads each{', a GPU each' if gpus else ''}")
     to_processes(orders, results, wishes.device, threads, gpus, parallel, _say)
 
@@ -98,11 +116,12 @@ def _gpus() -> list[int]:
     import torch  # noqa: PLC0415 - takes seconds to import
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return (
-        [int(name) for name in visible.split(",") if name.isdigit()]
-        if visible is not None
-        else list(range(torch.cuda.device_count()))
-    )
+    if visible is None:
+        return list(range(torch.cuda.device_count()))
+    names = [name.strip() for name in visible.split(",") if name.strip()]
+    if unlike := [name for name in names if not name.removeprefix("-").isdigit()]:  # submitit takes numbers alone
+        raise ValueError(f"CUDA_VISIBLE_DEVICES names {unlike[0]}; --launch local needs the numbers of GPUs, such as 0,1")
+    return [int(name) for name in itertools.takewhile(str.isdigit, names)]  # CUDA ignores what follows a -1, too
 
 
 def _say(text: str) -> None:

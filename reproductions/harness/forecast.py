@@ -4,6 +4,7 @@ import math
 import os
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from alexnet.config import AlexNetConfig, CifarNetConfig
@@ -11,7 +12,7 @@ from reproductions.harness import provenance
 from reproductions.harness.claim import Exact, PlannedRun, SpeedUp, Trained, Value, at_scale, question_runs, typed
 from reproductions.harness.judge import epochs_of, values_of
 from reproductions.harness.plan import expected_seconds
-from reproductions.harness.record import RESULTS, read_records
+from reproductions.harness.record import RESULTS, Stored, read_records
 from reproductions.harness.verdict import detectable
 from reproductions.harness.work import VERDICT, Work, root_of
 
@@ -72,12 +73,21 @@ def gpu_hours(work: Work, run: PlannedRun) -> tuple[float, bool]:
     """What a run takes on a GPU, and whether that is measured: by records from a GPU, else by the arithmetic of its network."""
     splits = work.images.get(run.dataset or "")
     images = len(splits["train"]) if splits else 50_000
-    known = [stored for stored in work.stored if stored.record.machine.device == "cuda"]
-    for hardware in {stored.record.machine.hardware for stored in known}:
-        seconds = expected_seconds(run, known, images, hardware, known[0].record.machine.threads)
-        if seconds is not None:
-            return seconds / 3600, True
+    known = [_on_one_gpu(stored) for stored in work.stored if stored.record.machine.device == "cuda"]
+    kinds = {stored.record.machine.hardware for stored in known}
+    seconds = [expected_seconds(run, known, images, hardware, 1) for hardware in kinds]
+    if some := [each for each in seconds if each is not None]:
+        return max(some) / 3600, True  # of the slowest: nobody knows yet which kind it will get
     return images * run.recipe.get("epochs", 0) * _operations(run) / ASSUMED_RATE / 3600, False
+
+
+def _on_one_gpu(stored: Stored) -> Stored:
+    """A record with the speed of each of its GPUs, whatever number of threads fed it."""
+    record = stored.record
+    speed = record.cost.images_per_second
+    cost = record.cost.model_copy(update={"images_per_second": speed and speed / record.machine.processes})
+    machine = record.machine.model_copy(update={"threads": 1})
+    return replace(stored, record=record.model_copy(update={"cost": cost, "machine": machine}))
 
 
 def _operations(run: PlannedRun) -> float:

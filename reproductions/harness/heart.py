@@ -3,10 +3,13 @@
 import json
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from pydantic import TypeAdapter
 
 from alexnet.files import write_atomic
 
@@ -36,11 +39,14 @@ class Beat:
         return (epochs - self.epoch) * self.seconds / self.epoch if self.epoch else None
 
 
+BEAT = TypeAdapter(Beat)
+
+
 def read_beat(path: Path) -> Beat | None:
     """What stands in a beat's file; None if there is none or it is broken."""
     try:
-        return Beat(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return BEAT.validate_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
 
 
@@ -77,4 +83,5 @@ class Heart:
 
     def _go_on(self) -> None:
         while not self.stopped.wait(PERIOD):
-            self.write()
+            with suppress(OSError):  # a shared folder that is away for a moment is no end of the beats
+                self.write()

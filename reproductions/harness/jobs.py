@@ -4,6 +4,9 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
 
 from alexnet.files import write_atomic
 from reproductions.harness.claim import PlannedRun
@@ -13,8 +16,8 @@ from reproductions.harness.claim import PlannedRun
 class Job:
     """A run that was given to Slurm, or to a process of its own on this machine."""
 
-    id: str  # Slurm's number, "12" or "12_3"; of a local run its process
-    launcher: str  # slurm or local
+    id: Annotated[str, Field(pattern=r"^\d+(_\d+)?$")]  # Slurm's number, "12" or "12_3"; of a local run its process
+    launcher: Literal["slurm", "local"]
     folder: str  # of submitit's files, the logs among them
     submitted: float  # seconds since 1970
 
@@ -23,14 +26,23 @@ class Job:
         """What its first process printed, and its warnings and errors."""
         return [Path(self.folder) / f"{self.id}_0_log.{kind}" for kind in ("out", "err")]
 
+    @property
+    def errors_of_others(self) -> list[Path]:
+        """What its other processes said went wrong, where several train together: one of them may have ended the first."""
+        found = Path(self.folder).glob(f"{self.id}_*_log.err")
+        return [path for path in sorted(found) if path not in self.logs and path.stat().st_size]
+
 
 @dataclass(frozen=True)
 class End:
     """How a job ended that left no record."""
 
     job: str  # the id of the job that ended so; another job of the same run starts anew
-    state: str  # failed, refused, cancelled
+    state: Literal["failed", "refused", "cancelled"]
     why: str
+
+
+JOB, END = TypeAdapter(Job), TypeAdapter(End)
 
 
 def _file(root: Path, run: PlannedRun, kind: str) -> Path:
@@ -42,7 +54,7 @@ def write_job(root: Path, run: PlannedRun, job: Job) -> None:
     write_atomic(_file(root, run, "job"), json.dumps(asdict(job)))
 
 
-def new_job(job_id: str, launcher: str, folder: Path) -> Job:
+def new_job(job_id: str, launcher: Literal["slurm", "local"], folder: Path) -> Job:
     """A job that was submitted just now."""
     return Job(job_id, launcher, str(folder), time.time())
 
@@ -57,8 +69,8 @@ def read_job(root: Path, run: PlannedRun) -> tuple[Job | None, End | None]:
     job: Job | None = None
     end: End | None = None
     try:
-        job = Job(**json.loads(_file(root, run, "job").read_bytes()))
-        end = End(**json.loads(_file(root, run, "end").read_bytes()))
-    except (OSError, ValueError, TypeError):
+        job = JOB.validate_json(_file(root, run, "job").read_bytes())
+        end = END.validate_json(_file(root, run, "end").read_bytes())
+    except (OSError, ValueError):
         pass
     return job, end if job and end and end.job == job.id else None

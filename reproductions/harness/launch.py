@@ -30,6 +30,7 @@ class Order:
     asked_by: str
     root: Path
     data: Path | None
+    after: tuple[str, ...] = ()  # Slurm's jobs, under way since an earlier submission, that make what it needs
 
     def segment(self, device: str | None, threads: int, *, share_machine: bool = False) -> Any:
         """The job of this run."""
@@ -44,7 +45,7 @@ def sendable(items: Iterable[Standing], retry_failed: bool) -> tuple[list[Standi
     for item in items:
         failed = item.state == "failed" or item.planned.failed
         if item.state in BUSY or (failed and not retry_failed):
-            left.setdefault("failed" if failed else item.state, []).append(item)
+            left.setdefault(item.state if item.state in BUSY else "failed", []).append(item)
         elif item.state != "done":
             send.append(item)
     return send, left
@@ -130,6 +131,8 @@ def to_slurm(
     from reproductions.harness.segment import Collect  # noqa: PLC0415
 
     folder, sent, depth_before = results / ".work" / "slurm" / "%A", list[str](), 0
+    if submitit.SlurmExecutor.affinity() < 0:
+        raise slurm.SlurmError("srun is not on this machine")
     executor = submitit.SlurmExecutor(folder, max_num_timeout=SEGMENTS)
     roots = tuple(dict.fromkeys((*(order.root for array in items for order in array.orders), results)))
 
@@ -147,7 +150,8 @@ def to_slurm(
         depth = _depth(array.orders[0].run)
         if depth > depth_before:
             before, depth_before = list(sent), depth
-        after = sorted({*before, *(sent[-1:] if site.max_parallel else [])})
+        earlier = {job for order in array.orders for job in order.after}
+        after = sorted({*before, *earlier, *(sent[-1:] if site.max_parallel else [])})
         jobs = submit(
             [order.segment(device, array.shape.cpus) for order in array.orders], parameters(array, site, after, repository)
         )
@@ -195,8 +199,8 @@ def to_processes(
             visible = [] if gpu is None else [gpu]
             executor.update_parameters(timeout_min=A_YEAR, gpus_per_node=len(visible), visible_gpus=visible)
             job = executor.submit(ready.segment(device, threads, share_machine=True))
+            running.append((ready, job, gpu))  # at once: what is not among them survives a Ctrl-C
             write_job(ready.root, ready.run, new_job(job.job_id, "local", job.paths.folder))
-            running.append((ready, job, gpu))
     except BaseException:
         for _, job, _ in running:
             job.cancel()

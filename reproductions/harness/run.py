@@ -1,5 +1,8 @@
 """Make the records that a plan lacks: train, average or count, one run after the other, each with all the cores it was given."""
 
+import os
+import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -116,11 +119,20 @@ def _carry_out(
         try:
             outcome = _count(claim) if run.role == "inspect" else MAKERS[run.role](run, bench, before, checkpoint, tell)
         except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
-            if not leads:
-                raise  # ends the others too: they would wait for this one
-            outcome = Outcome("failed", {}, failure=" ".join(str(error).split())[:300])
+            if place()[1] > 1:
+                raise  # ends the others too; and one that was killed, with its node perhaps, is an error in all: no result
+            outcome = Outcome("failed", {}, failure=nameless(" ".join(str(error).split()))[:300])
     outcome.wall_seconds = outcome.wall_seconds or time.perf_counter() - began
     return outcome
+
+
+def nameless(text: str) -> str:
+    """A message without the names of this user, home folder and machine: records are published."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() fails for a user whom the machine does not know
+    text = text.replace(home, "~") if len(home) > 1 else text
+    for name, word in ((os.environ.get("USER"), "USER"), (socket.gethostname(), "HOST")):
+        text = re.sub(rf"\b{re.escape(name)}\b", word, text) if name else text
+    return text
 
 
 def _store(root: Path, record: Record, outcome: "Outcome", weights: Path | None) -> Path:

@@ -11,8 +11,13 @@ import typer
 from reproductions.harness.claim import Claim
 from reproductions.harness.cli import INCOMPLETE, DataRoot, Json, Names, Results, choose, fail, filled, reported, show_table
 from reproductions.harness.record import RESULTS
-from reproductions.harness.site import Wishes, read_site
+from reproductions.harness.site import Site, Wishes, read_site
 
+HEEDS = {
+    "debug": set[str](),
+    "local": {"max_parallel", "retry", "site"},
+    "slurm": {*Site.model_fields, "retry", "site"} | {"max_gpu_hours"},
+}
 ON_SLURM = partial(typer.Option, rich_help_panel="Slurm")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -72,12 +77,13 @@ def run(
         return
     asked = {"scale": scale, "seeds": seeds, "dataset": dataset, "data": data, "pack": not dry_run}
     with reported():
+        flags = {"partition": partition, "account": account, "qos": qos, "gpus": gpus, "cpus": cpus, "nodes": nodes,
+                 "minutes": minutes, "max_parallel": max_parallel, "sbatch": _pairs(sbatch or [])}  # fmt: skip
+        others = {"retry": retry, "site": site, "max_gpu_hours": max_gpu_hours}
+        _check(launch, {name for name, value in {**flags, **others}.items() if value not in (None, {})}, retry, force=force)
         if launch == "debug":
             complete = _here(choose(names), results, asked, device, threads or len(os.sched_getaffinity(0)), force=force)
         else:
-            flags = {"partition": partition, "account": account, "qos": qos, "gpus": gpus, "cpus": cpus, "nodes": nodes,
-                     "minutes": minutes, "max_parallel": max_parallel, "sbatch": _pairs(sbatch or [])}  # fmt: skip
-            _check(launch, retry, force=force)
             wishes = Wishes(launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run)
             complete = _elsewhere(choose(names), results.absolute(), asked, wishes)
         if not complete:
@@ -112,12 +118,15 @@ def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes
     return not any(work.missing for work in works)
 
 
-def _check(launch: str, retry: str | None, *, force: bool) -> None:
-    if launch not in ("local", "slurm"):
+def _check(launch: str, given: set[str], retry: str | None, *, force: bool) -> None:
+    """Raises ValueError for options that this launcher would not heed: who forgets --launch slurm would train where he is."""
+    if launch not in HEEDS:
         raise ValueError(f"--launch {launch}: say debug, local or slurm")
+    if unheard := sorted(given - HEEDS[launch]):
+        raise ValueError(f"--{unheard[0].replace('_', '-')} means nothing to --launch {launch}; see `run --help`")
     if retry not in (None, "failed"):
         raise ValueError(f"--retry {retry}: say --retry failed")
-    if force:
+    if force and launch != "debug":
         raise ValueError("--force makes runs again in this process; leave out --launch")
 
 
@@ -180,7 +189,7 @@ def logs(
         job = items[name].job
         if job is None:
             fail(f"{name} was not sent anywhere: runs in a terminal have no log")
-        for path in job.logs:
+        for path in (*job.logs, *job.errors_of_others):
             typer.echo(f"{path}:")
             typer.echo(
                 "".join(path.read_text(errors="replace").splitlines(keepends=True)[-lines:])

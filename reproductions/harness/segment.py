@@ -8,7 +8,7 @@ import signal
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import submitit
 import torch
@@ -48,7 +48,10 @@ class Segment:
 
     def __call__(self) -> None:
         """Make the run. Leaves a record, or a file that says why there is none and raises."""
-        signal.signal(signal.SIGTERM, _leave)  # submitit would ignore it until the kill half a minute later
+        if self.share_machine:
+            signal.signal(signal.SIGTERM, _leave)
+        # Else submitit ignores it, as it must: Slurm sends it, too, when a time of grace begins before a job is preempted, and
+        # requeues at its end what is still there; what has left by then has failed. After `scancel` the kill comes anyway.
         os.register_at_fork(after_in_child=_deaf)  # else a child would requeue the job too
         rank = _join()
         try:
@@ -57,16 +60,19 @@ class Segment:
                 self._make()
         except Exception as error:
             if rank == 0:
-                state = "refused" if isinstance(error, RefusedError | NeedsError) else "failed"
-                self._end(state, " ".join(str(error).split())[:300] or type(error).__name__)
+                why = " ".join(str(error).split())[:300] or type(error).__name__
+                self._end("refused" if isinstance(error, RefusedError | NeedsError) else "failed", why)
             raise
 
-    def checkpoint(self) -> submitit.helpers.DelayedSubmission | None:
-        """What runs after the requeue; None, which ends the job, where segments are too short to get anywhere."""
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
+        """What runs after the requeue. Ends the job where segments are too short to get anywhere.
+
+        By SystemExit: for None submitit raises a RuntimeError in the midst of the training, which would be its failure.
+        """
         barren = 0 if self.rows else self.barren + 1
         if barren == BARREN:
             self._end("failed", f"{BARREN} segments ended before a row of history was done; give more --minutes")
-            return None
+            raise SystemExit(1)
         return submitit.helpers.DelayedSubmission(replace(self, barren=barren, rows=0))
 
     __submitit_checkpoint__ = checkpoint  # submitit 1.5.4 looks for both names
@@ -97,7 +103,7 @@ class Segment:
         self.rows += 1
         print(f"{self.run}: epoch {row.epoch:.1f}, training error {row.train_error:.1f} %", flush=True)  # noqa: T201
 
-    def _end(self, state: str, why: str) -> None:
+    def _end(self, state: Literal["failed", "refused"], why: str) -> None:
         write_end(self.root, self.run, End(submitit.JobEnvironment().job_id, state, why))
 
 

@@ -27,7 +27,7 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> b
         return True
     complete = True
     if work.missing:
-        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGTERM, interrupt)
         with own_cores(threads, lambda: console.print("waiting for cores: other runs on this machine hold them")):
             complete = _make_missing(work, device, threads)
     conclude([work])
@@ -50,7 +50,8 @@ def conclude(works: Sequence[Work]) -> None:
         console.print(f"report: {root / 'report.md'}", markup=False)
 
 
-def _interrupt(*_: object) -> None:
+def interrupt(*_: object) -> None:
+    """For SIGTERM: end as after Ctrl-C."""
     raise KeyboardInterrupt
 
 

@@ -94,8 +94,8 @@ def _standing(
     latest = alive or max((beat for _, beat in beats), key=lambda beat: beat.time, default=None)
     locked = any(locked for locked, _ in beats)
     if job is None:
-        state = "training" if locked else "interrupted" if latest else "missing"
-        return Standing(item, root, state, item.reason if state == "missing" else "", latest)
+        state = "training" if locked else "failed" if item.failed else "interrupted" if latest else "missing"
+        return Standing(item, root, state, item.reason if state in ("failed", "missing") else "", latest)
     if job.launcher == "local":
         state, why = ("training", "") if locked or _is_alive(job) else _after(end, "its process is gone")
     elif said is None:
@@ -168,7 +168,7 @@ def cancel(items: Iterable[Standing]) -> list[str]:
     busy = [(item, item.job) for item in items if item.state in BUSY and item.job]
     slurm.cancel([job.id for _, job in busy if job.launcher == "slurm"])
     for item, job in busy:
-        if job.launcher == "local":
+        if job.launcher == "local" and _is_alive(job):  # its number may be another process's by now
             with suppress(ProcessLookupError):
                 os.kill(int(job.id), signal.SIGINT)
         write_end(item.root, item.planned.run, End(job.id, "cancelled", "by `cancel`; the next `run` sends it again"))

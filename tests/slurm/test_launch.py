@@ -179,6 +179,16 @@ def test_preempted_with_children_alive_it_is_requeued_once(slurm: Cluster, check
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
 
 
+def test_told_to_end_it_waits_for_the_kill(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+    """Sites without preempt_send_user_signal say so when a time of grace begins; Slurm requeues only what outlives that."""
+    job = checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    slurm.run("scancel", "--signal=TERM", job)
+    slurm.wait_for(checkout.gets_on(), 60)
+    slurm.wait_for(finished(slurm, job), 120)
+    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 1
+
+
 def test_killed_it_is_lost_then_sent_again(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
     """Without accounting nobody else knows: Slurm says FAILED, which is no end that the run told of itself."""
     job = checkout.submit()

@@ -1,0 +1,123 @@
+"""What a submission costs, waits for and refuses, before anything is sent."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alexnet.config import AlexNetConfig
+from reproductions.__main__ import app
+from reproductions.harness import dispatch, slurm
+from reproductions.harness.claim import discover
+from reproductions.harness.forecast import ASSUMED_RATE, gpu_hours
+from reproductions.harness.jobs import new_job, write_job
+from reproductions.harness.plan import plan
+from reproductions.harness.record import Stored
+from reproductions.harness.run import nameless
+from reproductions.harness.site import Site, Wishes
+from reproductions.harness.work import Work, prepare
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    return prepare(discover()["ensembles"], tmp_path, scale="smoke", dataset=None, data=None)
+
+
+def test_gpu_hours_by_arithmetic(work: Work) -> None:
+    """Six operations for each multiply-accumulate, image and epoch; an average trains nothing."""
+    train = next(item.run for item in work.planned if item.run.role == "train")
+    average = next(item.run for item in work.planned if item.run.role == "average")
+    config = {name: tuple(value) if isinstance(value, list) else value for name, value in train.config.items()}
+    products = sum(layer.multiply_accumulates for layer in AlexNetConfig(**config).layers())
+    images = len(work.images["stand-in"]["train"])
+    hours, measured = gpu_hours(work, train)
+    assert (hours, measured) == (pytest.approx(6 * products * images * train.recipe["epochs"] / ASSUMED_RATE / 3600), False)
+    assert gpu_hours(work, average) == (0.0, False)
+
+
+def record(work: Work, hardware: str, speed: float, processes: int, threads: int) -> Stored:
+    from records import make_record
+
+    run = next(item.run for item in work.planned if item.run.role == "train")
+    base = make_record()
+    machine = base.machine.model_copy(update={"hardware": hardware, "device": "cuda", "processes": processes, "threads": threads})
+    cost = base.cost.model_copy(update={"images_per_second": speed})
+    changed = {"claim": run.claim, "variant": "another", "scale": run.scale, "role": "train", "machine": machine, "cost": cost}
+    return Stored(base.model_copy(update=changed), Path())
+
+
+def test_gpu_hours_by_records_are_those_of_one_gpu_of_the_slowest_kind(work: Work) -> None:
+    """Four GPUs that make 400 images a second take as many GPU-hours as one that makes 100; threads do not matter."""
+    run = next(item.run for item in work.planned if item.run.role == "train")
+    images = len(work.images["stand-in"]["train"]) * run.recipe["epochs"]
+    alone, four, fast = record(work, "A", 100.0, 1, 8), record(work, "A", 400.0, 4, 2), record(work, "B", 900.0, 1, 1)
+    for known in ([alone], [four], [four, alone], [alone, fast], [fast, alone]):
+        assert gpu_hours(replace(work, stored=known), run) == (pytest.approx(images / 100 / 3600), True)
+
+
+def test_what_is_sent_waits_for_what_is_under_way(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members that an earlier submission sent are not sent again, and the average does not start without them."""
+    average = next(item.run for item in work.planned if item.run.needs)
+    monkeypatch.setattr(slurm, "states", lambda jobs: dict.fromkeys(jobs, "PENDING"))
+    for number, need in enumerate(average.needs):
+        write_job(work.root, need, new_job(f"7_{number}" if number else "6", "slurm", work.root))
+    chosen, busy = dispatch._choose([work], Wishes("slurm", Site()))
+    orders = {order.run.key: order for order, _ in chosen}
+    assert busy
+    assert not {need.key for need in average.needs} & orders.keys()
+    assert set(orders[average.key].after) == ({"6", "7"} if len(average.needs) > 1 else {"6"})
+
+
+def test_what_failed_and_is_queued_again_is_under_way(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "states", lambda jobs: dict.fromkeys(jobs, "PENDING"))
+    planned = [replace(item, failed=True) for item in plan([item.run for item in work.planned], [], {})]
+    for item in planned:
+        write_job(work.root, item.run, new_job("6", "slurm", work.root))
+    assert dispatch._choose([replace(work, planned=planned)], Wishes("slurm", Site(), retry_failed=True)) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--partition", "gpu"], "--partition means nothing to --launch debug"),
+        (["--retry", "failed"], "--retry means nothing to --launch debug"),
+        (["--launch", "local", "--gpus", "2"], "--gpus means nothing to --launch local"),
+        (["--launch", "local", "--max-gpu-hours", "2"], "--max-gpu-hours means nothing to --launch local"),
+        (["--launch", "slrum"], "--launch slrum: say debug, local or slurm"),
+        (["--launch", "slurm", "--retry", "all"], "--retry all: say --retry failed"),
+        (["--launch", "slurm", "--force"], "--force makes runs again in this process"),
+    ],
+)
+def test_options_that_would_not_be_heeded_are_refused(tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["run", "fig2_architecture", "--results", str(tmp_path), *arguments])
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_slurm_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text("max_array = 10\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    slurm_run = ["run", "fig2_architecture", "--launch", "slurm", "--results", str(tmp_path / "results")]
+    for more, program in (([], "scontrol"), (["--site", str(site)], "srun")):
+        done = CliRunner().invoke(app, [*slurm_run, *more])
+        assert (done.exit_code, done.stderr) == (3, f"error: Slurm: {program} is not on this machine\n")
+
+
+def test_gpus_that_are_not_numbered_are_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for visible, gpus in (("1, 3", [1, 3]), ("", []), ("0,-1,2", [0])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert dispatch._gpus() == gpus
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-8932f937")
+    with pytest.raises(ValueError, match="CUDA_VISIBLE_DEVICES names GPU-8932f937"):
+        dispatch._gpus()
+
+
+def test_a_message_in_a_record_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    monkeypatch.setenv("USER", "alice")
+    monkeypatch.setattr("socket.gethostname", lambda: "node7")
+    said = nameless("no /home/alice/.cache/x.so, [node7]:2000, /scratch/alice/y; malice and node77 stay")
+    assert said == "no ~/.cache/x.so, [HOST]:2000, /scratch/USER/y; malice and node77 stay"

@@ -1,0 +1,74 @@
+"""What is made of the words of squeue and sacct, by small programs in their place; tests/slurm asks the real ones."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reproductions.harness import slurm
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Put a shell script on a PATH that has no Slurm; it notes how it was called."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("sh", "echo", "cat"):
+        (tools / tool).symlink_to(f"/bin/{tool}")
+    monkeypatch.setenv("PATH", str(tools))
+
+    def write(name: str, said: str, status: int = 0) -> Path:
+        path, calls = tools / name, tmp_path / f"{name}.calls"
+        stream = "2" if status else "1"
+        path.write_text(f'#!/bin/sh\necho "$@" >> {calls}\ncat >&{stream} <<"END"\n{said}\nEND\nexit {status}\n')
+        path.chmod(0o755)
+        return calls
+
+    return write
+
+
+def test_without_slurm_nothing_is_known(program) -> None:
+    assert slurm.states(["1"]) is None
+    with pytest.raises(slurm.SlurmError, match="scontrol is not on this machine"):
+        slurm.largest_array()
+
+
+def test_an_array_is_asked_for_once_and_accounting_for_the_rest(program) -> None:
+    asked = program("squeue", "7_0|RUNNING\n7_1|PENDING\n7_2|COMPLETING")
+    told = program("sacct", "7_1|FAILED\n8|CANCELLED by 0\n9_5|OUT_OF_MEMORY\n9_6|CANCELLED+")
+    found = slurm.states(["7_0", "7_1", "8", "9_5", "9_6", "10"])
+    assert found == {"7_0": "RUNNING", "7_1": "PENDING", "8": "CANCELLED", "9_5": "OUT_OF_MEMORY", "9_6": "CANCELLED"}
+    assert asked.read_text().split()[-1] == "--jobs=7,8,9,10"
+    assert told.read_text().split()[-1] == "--jobs=8,9,10"
+
+
+def test_jobs_that_the_controller_forgot_are_no_error(program) -> None:
+    program("squeue", "slurm_load_jobs error: Invalid job id specified", 1)
+    program("sacct", "Slurm accounting storage is disabled", 1)
+    assert slurm.states(["1"]) == {}
+
+
+def test_a_controller_that_is_away_is_no_answer(program) -> None:
+    program("squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)", 1)
+    assert slurm.states(["1"]) is None
+
+
+def test_many_jobs_are_asked_for_in_parts(program) -> None:
+    asked = program("squeue", "")
+    program("sacct", "")
+    assert slurm.states([str(number) for number in range(1, 2 * slurm.MANY + 2)]) == {}
+    assert [line.count(",") + 1 for line in asked.read_text().splitlines()] == [slurm.MANY, slurm.MANY, 1]
+
+
+@pytest.mark.parametrize(("said", "largest"), [("MaxArraySize            = 1001", 1000), ("MaxArraySize = 0", 1), ("", 1000)])
+def test_the_largest_array(program, said: str, largest: int) -> None:
+    program("scontrol", f"MaxJobCount = 10000\n{said}")
+    assert slurm.largest_array() == largest
+
+
+def test_cancelling_nothing_asks_nobody(program) -> None:
+    slurm.cancel([])
+    asked = program("scancel", "")
+    slurm.cancel(["12", "7_1"])
+    assert asked.read_text() == "12 7_1\n"
+    assert os.environ["PATH"].endswith("bin")
