@@ -19,7 +19,7 @@ from torch import Tensor
 
 from alexnet.kernels import norm
 from alexnet.layers import response_norm
-from reproductions.harness.run import _keep_freed_memory
+from reproductions.harness.bench import _keep_freed_memory
 
 ALEXNET = (5, 1e-4, 0.75, 2.0)  # n, α, β, k: §3.3
 CIFAR = (9, 0.001 / 9, 0.75, 1.0)  # the local response normalisation of cuda-convnet's CIFAR nets
