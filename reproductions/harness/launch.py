@@ -202,8 +202,8 @@ def to_processes(
             running.append((ready, job, gpu))  # at once: what is not among them survives a Ctrl-C
             write_job(ready.root, ready.run, new_job(job.job_id, "local", job.paths.folder))
     except BaseException:
-        for _, job, _ in running:
-            job.cancel()
+        for _, job, _ in running:  # not by cancel(): its SIGINT after the terminal's own keeps submitit from killing what is left
+            job._process.terminate()  # noqa: SLF001
         for _, job, _ in running:
             job._process.wait()  # noqa: SLF001 - submitit has no other way to wait for a process that leaves no result
         raise
