@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from records import planned
 
-from reproductions.harness.jobs import End, new_job, read_job, write_end, write_job
+from reproductions.harness.jobs import End, clear_end, new_job, read_job, write_end, write_job
 
 RUN = planned("relu", 0)
 
@@ -61,3 +61,12 @@ def test_the_logs_of_all_processes(tmp_path: Path) -> None:
     job = new_job("12_3", "slurm", tmp_path)
     assert [path.name for path in job.logs] == ["12_3_0_log.out", "12_3_0_log.err"]
     assert [path.name for path in job.errors_of_others] == ["12_3_1_log.err"]
+
+
+def test_an_end_is_forgotten_when_its_job_starts_again(tmp_path: Path) -> None:
+    job = new_job("12", "slurm", tmp_path)
+    write_job(tmp_path, RUN, job)
+    clear_end(tmp_path, RUN)
+    write_end(tmp_path, RUN, End("12", "failed", ""))
+    clear_end(tmp_path, RUN)
+    assert read_job(tmp_path, RUN) == (job, None)

@@ -64,6 +64,11 @@ def write_end(root: Path, run: PlannedRun, end: End) -> None:
     write_atomic(_file(root, run, "end"), json.dumps(asdict(end)))
 
 
+def clear_end(root: Path, run: PlannedRun) -> None:
+    """Forget how a job ended that was started again under its number."""
+    _file(root, run, "end").unlink(missing_ok=True)
+
+
 def read_job(root: Path, run: PlannedRun) -> tuple[Job | None, End | None]:
     """Where a run was sent and how that ended; None where it was not, has not, or the file is broken."""
     job: Job | None = None

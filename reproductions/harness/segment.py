@@ -17,7 +17,7 @@ import torch.distributed as dist
 from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import PlannedRun, discover, planned_runs
 from reproductions.harness.cores import own_cores
-from reproductions.harness.jobs import End, write_end
+from reproductions.harness.jobs import End, clear_end, write_end
 from reproductions.harness.kept import NeedsError
 from reproductions.harness.plan import code_of
 from reproductions.harness.record import RecordError
@@ -54,6 +54,8 @@ class Segment:
         # requeues at its end what is still there; what has left by then has failed. After `scancel` the kill comes anyway.
         os.register_at_fork(after_in_child=_deaf)  # else a child would requeue the job too
         rank = _join()
+        if rank == 0:
+            clear_end(self.root, self.run)
         try:
             self._refuse_changes()
             with own_cores(self.threads) if self.share_machine else nullcontext():
