@@ -130,16 +130,17 @@ def only_record(checkout: Checkout, uninterrupted: Path) -> dict[str, Any]:
     return record  # type: ignore[no-any-return]
 
 
-def step_of(job: str) -> int:
-    """The process of a job that trains."""
+def steps_of(job: str) -> list[int]:
+    """The processes of a job that train."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             trains = b"submitit.core._submit" in (folder / "cmdline").read_bytes().split(b"\0")
             if trains and f"SLURM_JOB_ID={job}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                return int(folder.name)
+                found.append(int(folder.name))
         except OSError:
             continue
-    raise AssertionError(f"no process of job {job}")
+    return found
 
 
 def finished(slurm: Cluster, job: str) -> Callable[[], bool]:
@@ -193,7 +194,7 @@ def test_killed_it_is_lost_then_sent_again(slurm: Cluster, checkout: Checkout, u
     """Without accounting nobody else knows: Slurm says FAILED, which is no end that the run told of itself."""
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
-    os.kill(step_of(job), signal.SIGKILL)
+    os.kill(steps_of(job)[0], signal.SIGKILL)
     slurm.wait_for(lambda: slurm.states()[job] == "FAILED")
     said = checkout.call("status", "slow", check=False)
     assert said.returncode == 3
@@ -262,7 +263,7 @@ def test_without_an_answer_of_slurm_signs_of_life_count(slurm: Cluster, checkout
     row = json.loads(checkout.call("status", "slow", "--json", **away).stdout)[0]
     assert (row["state"], row["why"]) == ("training", "Slurm does not answer")
     slurm.cancel()
-    slurm.wait_for(lambda: slurm.states()[job] == "CANCELLED")
+    slurm.wait_for(lambda: slurm.states()[job] == "CANCELLED" and not steps_of(job))
     for path in (checkout.results / ".work").glob("*.json"):
         path.write_text(json.dumps({**json.loads(path.read_text()), "time": time.time() - 3600}))
     done = checkout.call("status", "slow", "--json", check=False, **away)
