@@ -84,6 +84,8 @@ def test_what_failed_and_is_queued_again_is_under_way(work: Work, monkeypatch: p
         (["--retry", "failed"], "--retry means nothing to --launch debug"),
         (["--launch", "local", "--gpus", "2"], "--gpus means nothing to --launch local"),
         (["--launch", "local", "--max-gpu-hours", "2"], "--max-gpu-hours means nothing to --launch local"),
+        (["--launch", "slurm", "--threads", "2"], "--threads means nothing to --launch slurm"),
+        (["--launch", "slurm", "--gpus", "2", "--device", "cpu"], "--gpus 2 with --device cpu: nothing would use them"),
         (["--launch", "slrum"], "--launch slrum: say debug, local or slurm"),
         (["--launch", "slurm", "--retry", "all"], "--retry all: say --retry failed"),
         (["--launch", "slurm", "--force"], "--force makes runs again in this process"),
@@ -104,6 +106,20 @@ def test_without_slurm_one_line_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     for more, program in (([], "scontrol"), (["--site", str(site)], "srun")):
         done = CliRunner().invoke(app, [*slurm_run, *more])
         assert (done.exit_code, done.stderr) == (3, f"error: Slurm: {program} is not on this machine\n")
+
+
+def test_only_a_terminal_is_drawn_on(tmp_path: Path) -> None:
+    for more in ([], ["--json"]):
+        done = CliRunner().invoke(app, ["status", "--watch", "--results", str(tmp_path), *more])
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "--watch draws on a terminal" in done.stderr
+
+
+def test_gpu_hours_of_images_that_are_not_packed_are_those_of_the_whole_set(work: Work) -> None:
+    """A login node need not have the images."""
+    run = next(item.run for item in work.planned if item.run.role == "train")
+    there, whole = gpu_hours(work, run), gpu_hours(replace(work, images={}), replace(run, dataset="imagenet2012"))
+    assert whole[0] == pytest.approx(there[0] * 1_281_167 / len(work.images["stand-in"]["train"]))
 
 
 def test_gpus_that_are_not_numbered_are_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from test_tiny_imagenet import WNIDS, root  # noqa: F401 - a fixture
 
 from alexnet.data.imageset import fingerprint, statistics
-from alexnet.data.sources import DATASETS, classes_of, locate, open_dataset
+from alexnet.data.sources import DATASETS, classes_of, images_of, locate, open_dataset
 
 
 def test_every_second_class_of_the_stand_in() -> None:
@@ -53,10 +53,11 @@ def test_nothing_is_packed_when_told_so(root: Path) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    ("name", "classes"),
-    [("cifar10", 10), ("tiny-imagenet", 200), ("tiny-imagenet-half", 100), ("imagenet2010", 1000), ("imagenet2012", 1000),
-     ("fall2009", 10_184), ("fall2011", 21_841), ("stand-in", 10), ("stand-in-half", 5)],
+    ("name", "classes", "images"),
+    [("cifar10", 10, 50_000), ("tiny-imagenet", 200, 100_000), ("tiny-imagenet-half", 100, 50_000),
+     ("imagenet2010", 1000, 1_261_406), ("imagenet2012", 1000, 1_281_167), ("fall2009", 10_184, 4_450_000),
+     ("fall2011", 21_841, 14_197_122), ("stand-in", 10, 2_560), ("stand-in-half", 5, 1_280)],
 )  # fmt: skip
-def test_the_classes_of_every_data_set(name: str, classes: int) -> None:
+def test_the_size_of_every_data_set(name: str, classes: int, images: int) -> None:
     assert name in DATASETS
-    assert classes_of(name) == classes
+    assert (classes_of(name), images_of(name)) == (classes, images)

@@ -27,7 +27,7 @@ class Shell(Order):
 
     line: str = ""
 
-    def segment(self, device: str | None, threads: int, *, share_machine: bool = False) -> Any:
+    def segment(self, device: str | None, threads: int, *, share_machine: bool = False, minutes: float = 0.0) -> Any:
         return partial(subprocess.run, ["sh", "-c", self.line], check=True)
 
 

@@ -34,12 +34,20 @@ def test_without_slurm_nothing_is_known(program) -> None:
 
 
 def test_an_array_is_asked_for_once_and_accounting_for_the_rest(program) -> None:
-    asked = program("squeue", "7_0|RUNNING\n7_1|PENDING\n7_2|COMPLETING")
+    asked = program("squeue", "7_0|RUNNING None\n7_1|PENDING Resources\n7_2|PENDING None\n7_3|COMPLETING None")
     told = program("sacct", "7_1|FAILED\n8|CANCELLED by 0\n9_5|OUT_OF_MEMORY\n9_6|CANCELLED+")
-    found = slurm.states(["7_0", "7_1", "8", "9_5", "9_6", "10"])
-    assert found == {"7_0": "RUNNING", "7_1": "PENDING", "8": "CANCELLED", "9_5": "OUT_OF_MEMORY", "9_6": "CANCELLED"}
+    found = slurm.states(["7_0", "7_1", "7_2", "8", "9_5", "9_6", "10"])
+    queued = {"7_0": "RUNNING", "7_1": "PENDING Resources", "7_2": "PENDING"}
+    assert found == {**queued, "8": "CANCELLED", "9_5": "OUT_OF_MEMORY", "9_6": "CANCELLED"}
     assert asked.read_text().split()[-1] == "--jobs=7,8,9,10"
     assert told.read_text().split()[-1] == "--jobs=8,9,10"
+
+
+def test_accounting_has_tasks_that_never_began_in_one_line(program) -> None:
+    program("squeue", "slurm_load_jobs error: Invalid job id specified", 1)
+    program("sacct", "7_[0-2,5%2]|CANCELLED by 0\n7_3|COMPLETED\n8_[4]|CANCELLED by 0")
+    found = slurm.states([f"7_{task}" for task in range(7)] + ["8_4"])
+    assert found == {**dict.fromkeys(("7_0", "7_1", "7_2", "7_5", "8_4"), "CANCELLED"), "7_3": "COMPLETED"}
 
 
 def test_jobs_that_the_controller_forgot_are_no_error(program) -> None:
@@ -71,4 +79,8 @@ def test_cancelling_nothing_asks_nobody(program) -> None:
     asked = program("scancel", "")
     slurm.cancel(["12", "7_1"])
     assert asked.read_text() == "12 7_1\n"
+    refusing = program("scancel", "scancel: error: Kill job error on job id 1: Access/permission denied", 1)
+    with pytest.raises(slurm.SlurmError, match="Access/permission denied"):
+        slurm.cancel([str(number) for number in range(slurm.MANY + 1)])
+    assert len(refusing.read_text().splitlines()) == 3, "the second part is tried although the first was refused"
     assert os.environ["PATH"].endswith("bin")

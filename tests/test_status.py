@@ -92,6 +92,7 @@ def test_a_failed_record_is_a_failure(scene: Scene) -> None:
     ("said", "state", "why"),
     [
         ("PENDING", "queued", ""),
+        ("PENDING QOSMaxJobsPerUserLimit", "queued", "QOSMaxJobsPerUserLimit"),
         ("REQUEUED", "queued", ""),
         ("RUNNING", "training", ""),
         ("COMPLETING", "training", ""),

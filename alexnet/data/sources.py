@@ -24,6 +24,7 @@ from alexnet.data.halves import HALVES, pack_half
 from alexnet.data.imagenet import ADVICE, WHOLE, list_imagenet
 from alexnet.data.imageset import FORMAT, DataError, ImageSet, open_imageset, pack
 from alexnet.data.prepare import Listing, Progress, folder_items, pack_listing
+from alexnet.data.standin import COUNTS as STANDIN_COUNTS
 from alexnet.data.standin import STANDIN_VERSION, standin_arrays
 from alexnet.data.tiny_imagenet import FOLDER, NO_LABELS, PER_CLASS, TINY_SIDE, find_tiny_imagenet, list_tiny_imagenet
 from alexnet.files import cache_root, locked
@@ -45,6 +46,7 @@ CIFAR10_FILES = {
     "test": (("test_batch", "40351d587109b95175f43aff81a1287e"),),
 }
 CIFAR10_HOST = "www.cs.toronto.edu"
+FALL_IMAGES = {"fall2009": 8_900_000 // 2, "fall2011": 14_197_122}  # half of §6's 8.9 million; the publisher's number
 DATASETS = ("cifar10", "tiny-imagenet", *WHOLE, "stand-in", *HALVES)
 
 
@@ -65,6 +67,17 @@ def classes_of(name: str) -> int:
     if name in WHOLE:
         return WHOLE[name][0]
     return tiny_imagenet.CLASSES if name == "tiny-imagenet" else len(CIFAR10_CLASSES)
+
+
+def images_of(name: str) -> int:
+    """About how many training images a data set has when it is whole."""
+    if name in HALVES:
+        return images_of(HALVES[name]) // 2
+    if name in WHOLE:
+        return WHOLE[name][1] or FALL_IMAGES[name]
+    if name == "tiny-imagenet":
+        return tiny_imagenet.CLASSES * PER_CLASS["train"]
+    return (CIFAR10_COUNTS if name == "cifar10" else STANDIN_COUNTS)["train"]
 
 
 def find_cifar10(root: Path) -> Path | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from alexnet.config import AlexNetConfig, CifarNetConfig
+from alexnet.data.sources import images_of
 from reproductions.harness import provenance
 from reproductions.harness.claim import Exact, PlannedRun, SpeedUp, Trained, Value, at_scale, question_runs, typed
 from reproductions.harness.judge import epochs_of, values_of
@@ -63,22 +64,26 @@ def _detects(work: Work, question: Trained, run: PlannedRun) -> str:
 
 def estimates(work: Work, threads: int) -> Callable[[PlannedRun], float | None]:
     """Seconds of a run by the records at hand, or by the committed ones where a results folder of one's own is still empty."""
-    images = {name: len(splits["train"]) for name, splits in work.images.items() if splits}
     known = [*work.stored, *(read_records(root_of(RESULTS, work.scale))[0] if not work.stored else [])]
     hardware = provenance.cpu_model()
-    return lambda run: expected_seconds(run, known, images.get(run.dataset or "", 50_000), hardware, threads)
+    return lambda run: expected_seconds(run, known, _images(work, run), hardware, threads)
 
 
 def gpu_hours(work: Work, run: PlannedRun) -> tuple[float, bool]:
     """What a run takes on a GPU, and whether that is measured: by records from a GPU, else by the arithmetic of its network."""
-    splits = work.images.get(run.dataset or "")
-    images = len(splits["train"]) if splits else 50_000
+    images = _images(work, run)
     known = [_on_one_gpu(stored) for stored in work.stored if stored.record.machine.device == "cuda"]
     kinds = {stored.record.machine.hardware for stored in known}
     seconds = [expected_seconds(run, known, images, hardware, 1) for hardware in kinds]
     if some := [each for each in seconds if each is not None]:
         return max(some) / 3600, True  # of the slowest: nobody knows yet which kind it will get
     return images * run.recipe.get("epochs", 0) * _operations(run) / ASSUMED_RATE / 3600, False
+
+
+def _images(work: Work, run: PlannedRun) -> int:
+    """The training images of a run; where they are not packed yet, those of the whole data set; 0 for a count."""
+    splits = work.images.get(run.dataset or "")
+    return len(splits["train"]) if splits else images_of(run.dataset) if run.dataset else 0
 
 
 def _on_one_gpu(stored: Stored) -> Stored:

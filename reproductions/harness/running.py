@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +15,8 @@ from reproductions.harness.record import RESULTS
 from reproductions.harness.site import Site, Wishes, read_site
 
 HEEDS = {
-    "debug": set[str](),
-    "local": {"max_parallel", "retry", "site"},
+    "debug": {"threads"},
+    "local": {"threads", "max_parallel", "retry", "site"},
     "slurm": {*Site.model_fields, "retry", "site"} | {"max_gpu_hours"},
 }
 ON_SLURM = partial(typer.Option, rich_help_panel="Slurm")
@@ -49,7 +50,9 @@ def run(
     data: DataRoot = None,
     results: Results = RESULTS,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda where there is one.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default every core this process may use.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; by default every core it may use. On Slurm: --cpus.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop. Writes nothing.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Make every run again from its start; the new records stand beside the old.")
@@ -79,11 +82,14 @@ def run(
     with reported():
         flags = {"partition": partition, "account": account, "qos": qos, "gpus": gpus, "cpus": cpus, "nodes": nodes,
                  "minutes": minutes, "max_parallel": max_parallel, "sbatch": _pairs(sbatch or [])}  # fmt: skip
-        others = {"retry": retry, "site": site, "max_gpu_hours": max_gpu_hours}
+        others = {"threads": threads, "retry": retry, "site": site, "max_gpu_hours": max_gpu_hours}
         _check(launch, {name for name, value in {**flags, **others}.items() if value not in (None, {})}, retry, force=force)
         if launch == "debug":
             complete = _here(choose(names), results, asked, device, threads or len(os.sched_getaffinity(0)), force=force)
         else:
+            if device == "cpu" and gpus:
+                fail(f"--gpus {gpus} with --device cpu: nothing would use them")
+            flags |= {"gpus": 0} if device == "cpu" else {}
             wishes = Wishes(launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run)
             complete = _elsewhere(choose(names), results.absolute(), asked, wishes)
         if not complete:
@@ -153,6 +159,8 @@ def status(
 
     with reported():
         claims = choose(names)
+        if watch and (as_json or not sys.stdout.isatty()):
+            fail("--watch draws on a terminal; leave it out, or ask again and again with --json")
         if watch:
             follow(claims, results)
         items = everywhere(claims, results)

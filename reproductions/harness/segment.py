@@ -5,15 +5,18 @@ At the time limit or on preemption submitit requeues the job, which goes on from
 
 import os
 import signal
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any, Literal
 
 import submitit
 import torch
 import torch.distributed as dist
 
+from alexnet.parallel import place
 from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import PlannedRun, discover, planned_runs
 from reproductions.harness.cores import own_cores
@@ -43,11 +46,14 @@ class Segment:
     threads: int
     code: dict[str, str]  # digests of the definitions that decide the result, at submission
     share_machine: bool = False  # with other runs of ours: takes cores of its own
+    minutes: float = 0.0  # the time limit of a segment
     barren: int = 0
     rows: int = 0  # of history, by this segment
+    began: float = 0.0  # this segment, by time.monotonic()
 
     def __call__(self) -> None:
         """Make the run. Leaves a record, or a file that says why there is none and raises."""
+        self.began = time.monotonic()
         if self.share_machine:
             signal.signal(signal.SIGTERM, _leave)
         # Else submitit ignores it, as it must: Slurm sends it, too, when a time of grace begins before a job is preempted, and
@@ -61,7 +67,9 @@ class Segment:
             with own_cores(self.threads) if self.share_machine else nullcontext():
                 self._make()
         except Exception as error:
-            if rank == 0:
+            # Slurm away when submitit, in a signal's handler, requeues; or another process of this job gone: no failure of the run.
+            elsewhere = isinstance(error, CalledProcessError) or (isinstance(error, RuntimeError) and place()[1] > 1)
+            if rank == 0 and not elsewhere:
                 why = " ".join(str(error).split())[:300] or type(error).__name__
                 self._end("refused" if isinstance(error, RefusedError | NeedsError) else "failed", why)
             raise
@@ -71,7 +79,8 @@ class Segment:
 
         By SystemExit: for None submitit raises a RuntimeError in the midst of the training, which would be its failure.
         """
-        barren = 0 if self.rows else self.barren + 1
+        whole = time.monotonic() - self.began > 30 * self.minutes  # seconds, half of it: one that was preempted says nothing
+        barren = 0 if self.rows else self.barren + whole
         if barren == BARREN:
             self._end("failed", f"{BARREN} segments ended before a row of history was done; give more --minutes")
             raise SystemExit(1)

@@ -27,8 +27,9 @@ def call(*command: str) -> str:
 
 
 def states(jobs: Collection[str]) -> dict[str, str] | None:
-    """Slurm's state of each of `jobs` ("12" or "12_3") that it still knows, such as RUNNING; None if Slurm does not answer.
+    """Slurm's state of each of `jobs` ("12" or "12_3") that it still knows; None if Slurm does not answer.
 
+    A state is its word, "RUNNING"; of a job that is queued also what it waits for, "PENDING Resources".
     The controller forgets a job some minutes after its end (MinJobAge); accounting, where a site has it, knows it longer.
     """
     found: dict[str, str] = {}
@@ -39,9 +40,7 @@ def states(jobs: Collection[str]) -> dict[str, str] | None:
         return None
     for some in _parts(_arrays(set(jobs) - found.keys())):
         try:
-            said = call(
-                "sacct", "--noheader", "--parsable2", "--allocations", "--array", "--format=JobID,State", f"--jobs={','.join(some)}"
-            )
+            said = call("sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State", f"--jobs={','.join(some)}")
         except SlurmError:
             break  # a site without accounting
         found = {**_pairs(said), **found}
@@ -59,7 +58,7 @@ def _parts(jobs: list[str]) -> Iterable[list[str]]:
 
 def _queue(jobs: list[str]) -> dict[str, str]:
     try:
-        said = call("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T", f"--jobs={','.join(jobs)}")
+        said = call("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T %r", f"--jobs={','.join(jobs)}")
     except SlurmError as error:
         if "Invalid job id" in str(error):  # it knows none of them any more
             return {}
@@ -68,8 +67,23 @@ def _queue(jobs: list[str]) -> dict[str, str]:
 
 
 def _pairs(said: str) -> dict[str, str]:
-    """Lines of "job|STATE by somebody" as job: STATE."""
-    return {job: state.split()[0].rstrip("+") for job, _, state in (line.partition("|") for line in said.splitlines()) if state}
+    """Lines of "job|STATE and more" as job: STATE, of those that are queued with the reason that stands there, too."""
+    lines = (line.partition("|") for line in said.splitlines())
+    return {one: _word(state) for job, _, state in lines if state for one in _tasks(job)}
+
+
+def _word(said: str) -> str:
+    state, _, reason = said.partition(" ")
+    return said if state == "PENDING" and reason not in ("", "None") else state.rstrip("+")
+
+
+def _tasks(job: str) -> Iterable[str]:
+    """The single tasks of what accounting has in one line, "12_[0-2,7%4]": those of an array that ended before they began."""
+    array, bracket, tasks = job.partition("_[")
+    if not bracket:
+        return [job]
+    ranges = (part.split("-") for part in tasks.rstrip("]").partition("%")[0].split(","))
+    return (f"{array}_{task}" for ends in ranges for task in range(int(ends[0]), int(ends[-1]) + 1))
 
 
 def largest_array() -> int:
@@ -79,6 +93,12 @@ def largest_array() -> int:
 
 
 def cancel(jobs: Collection[str]) -> None:
-    """End jobs, queued or running. Raises SlurmError."""
+    """End jobs, queued or running. Raises SlurmError if some are not ended, after trying all."""
+    errors = []
     for some in _parts(sorted(jobs)):
-        call("scancel", *some)
+        try:
+            call("scancel", *some)
+        except SlurmError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -120,10 +120,11 @@ def _unanswered(end: End | None, alive: Beat | None, latest: Beat | None) -> tup
 
 def _in_slurm(state: str | None, end: End | None, locked: bool) -> tuple[str, str]:
     """What Slurm's word for a job means for its run."""
+    state, _, reason = (state or "").partition(" ")
     if state in slurm.RUNNING:
         return "training", ""
     if state in slurm.QUEUED:
-        return "queued", ""
+        return "queued", reason
     if end is None and state == "CANCELLED":
         return "cancelled", "by scancel; the next `run` sends it again"
     if end is None and locked:

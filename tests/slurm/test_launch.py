@@ -119,9 +119,7 @@ def only_record(checkout: Checkout, uninterrupted: Path) -> dict[str, Any]:
     assert path.parent.name == uninterrupted.name
     record, alone = json.loads(path.read_text()), json.loads((uninterrupted / "record.json").read_text())
     assert record["metrics"] == alone["metrics"]
-    mine, theirs = (
-        [line.split(",") for line in (p / "history.csv").read_text().splitlines()] for p in (path.parent, uninterrupted)
-    )
+    mine, theirs = history(path.parent), history(uninterrupted)
     seconds = mine[0].index("seconds")
     assert [row[:seconds] + row[seconds + 1 :] for row in mine] == [row[:seconds] + row[seconds + 1 :] for row in theirs]
     for name in ("correct.npy", "kernels.npy"):
@@ -130,13 +128,14 @@ def only_record(checkout: Checkout, uninterrupted: Path) -> dict[str, Any]:
     return record  # type: ignore[no-any-return]
 
 
-def steps_of(job: str) -> list[int]:
-    """The processes of a job that train."""
-    found = []
+def steps_of(job: str, rank: int = 0) -> list[int]:
+    """The processes of a job that train as number `rank` of its several, and no srun that starts them."""
+    found, wanted = [], {f"SLURM_JOB_ID={job}".encode(), f"SLURM_PROCID={rank}".encode()}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            trains = b"submitit.core._submit" in (folder / "cmdline").read_bytes().split(b"\0")
-            if trains and f"SLURM_JOB_ID={job}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            trains = b"submitit.core._submit" in words and words[0].rpartition(b"/")[2].startswith(b"python")
+            if trains and wanted <= set((folder / "environ").read_bytes().split(b"\0")):
                 found.append(int(folder.name))
         except OSError:
             continue
@@ -175,7 +174,7 @@ def test_preempted_with_children_alive_it_is_requeued_once(slurm: Cluster, check
     slurm.run("scancel", "--signal=USR2", job)
     slurm.wait_for(finished(slurm, job), 180)
     assert slurm.describe(job)["Restarts"] == "1"
-    (log,) = checkout.results.glob(".work/slurm/*/*_log.err")
+    log = checkout.results / ".work" / "slurm" / job / f"{job}_0_log.err"
     assert log.read_text().count("Caught signal SIGUSR2") == 1
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
 
@@ -247,6 +246,28 @@ def test_a_node_that_dies_loses_nothing(slurm: Cluster, checkout: Checkout, unin
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
 
 
+def test_where_slurmd_alone_dies_the_copy_waits_for_the_first(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+    """Slurm takes the node for lost and starts the job on the other one, while the process goes on where it was."""
+    job = checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    slurm.kill_node(slurm.describe(job)["NodeList"], steps=False)
+    slurm.wait_for(lambda: slurm.describe(job)["Restarts"] == "1", 60)
+    slurm.wait_for(finished(slurm, job), 120)
+    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 1
+
+
+def test_a_job_of_more_priority_takes_its_place_and_it_goes_on(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+    job = checkout.submit()
+    slurm.wait_for(checkout.gets_on(), 60)
+    node = slurm.describe(job)["NodeList"]
+    there = ("--partition=urgent", f"--nodelist={node}", "--exclusive")
+    urgent = slurm.run("sbatch", "--parsable", *there, "--output=/dev/null", "--wrap=true").strip()
+    slurm.wait_for(finished(slurm, urgent), 60)
+    slurm.wait_for(finished(slurm, job), 120)
+    assert slurm.describe(job)["Restarts"] == "1"
+    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
+
+
 def test_a_controller_that_is_away_is_no_loss(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
@@ -257,6 +278,7 @@ def test_a_controller_that_is_away_is_no_loss(slurm: Cluster, checkout: Checkout
 
 
 def test_without_an_answer_of_slurm_signs_of_life_count(slurm: Cluster, checkout: Checkout) -> None:
+    checkout.claim("slow", LONG, "(0,)")
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     away = {"SLURM_CONF": "/nowhere"}
@@ -308,6 +330,17 @@ def test_two_nodes_train_what_one_does(slurm: Cluster, checkout: Checkout, tmp_p
     assert len(np.load(two.parent / "correct.npy")) == len(np.load(one.parent / "correct.npy"))
 
 
+def test_one_of_several_processes_that_is_killed_ends_the_others(slurm: Cluster, checkout: Checkout) -> None:
+    checkout.claim("slow", LONG, "(0,)")
+    job = checkout.submit("slow", "--nodes", 2)
+    slurm.wait_for(checkout.gets_on(), 60)
+    (follower,) = steps_of(job, 1)
+    os.kill(follower, signal.SIGKILL)
+    slurm.wait_for(lambda: slurm.states()[job] == "FAILED", 60)
+    assert steps_of(job) == []
+    assert (checkout.row()["state"], checkout.records()) == ("lost", [])
+
+
 def test_many_runs_few_at_once_and_none_twice(slurm: Cluster, checkout: Checkout) -> None:
     before = slurm.states().keys()
     checkout.claim("slow", 1, "tuple(range(40))")
@@ -348,7 +381,7 @@ def test_a_thousand_runs_are_submitted_in_parts_and_looked_at_quickly(slurm: Clu
 
 
 def test_what_it_would_cost_and_what_would_be_submitted(slurm: Cluster, checkout: Checkout) -> None:
-    before = slurm.states()
+    before = slurm.states().keys()
     on_gpu = ("run", "slow", "--launch", "slurm", "--gpus", 1)
     dry = checkout.call(*on_gpu, "--account", "vision", "--sbatch", "constraint=h100", "--dry-run")
     assert "#SBATCH --gpus-per-node=1" in dry.stdout
@@ -361,18 +394,20 @@ def test_what_it_would_cost_and_what_would_be_submitted(slurm: Cluster, checkout
     refused = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 0, "--partition", "nowhere", check=False)
     assert refused.returncode == 3
     assert "invalid partition" in refused.stderr.lower()
-    assert slurm.states() == before
+    assert not slurm.states().keys() - before
 
 
 def test_accounting_remembers_what_the_controller_forgot(slurm_with_accounting: Cluster, checkout: Checkout) -> None:
     """Jobs that ended before a restart with a clean state are known to accounting alone."""
     slurm = slurm_with_accounting
-    checkout.claim("slow", 1, "(0,)")
-    job = checkout.submit("slow", "--sbatch", "hold")
-    slurm.cancel(job)
-    slurm.wait_for(lambda: "CANCELLED" in slurm.run("sacct", "-X", "-n", f"--jobs={job}", "--format=State"))
-    slurm.wait_for(lambda: job not in slurm.states(), 120)
-    assert checkout.row()["state"] == "cancelled"
+    checkout.claim("slow", 1, "(0, 1)")
+    task = checkout.submit("slow", "--sbatch", "hold")
+    array = task.partition("_")[0]
+    assert checkout.row()["why"] == "JobHeldUser"
+    slurm.cancel(array)
+    slurm.wait_for(lambda: "CANCELLED" in slurm.run("sacct", "-X", "-n", f"--jobs={array}", "--format=State"))
+    slurm.wait_for(lambda: task not in slurm.states(), 120)
+    assert [row["state"] for row in checkout.rows()] == ["cancelled", "cancelled"]
 
 
 def test_the_whole_suite_goes_through_slurm(slurm: Cluster, checkout: Checkout) -> None:

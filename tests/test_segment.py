@@ -1,0 +1,75 @@
+"""A run as a job: which segments that got nowhere end it, and what an error in it says of the run."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from subprocess import CalledProcessError
+
+import pytest
+from records import planned
+
+from reproductions.harness import segment
+from reproductions.harness.jobs import End, new_job, read_job, write_job
+from reproductions.harness.segment import BARREN, Segment
+
+RUN = planned("relu", 0)
+MINUTES = 10.0
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
+    """A segment in a job of submitit's, number 12, that began just now."""
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    write_job(tmp_path, RUN, new_job("12", "slurm", tmp_path))
+    return Segment(RUN, RUN.claim, tmp_path, None, "cpu", 1, {}, minutes=MINUTES, began=time.monotonic())
+
+
+def after(job: Segment, minutes: float, rows: int = 0) -> Segment:
+    """What goes on after a segment of so many minutes and rows of history."""
+    job = replace(job, began=time.monotonic() - 60 * minutes, rows=rows)
+    again: Segment = job.checkpoint().function
+    return again
+
+
+def test_segments_that_get_nowhere_end_the_job(job: Segment) -> None:
+    for _ in range(BARREN - 1):
+        job = after(job, MINUTES)
+    assert after(job, MINUTES, rows=1).barren == 0, "a row of history begins a new count"
+    with pytest.raises(SystemExit):
+        after(job, MINUTES)
+    why = f"{BARREN} segments ended before a row of history was done; give more --minutes"
+    assert read_job(job.root, RUN)[1] == End("12", "failed", why)
+
+
+def test_a_segment_that_was_preempted_early_does_not_count(job: Segment) -> None:
+    for _ in range(2 * BARREN):
+        job = after(job, MINUTES / 4)
+    assert (job.barren, read_job(job.root, RUN)[1]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "processes", "state"),
+    [
+        (ValueError("no such thing"), 1, "failed"),
+        (RuntimeError("out of memory"), 1, "failed"),
+        (segment.RefusedError("the code changed"), 1, "refused"),
+        (RuntimeError("connection closed by peer"), 2, None),
+        (CalledProcessError(1, ["scontrol", "requeue", "12"]), 1, None),
+    ],
+)
+def test_what_an_error_says_of_the_run(
+    job: Segment, monkeypatch: pytest.MonkeyPatch, error: Exception, processes: int, state: str | None
+) -> None:
+    """A process that is gone and a Slurm that is away are no failure: the run is lost, and sent again by itself."""
+
+    def fail(_: Segment) -> None:
+        raise error
+
+    monkeypatch.setattr(Segment, "_make", fail)
+    monkeypatch.setattr(Segment, "_refuse_changes", lambda _: None)
+    monkeypatch.setattr(segment, "place", lambda: (0, processes))
+    with pytest.raises(type(error)):
+        job()
+    end = read_job(job.root, RUN)[1]
+    assert (end.state if end else None) == state
