@@ -17,8 +17,8 @@ CLAIM = Claim(
     source="§3.3",
     questions=both_errors(
         "response normalisation takes away",
-        ORIGINAL,
-        WITHOUT,
+        lower=ORIGINAL,
+        higher=WITHOUT,
         paper=(1.4, 1.2),
         log=(1.37, 1.152),  # 42.034 and 19.362 (layer-params-148.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
         worthwhile=WORTHWHILE,

@@ -15,8 +15,8 @@ CLAIM = Claim(
     source="§3.4",
     questions=both_errors(
         "overlapping windows take away",
-        ORIGINAL,
-        NON_OVERLAPPING,
+        lower=ORIGINAL,
+        higher=NON_OVERLAPPING,
         paper=(0.4, 0.3),
         log=(0.394, 0.3),  # 41.058 and 18.510 (layer-params-147.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
         worthwhile=WORTHWHILE,

@@ -15,8 +15,8 @@ CLAIM = Claim(
     source="§3.2",
     questions=both_errors(
         "the second column takes away",
-        ORIGINAL,
-        ONE_COLUMN,
+        lower=ORIGINAL,
+        higher=ONE_COLUMN,
         paper=(1.7, 1.2),
         log=(1.695, 1.23),  # 39.1680 and 18.2287 (layer-params-145-half.cfg) − 37.4727 and 16.9987 (-145-2010.cfg)
         worthwhile=WORTHWHILE,
