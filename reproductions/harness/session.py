@@ -15,6 +15,7 @@ from reproductions.harness.claim import PlannedRun, discover
 from reproductions.harness.cores import own_cores
 from reproductions.harness.forecast import estimates
 from reproductions.harness.plan import plan
+from reproductions.harness.record import read_record
 from reproductions.harness.settle import bar, console, opened
 from reproductions.harness.work import Work
 
@@ -116,7 +117,7 @@ def _make_missing(work: Work, device: str | None, threads: int) -> bool:
                 console.print(f"  {item.run}: another process is making it", markup=False)
                 complete = False
             else:
-                failed = '"status": "failed"' in (folder / "record.json").read_text()
+                failed = read_record(folder).status == "failed"
                 complete &= not failed
                 console.print(f"  {item.run}: {'failed, see ' if failed else ''}{folder.name}", markup=False)
     return complete
