@@ -14,6 +14,7 @@ from reproductions.harness.forecast import gpu_hours
 from reproductions.harness.jobs import Job
 from reproductions.harness.launch import Order, arrays, sbatch_text, sendable, to_processes, to_slurm
 from reproductions.harness.plan import Key
+from reproductions.harness.session import interrupt
 from reproductions.harness.settle import console
 from reproductions.harness.site import Wishes, shape_of
 from reproductions.harness.status import BUSY, standings
@@ -99,8 +100,6 @@ def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishe
 
 
 def _by_processes(orders: Sequence[Order], results: Path, wishes: Wishes) -> None:
-    from reproductions.harness.session import interrupt  # noqa: PLC0415
-
     gpus = [] if wishes.device == "cpu" else _gpus()
     cores = len(os.sched_getaffinity(0))
     parallel = min(wishes.site.max_parallel or (len(gpus) or max(1, cores // (wishes.threads or 1))), len(orders))

@@ -83,9 +83,9 @@ def _print_plan(work: Work, threads: int) -> None:
 
 
 def _make_missing(work: Work, device: str | None, threads: int) -> bool:
-    from reproductions.harness.bench import Bench, set_up  # noqa: PLC0415
-    from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - torch takes seconds to import
-    from reproductions.harness.run import make  # noqa: PLC0415
+    from reproductions.harness.bench import Bench, set_up  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - as above
+    from reproductions.harness.run import make  # noqa: PLC0415 - as above
 
     bench = Bench(work.root, work.images, set_up(device, threads), threads)
     missing = work.missing
