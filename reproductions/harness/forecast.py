@@ -63,16 +63,20 @@ def _detects(work: Work, question: Trained, run: PlannedRun) -> str:
 
 def estimates(work: Work, threads: int) -> Callable[[PlannedRun], float | None]:
     """Seconds of a run by the records at hand, or by the committed ones where a results folder of one's own is still empty."""
-    images = {name: len(splits["train"]) for name, splits in work.images.items() if splits}
     known = [*work.stored, *(read_records(root_of(RESULTS, work.scale))[0] if not work.stored else [])]
     hardware = provenance.cpu_model()
-    return lambda run: expected_seconds(run, known, images.get(run.dataset or "", 50_000), hardware, threads)
+    return lambda run: expected_seconds(run, known, _images(work, run), hardware, threads)
+
+
+def _images(work: Work, run: PlannedRun) -> int:
+    """Training images of a run; CIFAR-10's number where they are not packed yet."""
+    splits = work.images.get(run.dataset or "")
+    return len(splits["train"]) if splits else 50_000
 
 
 def gpu_hours(work: Work, run: PlannedRun) -> tuple[float, bool]:
     """What a run takes on a GPU, and whether that is measured: by records from a GPU, else by the arithmetic of its network."""
-    splits = work.images.get(run.dataset or "")
-    images = len(splits["train"]) if splits else 50_000
+    images = _images(work, run)
     known = [_on_one_gpu(stored) for stored in work.stored if stored.record.machine.device == "cuda"]
     kinds = {stored.record.machine.hardware for stored in known}
     seconds = [expected_seconds(run, known, images, hardware, 1) for hardware in kinds]
