@@ -25,7 +25,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command("list")
 def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
     """List the claims and how far each is decided. Trains nothing."""
-    from reproductions.harness.judge import judge  # noqa: PLC0415
+    from reproductions.harness.judge import judge
 
     with reported():
         stored, broken = read_records(results)
@@ -91,8 +91,8 @@ def run(
 
 def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str | None, threads: int, *, force: bool) -> bool:
     """Make the runs in this process, one after the other; returns whether all are done."""
-    from reproductions.harness import session  # noqa: PLC0415
-    from reproductions.harness.work import prepare  # noqa: PLC0415
+    from reproductions.harness import session
+    from reproductions.harness.work import prepare
 
     complete, made = True, set[str]()
     for claim in claims:
@@ -104,9 +104,9 @@ def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str
 
 def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes: Wishes) -> bool:
     """Send the runs; returns whether what was asked is done: all runs for a local launch, their submission for Slurm."""
-    from reproductions.harness.dispatch import send  # noqa: PLC0415
-    from reproductions.harness.session import conclude  # noqa: PLC0415
-    from reproductions.harness.work import prepare  # noqa: PLC0415
+    from reproductions.harness.dispatch import send
+    from reproductions.harness.session import conclude
+    from reproductions.harness.work import prepare
 
     under_way = send([prepare(claim, results, **asked) for claim in claims], wishes)
     if wishes.dry_run or (wishes.launcher == "slurm" and under_way):
@@ -147,7 +147,7 @@ def status(
 
     Ends with status 3 if a run failed, was refused or cancelled, or was lost: these do not go on by themselves.
     """
-    from reproductions.harness.status import BROKEN, everywhere, follow  # noqa: PLC0415
+    from reproductions.harness.status import BROKEN, everywhere, follow
 
     with reported():
         claims = choose(names)
@@ -164,7 +164,7 @@ def status(
 @app.command()
 def cancel(names: Annotated[list[str], typer.Argument(help="Claims; `all` for every claim.")], results: Results = RESULTS) -> None:
     """End the jobs of these claims' runs, queued or training. What they did is kept: the next `run` goes on from there."""
-    from reproductions.harness import status as standing  # noqa: PLC0415
+    from reproductions.harness import status as standing
 
     with reported():
         ended = standing.cancel(standing.everywhere(choose(names), results))
@@ -178,7 +178,7 @@ def logs(
     lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 40,
 ) -> None:
     """Show the end of what a run's last job printed, and where all of it is."""
-    from reproductions.harness.status import everywhere  # noqa: PLC0415
+    from reproductions.harness.status import everywhere
 
     with reported():
         items = {str(item.planned.run): item for item in everywhere(choose(None), results)}
