@@ -25,7 +25,7 @@ def main() -> None:
 @app.command()
 def show(name: str) -> None:
     """Print a claim's protocol, questions, variants and rule."""
-    from reproductions.harness.describe import describe  # noqa: PLC0415
+    from reproductions.harness.describe import describe
 
     with reported():
         typer.echo(describe(choose([name])[0]))
@@ -37,8 +37,8 @@ def plan(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Show which runs are there, which are missing and why, what an effect must be to be seen, and the time it would take."""
-    from reproductions.harness.forecast import plan_rows  # noqa: PLC0415
-    from reproductions.harness.work import prepare  # noqa: PLC0415
+    from reproductions.harness.forecast import plan_rows
+    from reproductions.harness.work import prepare
 
     with reported():
         rows = []
@@ -55,7 +55,7 @@ def report(
     ] = False,
 ) -> None:
     """Rebuild report.md, report.json, runs.csv and figures from the records alone."""
-    from reproductions.harness import report as pages  # noqa: PLC0415
+    from reproductions.harness import report as pages
 
     with reported():
         built = pages.build(results, discover()) if check else pages.write(results, discover())
@@ -70,7 +70,7 @@ def report(
 @app.command()
 def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> None:
     """Set the records in OTHER (yours, made with --results OTHER) beside those in --results, arm by arm."""
-    from reproductions.harness.describe import compare_sets  # noqa: PLC0415
+    from reproductions.harness.describe import compare_sets
 
     with reported():
         for folder in (results, other):
@@ -82,7 +82,7 @@ def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> N
 @app.command()
 def explain(cell: str, results: Results = RESULTS) -> None:
     """Show where a number of the report comes from: formula, values, records, data, code and machine of CLAIM.QUESTION."""
-    from reproductions.harness.describe import explain_cell  # noqa: PLC0415
+    from reproductions.harness.describe import explain_cell
 
     name, _, question = cell.partition(".")
     claim = choose([name])[0]
@@ -110,7 +110,7 @@ def data_command(
     as_json: Json = False,
 ) -> None:
     """`prepare` packs a data set for training; `verify` reads a packed one whole and compares it with its fingerprint."""
-    from reproductions.harness import session  # noqa: PLC0415
+    from reproductions.harness import session
 
     if action not in ("verify", "prepare"):
         fail(f"data {action}: say `data verify` or `data prepare`")
@@ -121,7 +121,7 @@ def data_command(
 @app.command()
 def doctor(data: DataRoot = None, results: Results = RESULTS, as_json: Json = False) -> None:
     """Say what this machine offers and what is missing: versions, device, number format, data, disk, git, Slurm."""
-    from reproductions.harness.doctor import examine  # noqa: PLC0415
+    from reproductions.harness.doctor import examine
 
     with reported():
         rows = examine(data, results)

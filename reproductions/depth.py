@@ -13,33 +13,19 @@ from dataclasses import replace
 from alexnet.config import AlexNetConfig
 from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
 
-WHOLE = AlexNetConfig.original()
-CONV3 = Difference(
-    "conv3",
-    "top-1 error that conv3 takes away",
-    lower=ORIGINAL,
-    higher=ablated("without-conv3", replace(WHOLE, left_out=("conv3",))),
-    metric="top1_ten",
-    paper=2.0,  # "about 2 %"
-    worthwhile=0.5,  # points: a quarter of what is claimed
-)
-
 CLAIM = Claim(
     source="§7, §1",
-    questions=(
-        CONV3,
-        replace(
-            CONV3,
-            name="conv4",
-            text="top-1 error that conv4 takes away",
-            higher=ablated("without-conv4", replace(WHOLE, left_out=("conv4",))),
-        ),
-        replace(
-            CONV3,
-            name="conv5",
-            text="top-1 error that conv5 takes away",
-            higher=ablated("without-conv5", replace(WHOLE, left_out=("conv5",))),
-        ),
+    questions=tuple(
+        Difference(
+            layer,
+            f"top-1 error that {layer} takes away",
+            lower=ORIGINAL,
+            higher=ablated(f"without-{layer}", replace(AlexNetConfig.original(), left_out=(layer,))),
+            metric="top1_ten",
+            paper=2.0,  # "about 2 %"
+            worthwhile=0.5,  # points: a quarter of what is claimed
+        )
+        for layer in ("conv3", "conv4", "conv5")
     ),
     scales=imagenet_scales(),
     deviations=(

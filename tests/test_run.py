@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from alexnet.data.imageset import ImageSet
 from alexnet.kernels import norm
+from reproductions.harness import session
 from reproductions.harness.bench import Bench, set_up, versions_of
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.judge import epochs_to
-from reproductions.harness.record import read_records, write_record
-from reproductions.harness.run import make
+from reproductions.harness.launch import Order
+from reproductions.harness.record import RecordError, read_records, write_record
+from reproductions.harness.run import MAKERS, make
+from reproductions.harness.work import prepare
 
 
 @pytest.mark.parametrize(
@@ -77,3 +80,19 @@ def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageS
     assert made is not None
     hardware = [item.record.machine.hardware for item in read_records(tmp_path / "theirs")[0]]
     assert sorted(hardware) == sorted(["another", bench.hardware])
+
+
+def test_a_run_that_torch_cannot_carry_out_has_a_record_and_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here and as a job: more memory is asked for than a machine can address."""
+    monkeypatch.setitem(MAKERS, "train", lambda *_: torch.empty(1 << 60))
+    work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
+    assert not session._make_missing(work, "cpu", 1)
+    stored, _ = read_records(work.root)
+    assert [item.record.status for item in stored] == ["failed"] * len(work.planned)
+    assert all("memory" in str(item.record.failure) for item in stored)
+    assert capsys.readouterr().out.count(": failed, see ") == len(stored)
+    order = Order(work.planned[0].run, work.claim.name, work.root, None)
+    with pytest.raises(RecordError, match=r"the run failed, see .*record\.json"):
+        order.segment("cpu", 1)._make()

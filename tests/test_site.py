@@ -17,7 +17,7 @@ def test_flags_go_before_the_file_and_keys_of_sbatch_add_up(tmp_path: Path) -> N
     site = read_site(path, {"partition": "urgent", "cpus": None, "sbatch": {"comment": "ours", "constraint": "a100"}})
     keys = {"constraint": "a100", "exclusive": True, "comment": "ours"}
     assert site == Site(partition="urgent", cpus=8, sbatch=keys)
-    assert read_site(None, {"gpus": 0, "sbatch": {}}) == Site(gpus=0)
+    assert read_site(None, {"gpus": 0, "sbatch": None}) == Site(gpus=0)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_file_that_does_not_fit_ends_with_one_line(tmp_path: Path, text: str, 
     path = tmp_path / "site.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=said) as error:
-        read_site(path, {"sbatch": {}})
+        read_site(path, {"sbatch": None})
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from test_train import bits
 from torch import Tensor
 
 from alexnet import train
@@ -43,13 +44,6 @@ def run(
 ) -> AlexNetRun:
     options = {"precision": "fp32", **options}
     return fit_alexnet(config, recipe, splits["train"], splits["test"], seed=seed, device=CPU, **options)  # type: ignore[arg-type]
-
-
-def bits(done: AlexNetRun) -> list[object]:
-    """Everything but the seconds."""
-    rows = [replace(row, seconds=0.0) for row in done.history]
-    velocities = [state["velocity"] for state in done.optimizer.state.values()]
-    return [*rows, *[t.detach().numpy().tobytes() for t in [*done.net.parameters(), *velocities]]]
 
 
 @pytest.fixture(scope="module")

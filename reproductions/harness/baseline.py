@@ -27,15 +27,24 @@ def both_errors(
     lower: Arm,
     higher: Arm,
     *,
-    paper: tuple[float, float],
-    log: tuple[float, float],
+    paper: tuple[float | None, float | None],
     worthwhile: float,
+    higher_metrics: tuple[str, str] = ("", ""),
+    log: tuple[float | None, float | None] = (None, None),
+    seeds: tuple[int, ...] = Difference.seeds,
+    prefix: str = "",
 ) -> tuple[Difference, Difference]:
-    """The questions of an ablation: what it adds to the top-1 and the top-5 error of ten views; pairs are in that order."""
+    """The same question of top-1 and of top-5 error, both of ten views; pairs are in that order.
+
+    They are named `prefix` and "top1", "top5"; the rest is as in `Difference`.
+    """
     top1, top5 = (
-        Difference(f"top{k}", f"top-{k} error that {text}", lower, higher, f"top{k}_ten", printed, worthwhile, log=logged)
-        for k, printed, logged in zip((1, 5), paper, log, strict=True)
-    )
+        Difference(
+            f"{prefix}top{k}", f"top-{k} error that {text}", lower, higher, f"top{k}_ten", printed, worthwhile,
+            higher_metric=higher_metric, log=logged, seeds=seeds,
+        )
+        for k, printed, higher_metric, logged in zip((1, 5), paper, higher_metrics, log, strict=True)
+    )  # fmt: skip
     return top1, top5
 
 

@@ -14,6 +14,7 @@ from reproductions.harness.forecast import gpu_hours
 from reproductions.harness.jobs import Job
 from reproductions.harness.launch import Order, arrays, sbatch_text, sendable, to_processes, to_slurm
 from reproductions.harness.plan import Key
+from reproductions.harness.session import interrupt
 from reproductions.harness.settle import console
 from reproductions.harness.site import Wishes, shape_of
 from reproductions.harness.status import BUSY, standings
@@ -31,14 +32,13 @@ def send(works: Sequence[Work], wishes: Wishes) -> bool:
     results = works[0].results
     with nullcontext() if wishes.dry_run else locked(results / ".work" / "submit.lock"):  # two at once would send all twice
         for note in dict.fromkeys(work.note for work in works):
-            console.print(note, markup=False)
+            _say(note)
         chosen, busy = _choose(works, wishes)
         orders = [order for order, _ in chosen]
-        if not orders or wishes.launcher == "local":
-            _say_plan(orders, f"{len(orders)} runs to make")
-        else:
+        if orders and wishes.launcher == "slurm":
             _by_slurm(chosen, results, wishes)
             return True
+        _say(f"plan: {len(orders)} runs to make" if orders else "nothing to send")
     if orders and not wishes.dry_run:
         _by_processes(orders, results, wishes)
     return busy
@@ -47,7 +47,7 @@ def send(works: Sequence[Work], wishes: Wishes) -> bool:
 def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Work]], bool]:
     """The runs to send, each once, and whether others are under way; says what is left out and why."""
     chosen: dict[object, tuple[Order, Work]] = {}
-    left: dict[str, dict[object, None]] = {}
+    left: dict[str, set[object]] = {}
     for work in works:
         found = standings(work.root, work.planned)
         jobs = {item.planned.run.key: item.job for item in found if item.state in BUSY}
@@ -58,10 +58,10 @@ def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Wo
             )
             chosen.setdefault((work.root, item.planned.run.key), (order, work))
         for state, items in others.items():
-            left.setdefault(state, {}).update(dict.fromkeys((work.root, item.planned.run.key) for item in items))
+            left.setdefault(state, set()).update((work.root, item.planned.run.key) for item in items)
     for state, keys in left.items():
         hint = "; --retry failed sends them again" if state == "failed" else ""
-        console.print(f"left out: {len(keys)} runs that are {state}{hint}", markup=False)
+        _say(f"left out: {len(keys)} runs that are {state}{hint}")
     return list(chosen.values()), any(state in left for state in BUSY)
 
 
@@ -71,17 +71,13 @@ def _after(run: PlannedRun, jobs: Mapping[Key, Job | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(job.id.partition("_")[0] for job in found if job and job.launcher == "slurm"))
 
 
-def _say_plan(orders: Sequence[Order], text: str) -> None:
-    console.print(f"plan: {text}" if orders else "nothing to send", markup=False)
-
-
 def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishes) -> None:
     site, orders = wishes.site, [order for order, _ in chosen]
     on_gpus = [(order, work) for order, work in chosen if shape_of(order.run, site).gpus]
     costs = [gpu_hours(work, order.run) for order, work in on_gpus]
     hours = sum(cost for cost, _ in costs)
     guessed = ", by arithmetic: there is no record from a GPU yet" if not all(known for _, known in costs) else ""
-    _say_plan(orders, f"{len(orders)} runs, about {hours:,.1f} GPU-hours{guessed}")
+    _say(f"plan: {len(orders)} runs, about {hours:,.1f} GPU-hours{guessed}")
     if wishes.max_gpu_hours is not None and hours > wishes.max_gpu_hours:
         raise ValueError(
             f"about {hours:,.1f} GPU-hours are more than --max-gpu-hours {wishes.max_gpu_hours:g}; nothing was submitted"
@@ -91,20 +87,18 @@ def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishe
     if wishes.dry_run:
         for part in parts:
             names = ", ".join(str(order.run) for order in part.orders[:3])
-            console.print(f"\n# {len(part.orders)} runs: {names}{', ...' if len(part.orders) > 3 else ''}", markup=False)
-            console.print(sbatch_text(part, site, results / ".work" / "slurm" / "%A", REPOSITORY), markup=False)
+            _say(f"\n# {len(part.orders)} runs: {names}{', ...' if len(part.orders) > 3 else ''}")
+            _say(sbatch_text(part, site, results / ".work" / "slurm" / "%A", REPOSITORY))
         return
     to_slurm(parts, site, results, wishes.device, _say, REPOSITORY)
-    console.print("submitted; `status` shows how far they are, `report` is rebuilt after the last one", markup=False)
+    _say("submitted; `status` shows how far they are, `report` is rebuilt after the last one")
 
 
 def _by_processes(orders: Sequence[Order], results: Path, wishes: Wishes) -> None:
-    from reproductions.harness.session import interrupt  # noqa: PLC0415
-
     gpus = [] if wishes.device == "cpu" else _gpus()
     cores = len(os.sched_getaffinity(0))
-    parallel = min(wishes.site.max_parallel or (len(gpus) or max(1, cores // (wishes.threads or 1))), len(orders))
-    parallel = min(parallel, len(gpus)) if gpus else parallel
+    most = min(len(orders), len(gpus) or len(orders))  # a GPU each
+    parallel = min(wishes.site.max_parallel or len(gpus) or max(1, cores // (wishes.threads or 1)), most)
     threads = wishes.threads or max(1, cores // parallel)
     signal.signal(signal.SIGTERM, interrupt)  # else the processes would be left behind
     _say(f"  {parallel} at once, {threads} threads each{', a GPU each' if gpus else ''}")

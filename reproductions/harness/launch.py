@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.slurm.slurm import _make_sbatch_string  # needs no Slurm on this machine, unlike its executor
+
 from reproductions.harness import slurm
 from reproductions.harness.claim import PlannedRun
 from reproductions.harness.jobs import new_job, write_job
@@ -74,8 +78,6 @@ def arrays(orders: Sequence[Order], site: Site, largest: int) -> list[Array]:
 @contextmanager
 def _outside_of_jobs() -> Iterator[None]:
     """Without what Slurm told the job that this shell may run in, but with what tells Slurm's commands where their Slurm is."""
-    import submitit  # noqa: PLC0415
-
     where = {name: os.environ[name] for name in ("SLURM_CONF", "SLURM_CONF_SERVER") if name in os.environ}
     with submitit.helpers.clean_env():
         os.environ.update(where)
@@ -111,8 +113,6 @@ def parameters(array: Array, site: Site, after: Sequence[str], repository: Path)
 
 def sbatch_text(array: Array, site: Site, folder: Path, repository: Path) -> str:
     """The script that submitit would give to sbatch."""
-    from submitit.slurm.slurm import _make_sbatch_string  # noqa: PLC0415 - needs no Slurm on this machine, unlike its executor
-
     several = len(array.orders) if len(array.orders) > 1 else None
     told = parameters(array, site, (), repository)
     return _make_sbatch_string("python -u -m submitit.core._submit ...", folder, map_count=several, **told)
@@ -125,10 +125,7 @@ def to_slurm(
 
     A bound on jobs at once holds over all arrays: each waits for the one before it. Raises SlurmError if sbatch refuses.
     """
-    import submitit  # noqa: PLC0415
-    from submitit.core.utils import FailedJobError, FailedSubmissionError  # noqa: PLC0415
-
-    from reproductions.harness.segment import Collect  # noqa: PLC0415
+    from reproductions.harness.segment import Collect  # noqa: PLC0415 - torch takes seconds to import
 
     folder, sent, depth_before = results / ".work" / "slurm" / "%A", list[str](), 0
     if submitit.SlurmExecutor.affinity() < 0:
@@ -182,8 +179,6 @@ def to_processes(
 
     Ends when all are over. Ctrl-C ends them too; what they did is not lost.
     """
-    import submitit  # noqa: PLC0415
-
     executor = submitit.LocalExecutor(results / ".work" / "local" / "%j")
     waiting, running, free = list(orders), list[tuple[Order, Any, int | None]](), list[int | None](gpus) or [None] * parallel
     try:

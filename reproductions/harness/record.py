@@ -264,13 +264,18 @@ def _settle(partial: Path, final: Path) -> Path:
             repeat += 1
 
 
+def read_record(folder: Path) -> Record:
+    """The record in a folder. Raises OSError or ValueError if there is none or it is broken."""
+    return Record.model_validate_json((folder / "record.json").read_bytes())
+
+
 def read_records(root: Path, run: PlannedRun | None = None) -> tuple[list[Stored], list[str]]:
     """All records under a results folder, or those of one run, in the order of their paths; and a line for each broken one."""
     stored, broken = [], []
     pattern = "*/*/[!.]*" if run is None else f"{run.claim}/{run.variant}/{run.scale}-seed{run.seed}-*"
     for path in sorted((root / "records").glob(f"{pattern}/record.json")):
         try:
-            record = Record.model_validate_json(path.read_bytes())
+            record = read_record(path.parent)
             if not (path.parent / "history.csv").is_file():
                 raise ValueError("its history.csv is missing")
             if not path.parent.name.startswith(folder_of(root, record).name) or path.parent.parent.name != record.variant:

@@ -11,13 +11,13 @@ import typer
 
 from reproductions.harness.claim import Claim
 from reproductions.harness.cli import INCOMPLETE, DataRoot, Json, Names, Results, choose, fail, filled, reported, show_table
-from reproductions.harness.record import RESULTS
+from reproductions.harness.record import RESULTS, read_records
 from reproductions.harness.site import Site, Wishes, read_site
 
-HEEDS = {
+HEEDS = {  # which of the options that only some launchers heed
     "debug": {"threads"},
     "local": {"threads", "max_parallel", "retry", "site"},
-    "slurm": {*Site.model_fields, "retry", "site"} | {"max_gpu_hours"},
+    "slurm": {*Site.model_fields, "retry", "site", "max_gpu_hours"},
 }
 ON_SLURM = partial(typer.Option, rich_help_panel="Slurm")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -26,8 +26,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command("list")
 def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
     """List the claims and how far each is decided. Trains nothing."""
-    from reproductions.harness.judge import judge  # noqa: PLC0415
-    from reproductions.harness.record import read_records  # noqa: PLC0415
+    from reproductions.harness.judge import judge
 
     with reported():
         stored, broken = read_records(results)
@@ -81,9 +80,9 @@ def run(
     asked = {"scale": scale, "seeds": seeds, "dataset": dataset, "data": data, "pack": not dry_run}
     with reported():
         flags = {"partition": partition, "account": account, "qos": qos, "gpus": gpus, "cpus": cpus, "nodes": nodes,
-                 "minutes": minutes, "max_parallel": max_parallel, "sbatch": _pairs(sbatch or [])}  # fmt: skip
+                 "minutes": minutes, "max_parallel": max_parallel, "sbatch": _pairs(sbatch) if sbatch else None}  # fmt: skip
         others = {"threads": threads, "retry": retry, "site": site, "max_gpu_hours": max_gpu_hours}
-        _check(launch, {name for name, value in {**flags, **others}.items() if value not in (None, {})}, retry, force=force)
+        _check(launch, {name for name, value in {**flags, **others}.items() if value is not None}, retry, force=force)
         if launch == "debug":
             complete = _here(choose(names), results, asked, device, threads or len(os.sched_getaffinity(0)), force=force)
         else:
@@ -98,8 +97,8 @@ def run(
 
 def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str | None, threads: int, *, force: bool) -> bool:
     """Make the runs in this process, one after the other; returns whether all are done."""
-    from reproductions.harness import session  # noqa: PLC0415
-    from reproductions.harness.work import prepare  # noqa: PLC0415
+    from reproductions.harness import session
+    from reproductions.harness.work import prepare
 
     complete, made = True, set[str]()
     for claim in claims:
@@ -111,14 +110,13 @@ def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str
 
 def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes: Wishes) -> bool:
     """Send the runs; returns whether what was asked is done: all runs for a local launch, their submission for Slurm."""
-    from reproductions.harness.dispatch import send  # noqa: PLC0415
-    from reproductions.harness.work import prepare  # noqa: PLC0415
+    from reproductions.harness.dispatch import send
+    from reproductions.harness.session import conclude
+    from reproductions.harness.work import prepare
 
     under_way = send([prepare(claim, results, **asked) for claim in claims], wishes)
     if wishes.dry_run or (wishes.launcher == "slurm" and under_way):
         return True
-    from reproductions.harness.session import conclude  # noqa: PLC0415
-
     works = [prepare(claim, results, **asked) for claim in claims]
     conclude(works)
     return not any(work.missing for work in works)
@@ -155,7 +153,7 @@ def status(
 
     Ends with status 3 if a run failed, was refused or cancelled, or was lost: these do not go on by themselves.
     """
-    from reproductions.harness.status import BROKEN, everywhere, follow  # noqa: PLC0415
+    from reproductions.harness.status import BROKEN, everywhere, follow
 
     with reported():
         claims = choose(names)
@@ -164,7 +162,8 @@ def status(
         if watch:
             follow(claims, results)
         items = everywhere(claims, results)
-        show_table(filled([item.row for item in items]) if not as_json else [item.row for item in items], as_json)
+        rows = [item.row for item in items]
+        show_table(rows if as_json else filled(rows), as_json)
         broken = [item for item in items if item.state in BROKEN]
         if broken:
             fail(f"{len(broken)} runs will not go on by themselves (the first: {broken[0].planned.run})", INCOMPLETE)
@@ -173,7 +172,7 @@ def status(
 @app.command()
 def cancel(names: Annotated[list[str], typer.Argument(help="Claims; `all` for every claim.")], results: Results = RESULTS) -> None:
     """End the jobs of these claims' runs, queued or training. What they did is kept: the next `run` goes on from there."""
-    from reproductions.harness import status as standing  # noqa: PLC0415
+    from reproductions.harness import status as standing
 
     with reported():
         ended = standing.cancel(standing.everywhere(choose(names), results))
@@ -187,7 +186,7 @@ def logs(
     lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 40,
 ) -> None:
     """Show the end of what a run's last job printed, and where all of it is."""
-    from reproductions.harness.status import everywhere  # noqa: PLC0415
+    from reproductions.harness.status import everywhere
 
     with reported():
         items = {str(item.planned.run): item for item in everywhere(choose(None), results)}

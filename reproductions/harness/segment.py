@@ -23,7 +23,7 @@ from reproductions.harness.cores import own_cores
 from reproductions.harness.jobs import End, clear_end, write_end
 from reproductions.harness.kept import NeedsError
 from reproductions.harness.plan import code_of
-from reproductions.harness.record import RecordError
+from reproductions.harness.record import RecordError, read_record
 from reproductions.harness.run import make
 from reproductions.harness.settle import settle
 
@@ -107,7 +107,7 @@ class Segment:
         )
         if folder is not None:
             print(f"{self.run}: {folder.name}", flush=True)  # noqa: T201
-            if '"status": "failed"' in (folder / "record.json").read_text():
+            if read_record(folder).status == "failed":
                 raise RecordError(f"the run failed, see {folder / 'record.json'}")
 
     def _tell(self, row: Any) -> None:

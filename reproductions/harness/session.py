@@ -15,6 +15,7 @@ from reproductions.harness.claim import PlannedRun, discover
 from reproductions.harness.cores import own_cores
 from reproductions.harness.forecast import estimates
 from reproductions.harness.plan import plan
+from reproductions.harness.record import read_record
 from reproductions.harness.settle import bar, console, opened
 from reproductions.harness.work import Work
 
@@ -82,9 +83,9 @@ def _print_plan(work: Work, threads: int) -> None:
 
 
 def _make_missing(work: Work, device: str | None, threads: int) -> bool:
-    from reproductions.harness.bench import Bench, set_up  # noqa: PLC0415
-    from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - torch takes seconds to import
-    from reproductions.harness.run import make  # noqa: PLC0415
+    from reproductions.harness.bench import Bench, set_up  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - as above
+    from reproductions.harness.run import make  # noqa: PLC0415 - as above
 
     bench = Bench(work.root, work.images, set_up(device, threads), threads)
     missing = work.missing
@@ -116,7 +117,7 @@ def _make_missing(work: Work, device: str | None, threads: int) -> bool:
                 console.print(f"  {item.run}: another process is making it", markup=False)
                 complete = False
             else:
-                failed = '"status": "failed"' in (folder / "record.json").read_text()
+                failed = read_record(folder).status == "failed"
                 complete &= not failed
                 console.print(f"  {item.run}: {'failed, see ' if failed else ''}{folder.name}", markup=False)
     return complete

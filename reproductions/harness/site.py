@@ -65,11 +65,11 @@ def read_site(path: Path | None, flags: dict[str, Any]) -> Site:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise ValueError(f"the site file {path} cannot be read ({reason})") from error
-    given = {key: value for key, value in flags.items() if value not in (None, {})}
-    extra = {**declared.get("sbatch", {}), **given.pop("sbatch", {})} if isinstance(declared.get("sbatch", {}), dict) else None
-    merged = {**declared, **given, **({"sbatch": extra} if extra else {})}
+    given = {key: value for key, value in flags.items() if value is not None}
+    if isinstance(declared.get("sbatch"), dict):  # its keys add up
+        given["sbatch"] = {**declared["sbatch"], **given.get("sbatch", {})}
     try:
-        return Site.model_validate(merged)
+        return Site.model_validate({**declared, **given})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
