@@ -66,8 +66,7 @@ def test_what_an_error_says_of_the_run(
     def fail(_: Segment) -> None:
         raise error
 
-    monkeypatch.setattr(Segment, "_make", fail)
-    monkeypatch.setattr(Segment, "_refuse_changes", lambda _: None)
+    monkeypatch.setattr(Segment, "_claim", fail)
     monkeypatch.setattr(segment, "place", lambda: (0, processes))
     with pytest.raises(type(error)):
         job()

@@ -15,12 +15,13 @@ from records import make_record, planned
 
 from alexnet.files import locked, write_atomic
 from reproductions.harness import slurm, status
+from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.heart import SILENCE, Beat
 from reproductions.harness.jobs import End, new_job, read_job, write_end, write_job
 from reproductions.harness.launch import sendable
 from reproductions.harness.plan import plan
 from reproductions.harness.record import read_records, work_file, write_record
-from reproductions.harness.status import Standing, cancel, standings
+from reproductions.harness.status import Standing, cancel, everywhere, standings
 
 RUN = planned("relu", 0)
 
@@ -177,3 +178,15 @@ def test_broken_files_are_no_signs(scene: Scene, text: str) -> None:
         path.write_text(text)
     assert (scene.stands().state, read_job(scene.root, RUN)) == ("missing", (None, None))
     assert status.read_beats(scene.root) == {}
+
+
+def test_a_new_folder_misses_everything_and_broken_records_are_named(tmp_path: Path) -> None:
+    claims = [discover()["fig1_relu"]]
+    rows, warnings = everywhere(claims, tmp_path / "new")
+    assert ({row.state for row in rows}, warnings) == ({"missing"}, [])
+    assert {str(row.planned.run) for row in rows} == {str(run) for run in planned_runs(claims[0], "paper")}
+    folder = write_record(tmp_path, make_record())
+    (folder / "record.json").write_text("{}")
+    rows, (warning,) = everywhere(claims, tmp_path)
+    assert {row.state for row in rows} == {"missing"}
+    assert warning.startswith(f"{folder.relative_to(tmp_path)}/record.json: not a record")

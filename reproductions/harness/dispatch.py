@@ -88,7 +88,7 @@ def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishe
         for part in parts:
             names = ", ".join(str(order.run) for order in part.orders[:3])
             _say(f"\n# {len(part.orders)} runs: {names}{', ...' if len(part.orders) > 3 else ''}")
-            _say(sbatch_text(part, site, results / ".work" / "slurm" / "%A", REPOSITORY))
+            _say(sbatch_text(part, site, results, REPOSITORY))
         return
     to_slurm(parts, site, results, wishes.device, _say, REPOSITORY)
     _say("submitted; `status` shows how far they are, `report` is rebuilt after the last one")

@@ -1,5 +1,6 @@
 """Send runs elsewhere: to Slurm in arrays, or to a few processes side by side on this machine. submitit is the engine of both."""
 
+import itertools
 import os
 import re
 import time
@@ -48,8 +49,10 @@ def sendable(items: Iterable[Standing], retry_failed: bool) -> tuple[list[Standi
     send, left = list[Standing](), dict[str, list[Standing]]()
     for item in items:
         failed = item.state == "failed" or item.planned.failed
-        if item.state in BUSY or (failed and not retry_failed):
-            left.setdefault(item.state if item.state in BUSY else "failed", []).append(item)
+        if item.state in BUSY:
+            left.setdefault(item.state, []).append(item)
+        elif failed and not retry_failed:
+            left.setdefault("failed", []).append(item)
         elif item.state != "done":
             send.append(item)
     return send, left
@@ -61,6 +64,15 @@ class Array:
 
     shape: Shape
     orders: tuple[Order, ...]
+
+    @property
+    def depth(self) -> int:
+        """How many levels of other runs its runs need: all arrays of a depth come before those of the next."""
+        return _depth(self.orders[0].run)
+
+
+def _depth(run: PlannedRun) -> int:
+    return 1 + max(map(_depth, run.needs), default=-1)
 
 
 def arrays(orders: Sequence[Order], site: Site, largest: int) -> list[Array]:
@@ -82,10 +94,6 @@ def _outside_of_jobs() -> Iterator[None]:
     with submitit.helpers.clean_env():
         os.environ.update(where)
         yield
-
-
-def _depth(run: PlannedRun) -> int:
-    return 1 + max(map(_depth, run.needs), default=-1)
 
 
 def parameters(array: Array, site: Site, after: Sequence[str], repository: Path) -> dict[str, Any]:
@@ -111,11 +119,16 @@ def parameters(array: Array, site: Site, after: Sequence[str], repository: Path)
     return {key: value for key, value in told.items() if value is not None}
 
 
-def sbatch_text(array: Array, site: Site, folder: Path, repository: Path) -> str:
+def logs_of(results: Path) -> Path:
+    """Where submitit keeps what belongs to a job, by Slurm's pattern for its number."""
+    return results / ".work" / "slurm" / "%A"
+
+
+def sbatch_text(array: Array, site: Site, results: Path, repository: Path) -> str:
     """The script that submitit would give to sbatch."""
     several = len(array.orders) if len(array.orders) > 1 else None
     told = parameters(array, site, (), repository)
-    return _make_sbatch_string("python -u -m submitit.core._submit ...", folder, map_count=several, **told)
+    return _make_sbatch_string("python -u -m submitit.core._submit ...", logs_of(results), map_count=several, **told)
 
 
 def to_slurm(
@@ -127,43 +140,42 @@ def to_slurm(
     """
     from reproductions.harness.segment import Collect  # noqa: PLC0415 - torch takes seconds to import
 
-    folder, sent, depth_before = results / ".work" / "slurm" / "%A", list[str](), 0
     if submitit.SlurmExecutor.affinity() < 0:
         raise slurm.SlurmError("srun is not on this machine")
-    executor = submitit.SlurmExecutor(folder, max_num_timeout=SEGMENTS)
+    executor, sent = submitit.SlurmExecutor(logs_of(results), max_num_timeout=SEGMENTS), list[str]()
+    for _, level in itertools.groupby(items, lambda array: array.depth):
+        before = list(sent)
+        for array in level:
+            earlier = {job for order in array.orders for job in order.after}
+            after = sorted({*before, *earlier, *(sent[-1:] if site.max_parallel else [])})
+            segments = [order.segment(device, array.shape.cpus, minutes=site.minutes) for order in array.orders]
+            jobs = _submit(executor, segments, parameters(array, site, after, repository))
+            for order, job in zip(array.orders, jobs, strict=True):
+                write_job(order.root, order.run, new_job(job.job_id, "slurm", job.paths.folder))
+            sent.append(jobs[0].job_id.partition("_")[0])
+            waits = f", after {', '.join(after)}" if after else ""
+            say(f"  {sent[-1]}: {len(jobs)} runs, {array.shape}{waits}")
     roots = tuple(dict.fromkeys((*(order.root for array in items for order in array.orders), results)))
-
-    def submit(jobs: list[Any], told: dict[str, Any]) -> list[Any]:
-        executor.parameters.clear()
-        executor.update_parameters(**told)
-        try:
-            with _outside_of_jobs(), executor.batch():
-                return [executor.submit(job) for job in jobs]
-        except (FailedJobError, FailedSubmissionError) as error:
-            raise slurm.SlurmError(" ".join(str(error).split())[:300]) from error
-
-    before: list[str] = []
-    for array in items:
-        depth = _depth(array.orders[0].run)
-        if depth > depth_before:
-            before, depth_before = list(sent), depth
-        earlier = {job for order in array.orders for job in order.after}
-        after = sorted({*before, *earlier, *(sent[-1:] if site.max_parallel else [])})
-        segments = [order.segment(device, array.shape.cpus, minutes=site.minutes) for order in array.orders]
-        jobs = submit(segments, parameters(array, site, after, repository))
-        for order, job in zip(array.orders, jobs, strict=True):
-            write_job(order.root, order.run, new_job(job.job_id, "slurm", job.paths.folder))
-        sent.append(jobs[0].job_id.partition("_")[0])
-        waits = f", after {', '.join(after)}" if after else ""
-        say(f"  {sent[-1]}: {len(jobs)} runs, {array.shape}{waits}")
     collector = Array(Shape(1, 1, 0, 1), items[0].orders)
     try:
-        report = submit([Collect(roots)], {**parameters(collector, site, sent, repository), "job_name": "alexnet-report"})
+        told = {**parameters(collector, site, sent, repository), "job_name": "alexnet-report"}
+        report = _submit(executor, [Collect(roots)], told)
     except slurm.SlurmError as error:  # all else was taken
         say(f"  no job for the report, `report` does the same by hand: {error}")
     else:
         say(f"  {report[0].job_id}: the report, after all of them")
     return sent
+
+
+def _submit(executor: Any, jobs: list[Any], told: dict[str, Any]) -> list[Any]:
+    """Give jobs to Slurm as one array. Raises SlurmError if it does not take them."""
+    executor.parameters.clear()
+    executor.update_parameters(**told)
+    try:
+        with _outside_of_jobs(), executor.batch():
+            return [executor.submit(job) for job in jobs]
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise slurm.SlurmError(" ".join(str(error).split())[:300]) from error
 
 
 def to_processes(
@@ -180,7 +192,8 @@ def to_processes(
     Ends when all are over. Ctrl-C ends them too; what they did is not lost.
     """
     executor = submitit.LocalExecutor(results / ".work" / "local" / "%j")
-    waiting, running, free = list(orders), list[tuple[Order, Any, int | None]](), list[int | None](gpus) or [None] * parallel
+    waiting, running = list(orders), list[tuple[Order, Any, int | None]]()
+    free = list[int | None](gpus[:parallel]) or [None] * parallel
     try:
         while waiting or running:
             for item in [item for item in running if item[1].done()]:
@@ -189,7 +202,7 @@ def to_processes(
                 say(f"  {item[0].run}: {_outcome(item[0])} ({len(waiting)} to start, {len(running)} at work)")
             unfinished = {order.run.key for order in [*waiting, *(order for order, _, _ in running)]}
             ready = next((order for order in waiting if not unfinished & {need.key for need in order.run.needs}), None)
-            if ready is None or not free or len(running) == parallel:
+            if ready is None or not free:
                 time.sleep(POLL)
                 continue
             waiting.remove(ready)

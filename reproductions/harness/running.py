@@ -161,9 +161,11 @@ def status(
             fail("--watch draws on a terminal; leave it out, or ask again and again with --json")
         if watch:
             follow(claims, results)
-        items = everywhere(claims, results)
+        items, warnings = everywhere(claims, results)
         rows = [item.row for item in items]
         show_table(rows if as_json else filled(rows), as_json)
+        for line in warnings:
+            typer.echo(f"warning: {line}", err=True)
         broken = [item for item in items if item.state in BROKEN]
         if broken:
             fail(f"{len(broken)} runs will not go on by themselves (the first: {broken[0].planned.run})", INCOMPLETE)
@@ -175,7 +177,7 @@ def cancel(names: Annotated[list[str], typer.Argument(help="Claims; `all` for ev
     from reproductions.harness import status as standing
 
     with reported():
-        ended = standing.cancel(standing.everywhere(choose(names), results))
+        ended = standing.cancel(standing.everywhere(choose(names), results)[0])
         typer.echo(f"cancelled: {', '.join(ended)}" if ended else "nothing is queued or training")
 
 
@@ -189,7 +191,7 @@ def logs(
     from reproductions.harness.status import everywhere
 
     with reported():
-        items = {str(item.planned.run): item for item in everywhere(choose(None), results)}
+        items = {str(item.planned.run): item for item in everywhere(choose(None), results)[0]}
         if name not in items:
             near = difflib.get_close_matches(name, items, n=1, cutoff=0.4)
             fail(f"no run is called {name!r}{f'; did you mean {near[0]}?' if near else ''} (`status` shows all)")

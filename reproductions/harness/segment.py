@@ -18,7 +18,7 @@ import torch.distributed as dist
 
 from alexnet.parallel import place
 from reproductions.harness.bench import Bench, set_up
-from reproductions.harness.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.claim import Claim, PlannedRun, discover, planned_runs
 from reproductions.harness.cores import own_cores
 from reproductions.harness.jobs import End, clear_end, write_end
 from reproductions.harness.kept import NeedsError
@@ -63,9 +63,9 @@ class Segment:
         if rank == 0:
             clear_end(self.root, self.run)
         try:
-            self._refuse_changes()
+            claim = self._claim()
             with own_cores(self.threads) if self.share_machine else nullcontext():
-                self._make()
+                self._make(claim)
         except Exception as error:
             # Slurm away when submitit, in a signal's handler, requeues; or another process of this job gone: no failure of the run.
             elsewhere = isinstance(error, CalledProcessError) or (isinstance(error, RuntimeError) and place()[1] > 1)
@@ -88,8 +88,8 @@ class Segment:
 
     __submitit_checkpoint__ = checkpoint  # submitit 1.5.4 looks for both names
 
-    def _refuse_changes(self) -> None:
-        """Raises RefusedError if the code or the claim is no longer what was submitted."""
+    def _claim(self) -> Claim:
+        """The claim that asked. Raises RefusedError if it or the code is no longer what was submitted."""
         now = code_of(self.run)
         changed = [name.replace(":", ".") for name in sorted(now.keys() | self.code.keys()) if now.get(name) != self.code.get(name)]
         if changed:
@@ -97,22 +97,25 @@ class Segment:
         claim = discover().get(self.asked_by)
         if claim is None or self.run not in planned_runs(claim, self.run.scale):
             raise RefusedError(f"{self.asked_by} no longer plans this run; the next `run` sends what it plans now")
+        return claim
 
-    def _make(self) -> None:
-        claim = discover()[self.asked_by]
+    def _make(self, claim: Claim) -> None:
         _, images, note = settle(claim, scale=self.run.scale, dataset=None, data=self.data, pack=False)
-        print(f"{self.run}: {note}", flush=True)  # noqa: T201 - into the job's log
+        self._say(note)
         folder = make(
             self.run, claim, Bench(self.root, images, set_up(self.device, self.threads), self.threads), self._tell, wait=True
         )
         if folder is not None:
-            print(f"{self.run}: {folder.name}", flush=True)  # noqa: T201
+            self._say(folder.name)
             if read_record(folder).status == "failed":
                 raise RecordError(f"the run failed, see {folder / 'record.json'}")
 
     def _tell(self, row: Any) -> None:
         self.rows += 1
-        print(f"{self.run}: epoch {row.epoch:.1f}, training error {row.train_error:.1f} %", flush=True)  # noqa: T201
+        self._say(f"epoch {row.epoch:.1f}, training error {row.train_error:.1f} %")
+
+    def _say(self, text: str) -> None:
+        print(f"{self.run}: {text}", flush=True)  # noqa: T201 - into the job's log
 
     def _end(self, state: Literal["failed", "refused"], why: str) -> None:
         write_end(self.root, self.run, End(submitit.JobEnvironment().job_id, state, why))

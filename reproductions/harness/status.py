@@ -97,7 +97,7 @@ def _standing(
         state = "training" if locked else "failed" if item.failed else "interrupted" if latest else "missing"
         return Standing(item, root, state, item.reason if state in ("failed", "missing") else "", latest)
     if job.launcher == "local":
-        state, why = ("training", "") if locked or _is_alive(job) else _after(end, "its process is gone")
+        state, why = ("training", "") if locked or _is_alive(job) else _ended(end, "its process is gone")
     elif said is None:
         state, why = _unanswered(end, alive, latest)
     else:
@@ -105,7 +105,7 @@ def _standing(
     return Standing(item, root, state, why, latest, job)
 
 
-def _after(end: End | None, why: str) -> tuple[str, str]:
+def _ended(end: End | None, why: str) -> tuple[str, str]:
     return (end.state, end.why) if end else ("lost", f"{why} and left no record; the next `run` sends it again")
 
 
@@ -113,9 +113,11 @@ def _unanswered(end: End | None, alive: Beat | None, latest: Beat | None) -> tup
     """Slurm does not answer: a run's own signs are all there is."""
     if alive:
         return "training", "Slurm does not answer"
-    if latest is None and end is None:
+    if end:
+        return end.state, end.why
+    if latest is None:
         return "queued", "Slurm does not answer"
-    return _after(end, f"it has said nothing for {latest.age:.0f} s, Slurm does not answer" if latest else "")
+    return _ended(None, f"it has said nothing for {latest.age:.0f} s, Slurm does not answer")
 
 
 def _in_slurm(state: str | None, end: End | None, locked: bool) -> tuple[str, str]:
@@ -129,7 +131,7 @@ def _in_slurm(state: str | None, end: End | None, locked: bool) -> tuple[str, st
         return "cancelled", "by scancel; the next `run` sends it again"
     if end is None and locked:
         return "training", "its job is over, its process is not"
-    return _after(end, f"Slurm says {state}" if state else "Slurm no longer knows its job")
+    return _ended(end, f"Slurm says {state}" if state else "Slurm no longer knows its job")
 
 
 def _is_alive(job: Job) -> bool:
@@ -139,18 +141,22 @@ def _is_alive(job: Job) -> bool:
     return False
 
 
-def everywhere(claims: Iterable[Claim], results: Path) -> list[Standing]:
-    """Every planned run of the claims at every scale, each once; those on stand-in images only where there are any."""
-    found: list[Standing] = []
-    for root in (results, root_of(results, "smoke")):
-        stored, _ = read_records(root) if root.exists() else ([], [])
+def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[Standing], list[str]]:
+    """Every planned run of the claims at every scale, each once, those on stand-in images only where there are any.
+
+    Also a line for each broken record.
+    """
+    found, warnings, smoke = list[Standing](), list[str](), root_of(results, "smoke")
+    for root in (results, smoke) if smoke.exists() else (results,):
+        stored, broken = read_records(root)
         planned: dict[object, Planned] = {}
-        for claim in claims if root.exists() else ():
+        for claim in claims:
             for scale in claim.scales:
                 if root_of(results, scale) == root:
                     planned |= {item.run.key: item for item in plan(planned_runs(claim, scale), stored, {})}
         found += standings(root, planned.values())
-    return found
+        warnings += broken
+    return found, warnings
 
 
 def follow(claims: list[Claim], results: Path) -> None:
@@ -158,7 +164,7 @@ def follow(claims: list[Claim], results: Path) -> None:
     from tabulate import tabulate  # noqa: PLC0415 - a table is needed only here
 
     with Live(console=console, refresh_per_second=1) as screen:
-        while busy := [item for item in everywhere(claims, results) if item.state in BUSY]:
+        while busy := [item for item in everywhere(claims, results)[0] if item.state in BUSY]:
             screen.update(Text(tabulate([item.row for item in busy], headers="keys", disable_numparse=True, missingval="–")))
             time.sleep(LOOK)
         screen.update(Text("nothing is queued or training"))
