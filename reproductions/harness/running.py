@@ -10,14 +10,8 @@ import typer
 
 from reproductions.harness.claim import Claim
 from reproductions.harness.cli import INCOMPLETE, DataRoot, Json, Names, Results, choose, fail, filled, reported, show_table
-from reproductions.harness.record import RESULTS
-from reproductions.harness.site import Site, Wishes, read_site
+from reproductions.harness.places import RESULTS
 
-HEEDS = {
-    "debug": set[str](),
-    "local": {"max_parallel", "retry", "site"},
-    "slurm": {*Site.model_fields, "retry", "site"} | {"max_gpu_hours"},
-}
 ON_SLURM = partial(typer.Option, rich_help_panel="Slurm")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -84,10 +78,21 @@ def run(
         if launch == "debug":
             complete = _here(choose(names), results, asked, device, threads or len(os.sched_getaffinity(0)), force=force)
         else:
-            wishes = Wishes(launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run)
-            complete = _elsewhere(choose(names), results.absolute(), asked, wishes)
+            wished = {"device": device, "threads": threads, "retry_failed": retry == "failed", "max_gpu_hours": max_gpu_hours}
+            complete = _elsewhere(choose(names), results.absolute(), asked, site, flags, launcher=launch, dry_run=dry_run, **wished)
         if not complete:
             fail("some runs are not done; the same command goes on where they stopped", INCOMPLETE)
+
+
+def _heeds() -> dict[str, set[str]]:
+    """The options that each launcher heeds."""
+    from reproductions.harness.site import Site  # noqa: PLC0415 - pydantic takes a tenth of a second to import
+
+    return {
+        "debug": set(),
+        "local": {"max_parallel", "retry", "site"},
+        "slurm": {*Site.model_fields, "retry", "site"} | {"max_gpu_hours"},
+    }
 
 
 def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str | None, threads: int, *, force: bool) -> bool:
@@ -103,11 +108,15 @@ def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str
     return complete
 
 
-def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes: Wishes) -> bool:
+def _elsewhere(
+    claims: list[Claim], results: Path, asked: dict[str, Any], site: Path | None, flags: dict[str, Any], **wished: Any
+) -> bool:
     """Send the runs; returns whether what was asked is done: all runs for a local launch, their submission for Slurm."""
     from reproductions.harness.dispatch import send  # noqa: PLC0415
+    from reproductions.harness.site import Wishes, read_site  # noqa: PLC0415 - as in `_heeds`
     from reproductions.harness.work import prepare  # noqa: PLC0415
 
+    wishes = Wishes(site=read_site(site, flags), **wished)
     under_way = send([prepare(claim, results, **asked) for claim in claims], wishes)
     if wishes.dry_run or (wishes.launcher == "slurm" and under_way):
         return True
@@ -120,9 +129,10 @@ def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes
 
 def _check(launch: str, given: set[str], retry: str | None, *, force: bool) -> None:
     """Raises ValueError for options that this launcher would not heed: who forgets --launch slurm would train where he is."""
-    if launch not in HEEDS:
+    heeds = _heeds()
+    if launch not in heeds:
         raise ValueError(f"--launch {launch}: say debug, local or slurm")
-    if unheard := sorted(given - HEEDS[launch]):
+    if unheard := sorted(given - heeds[launch]):
         raise ValueError(f"--{unheard[0].replace('_', '-')} means nothing to --launch {launch}; see `run --help`")
     if retry not in (None, "failed"):
         raise ValueError(f"--retry {retry}: say --retry failed")
