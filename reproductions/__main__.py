@@ -5,6 +5,7 @@ process is at it); 4 bad or missing data; 5 the report is not what the records s
 """
 
 import difflib
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ import typer
 
 from reproductions.harness.claim import discover
 from reproductions.harness.cli import INCOMPLETE, STALE_REPORT, DataRoot, Json, Names, Results, choose, fail, reported, show_table
-from reproductions.harness.record import RESULTS
+from reproductions.harness.places import RESULTS
 from reproductions.harness.running import app
 
 
@@ -131,4 +132,5 @@ def doctor(data: DataRoot = None, results: Results = RESULTS, as_json: Json = Fa
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what is imported stays: looking through it for garbage takes a tenth of a short command
     sys.exit(app())

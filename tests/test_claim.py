@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alexnet.config import AlexNetConfig, CifarNetConfig, Recipe
-from alexnet.data.imagenet import WHOLE
+from alexnet.data.catalogue import WHOLE
 from reproductions.harness.baseline import ORIGINAL
 from reproductions.harness.claim import (
     Claim,

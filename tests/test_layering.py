@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from records import full_set
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*(ROOT / "alexnet").rglob("*.py"), *(ROOT / "reproductions").rglob("*.py")])
@@ -49,9 +50,19 @@ def test_reading_and_judging_never_import_torch(clean_env: dict[str, str]) -> No
     assert done.stdout.strip() == "[]"
 
 
-def test_list_and_help_import_neither_torch_nor_pandas(clean_env: dict[str, str]) -> None:
-    command = (
-        "import sys, reproductions.__main__, reproductions.harness.judge; print('pandas' in sys.modules, 'torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, env=clean_env)
-    assert done.stdout.strip() == "False False"
+HEAVY = {"torch", "torchvision", "pandas", "numpy", "scipy", "PIL", "matplotlib", "submitit"}  # a tenth of a second each, or more
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"), [("--help", "explain"), ("list", "fig1_relu"), ("status", "fig1_relu/tanh/paper-seed4")]
+)
+def test_looking_things_up_imports_nothing_heavy(command: str, shown: str, clean_env: dict[str, str], tmp_path: Path) -> None:
+    """The whole command, with records to judge, and what is loaded at its end."""
+    full_set(tmp_path)
+    code = f"""import atexit, sys
+atexit.register(lambda: print("loaded:", *{HEAVY} & sys.modules.keys()))
+from reproductions.__main__ import app
+app({[command] if command == "--help" else [command, "--results", str(tmp_path)]})"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean_env)
+    assert shown in done.stdout
+    assert done.stdout.endswith("loaded:\n")

@@ -29,6 +29,11 @@ def unrelated() -> int:
 '''
 
 
+def forget() -> None:
+    for once in (provenance._module, provenance._beside, provenance._definition):
+        once.cache_clear()
+
+
 @pytest.fixture
 def hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Digests of `entry` and all it reaches, for a source text."""
@@ -36,13 +41,11 @@ def hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def digests(source: str) -> dict[str, str]:
         (tmp_path / "probe_module.py").write_text(source)
-        provenance._module.cache_clear()
-        provenance._beside.cache_clear()
+        forget()
         return definitions_used(("probe_module:entry",))
 
     yield digests
-    provenance._module.cache_clear()
-    provenance._beside.cache_clear()
+    forget()
 
 
 def test_reaches_what_is_mentioned_and_no_more(hashes) -> None:

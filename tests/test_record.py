@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from records import make_record
 from test_files import small_disk
 
+from reproductions.harness.arrays import array_files
 from reproductions.harness.record import HISTORY, Metric, RecordError, Stored, folder_of, read_records, write_record
 
 ROWS = [(1, 0.5, 64, 2.3, 90.0, 0.1), (2, 1.0, 64, 2.2, 80.5, 0.25)]
@@ -17,7 +18,7 @@ ROWS = [(1, 0.5, 64, 2.3, 90.0, 0.1), (2, 1.0, 64, 2.2, 80.5, 0.25)]
 
 def test_round_trip(tmp_path: Path) -> None:
     record = make_record()
-    folder = write_record(tmp_path, record, ROWS, np.array([True, False, True]))
+    folder = write_record(tmp_path, record, ROWS, files=array_files(np.array([True, False, True]), None))
     assert folder == folder_of(tmp_path, record)
     (stored,), broken = read_records(tmp_path)
     assert (stored.record, broken) == (record, [])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from alexnet.data import tiny_imagenet
-from alexnet.data.imagenet import WHOLE
+from alexnet.data.catalogue import WHOLE
 from alexnet.data.imageset import DataError
 from alexnet.data.sources import prepare_imagenet
 from reproductions.harness.claim import Claim, discover
@@ -55,7 +55,7 @@ def scaled(**datasets: str | None) -> Claim:
 @pytest.fixture
 def tiny_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root with a packed stand-in for Tiny ImageNet, and no NVIDIA GPU."""
-    monkeypatch.setattr(tiny_imagenet, "CLASSES", 2)
+    monkeypatch.setattr(tiny_imagenet, "TINY_CLASSES", 2)
     monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 1, "test": 1})
     monkeypatch.setattr("reproductions.harness.settle.GPU", tmp_path / "nvidiactl")
     folder = tmp_path / "tiny-imagenet-200"

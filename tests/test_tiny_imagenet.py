@@ -17,7 +17,7 @@ WNIDS = ("n01443537", "n01629819", "n09256479")
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data root with `tiny-imagenet-200` of three classes, four training and two validation images each, one of them grey."""
-    monkeypatch.setattr(tiny_imagenet, "CLASSES", 3)
+    monkeypatch.setattr(tiny_imagenet, "TINY_CLASSES", 3)
     monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 4, "test": 2})
     folder, rng = tmp_path / "tiny-imagenet-200", np.random.default_rng(0)
     (folder / "val" / "images").mkdir(parents=True)

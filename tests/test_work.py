@@ -6,7 +6,8 @@ import pytest
 
 from reproductions.harness.claim import discover
 from reproductions.harness.forecast import plan_rows
-from reproductions.harness.work import prepare, root_of
+from reproductions.harness.places import root_of
+from reproductions.harness.work import prepare
 
 CLAIM = discover()["fig1_relu"]
 SMOKE = {"scale": "smoke", "dataset": None, "data": None}

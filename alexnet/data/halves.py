@@ -4,8 +4,6 @@ from pathlib import Path
 
 from alexnet.data.imageset import ImageSet, pack
 
-HALVES = {"tiny-imagenet-half": "tiny-imagenet", "stand-in-half": "stand-in"}  # what each is half of
-
 
 def pack_half(folder: Path, whole: ImageSet, name: str) -> ImageSet:
     """Pack every second class of a split under `folder`: labels 0, 2, 4, ... are 0, 1, 2, ... there, images stay in their order.

@@ -13,19 +13,10 @@ from typing import Any
 import numpy as np
 
 from alexnet.data.archives import BAD_TAR, Found, scan
+from alexnet.data.catalogue import WHOLE
 from alexnet.data.imageset import DataError, Meta
 from alexnet.data.prepare import Listing, Progress
 
-# Classes, training images and test images of each whole release; None where the publisher does not say.
-# 2010 has public labels of its 150,000 test images; 2012 has not, and the paper reports on its validation images (§2).
-WHOLE: dict[str, tuple[int, int | None, tuple[int, ...] | None]] = {
-    "imagenet2010": (1000, 1_261_406, (150_000, 50_000)),
-    "imagenet2012": (1000, 1_281_167, (50_000,)),
-    "fall2009": (10_184, None, None),  # §6; cut into training and test images by whoever uses it
-    # §6 has 15 million images of 22,000 categories, the net of the 2012 log 21,843 classes (layers-146-2011.cfg); the publisher
-    # has 14,197,122 images of 21,841
-    "fall2011": (21_841, None, None),
-}
 # Of the releases without test images, every so many-th image of a class is for testing: half of Fall 2009 (§6); the paper trains on
 # the entire Fall 2011, of which here a hundredth is kept back, to see how the training goes.
 HELD_OUT = {"fall2009": 2, "fall2011": 100}

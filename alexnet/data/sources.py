@@ -18,20 +18,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.data import tiny_imagenet
+from alexnet.data.catalogue import CIFAR10_CLASSES, DATASETS, HALVES, WHOLE
 from alexnet.data.decode import DECODER, RULE, SIDE, decode_middle, decode_square
-from alexnet.data.halves import HALVES, pack_half
-from alexnet.data.imagenet import ADVICE, WHOLE, list_imagenet
+from alexnet.data.halves import pack_half
+from alexnet.data.imagenet import ADVICE, list_imagenet
 from alexnet.data.imageset import FORMAT, DataError, ImageSet, open_imageset, pack
 from alexnet.data.prepare import Listing, Progress, folder_items, pack_listing
-from alexnet.data.standin import COUNTS as STANDIN_COUNTS
 from alexnet.data.standin import STANDIN_VERSION, standin_arrays
 from alexnet.data.tiny_imagenet import FOLDER, NO_LABELS, PER_CLASS, TINY_SIDE, find_tiny_imagenet, list_tiny_imagenet
 from alexnet.files import cache_root, locked
 
 Splits = dict[str, ImageSet]
 
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_COUNTS = {"train": 50_000, "test": 10_000}
 # md5 of the publisher's files, as on the CIFAR-10 page and in torchvision.datasets.CIFAR10.
 CIFAR10_ARCHIVE = ("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a")
@@ -46,8 +44,6 @@ CIFAR10_FILES = {
     "test": (("test_batch", "40351d587109b95175f43aff81a1287e"),),
 }
 CIFAR10_HOST = "www.cs.toronto.edu"
-FALL_IMAGES = {"fall2009": 8_900_000 // 2, "fall2011": 14_197_122}  # half of §6's 8.9 million; the publisher's number
-DATASETS = ("cifar10", "tiny-imagenet", *WHOLE, "stand-in", *HALVES)
 
 
 def data_root(given: Path | None = None) -> Path:
@@ -58,26 +54,6 @@ def data_root(given: Path | None = None) -> Path:
     if not named.expanduser().is_dir():
         raise DataError(f"the data root {named} is not a folder; create it or name another with --data or ALEXNET_DATA")
     return named.expanduser()
-
-
-def classes_of(name: str) -> int:
-    """How many classes a data set has when it is whole."""
-    if name in HALVES:
-        return (classes_of(HALVES[name]) + 1) // 2
-    if name in WHOLE:
-        return WHOLE[name][0]
-    return tiny_imagenet.CLASSES if name == "tiny-imagenet" else len(CIFAR10_CLASSES)
-
-
-def images_of(name: str) -> int:
-    """About how many training images a data set has when it is whole."""
-    if name in HALVES:
-        return images_of(HALVES[name]) // 2
-    if name in WHOLE:
-        return WHOLE[name][1] or FALL_IMAGES[name]
-    if name == "tiny-imagenet":
-        return tiny_imagenet.CLASSES * PER_CLASS["train"]
-    return (CIFAR10_COUNTS if name == "cifar10" else STANDIN_COUNTS)["train"]
 
 
 def find_cifar10(root: Path) -> Path | None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from alexnet.data.catalogue import TINY_CLASSES
 from alexnet.data.imageset import DataError
 from alexnet.data.prepare import Item, Listing, folder_items
 
 FOLDER = "tiny-imagenet-200"
 TINY_SIDE = 64  # pixels
-CLASSES = 200
 PER_CLASS = {
     "train": 500,
     "test": 50,
@@ -28,8 +28,10 @@ def find_tiny_imagenet(root: Path) -> Path | None:
 def list_tiny_imagenet(path: Path, split: str) -> Listing:
     """The images of a split by class and name. Raises DataError if the copy is incomplete or its lists do not fit its files."""
     wnids = sorted(_read(path / "wnids.txt").split())
-    if len(set(wnids)) != CLASSES or not all(wnid.isalnum() for wnid in wnids):
-        raise DataError(f"{path / 'wnids.txt'} does not name {CLASSES} classes: the copy is damaged; unpack Tiny ImageNet again")
+    if len(set(wnids)) != TINY_CLASSES or not all(wnid.isalnum() for wnid in wnids):
+        raise DataError(
+            f"{path / 'wnids.txt'} does not name {TINY_CLASSES} classes: the copy is damaged; unpack Tiny ImageNet again"
+        )
     found = _train_items(path, wnids) if split == "train" else _validation_items(path, wnids)
     for wnid, items in found.items():
         if len(items) != PER_CLASS[split]:
@@ -37,7 +39,7 @@ def list_tiny_imagenet(path: Path, split: str) -> Listing:
                 f"{path} holds {len(items):,} {split} images of {wnid}, Tiny ImageNet has {PER_CLASS[split]:,}: "
                 "the copy is incomplete; unpack it again"
             )
-    labels = np.repeat(np.arange(CLASSES), PER_CLASS[split])
+    labels = np.repeat(np.arange(TINY_CLASSES), PER_CLASS[split])
     return Listing([item for items in found.values() for item in items], labels, wnids, _words(path, wnids))
 
 

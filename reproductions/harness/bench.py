@@ -12,8 +12,8 @@ from alexnet.kernels import norm
 from alexnet.parallel import place
 from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun
-from reproductions.harness.plan import Images, fingerprints_of
 from reproductions.harness.record import Data, Machine
+from reproductions.harness.settle import Images, fingerprints_of
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 

@@ -176,10 +176,12 @@ def digest(value: Any) -> str:
 
 def as_data(value: Any) -> Any:
     """A declaration as plain JSON data."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: as_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, int | float | str | None):  # most of a declaration
+        return value
     if isinstance(value, tuple | list):
         return [as_data(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: as_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
     return value
 
 

@@ -7,10 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from alexnet.data.imageset import DataError
 from reproductions.harness.claim import Claim, discover
-from reproductions.harness.record import RecordError
-from reproductions.harness.slurm import SlurmError
 
 INCOMPLETE, BAD_DATA, STALE_REPORT = 3, 4, 5
 
@@ -62,15 +59,25 @@ class reported:  # noqa: N801 - used as a context manager, like a function
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, DataError):
-            fail(str(error), BAD_DATA)
-        if isinstance(error, RecordError):
-            fail(str(error), INCOMPLETE)
-        if isinstance(error, SlurmError):
-            fail(f"Slurm: {error}", INCOMPLETE)
-        if isinstance(error, ValueError) and type(error) is ValueError:
-            fail(str(error))
         if isinstance(error, KeyboardInterrupt):
             fail("stopped; the same command goes on where it was", INCOMPLETE)
-        if isinstance(error, OSError):
-            fail(f"{error.filename or 'a file'}: {error.strerror or error}; nothing that was finished is lost", INCOMPLETE)
+        if isinstance(error, Exception) and not isinstance(error, typer.Exit):
+            _explain(error)
+
+
+def _explain(error: Exception) -> None:
+    """End the command with the one line of an error that a user can mend; do nothing about any other."""
+    from alexnet.data.imageset import DataError  # noqa: PLC0415 - numpy and pydantic behind these take longer than `--help`
+    from reproductions.harness.record import RecordError  # noqa: PLC0415
+    from reproductions.harness.slurm import SlurmError  # noqa: PLC0415
+
+    if isinstance(error, DataError):
+        fail(str(error), BAD_DATA)
+    if isinstance(error, RecordError):
+        fail(str(error), INCOMPLETE)
+    if isinstance(error, SlurmError):
+        fail(f"Slurm: {error}", INCOMPLETE)
+    if isinstance(error, ValueError) and type(error) is ValueError:
+        fail(str(error))
+    if isinstance(error, OSError):
+        fail(f"{error.filename or 'a file'}: {error.strerror or error}; nothing that was finished is lost", INCOMPLETE)

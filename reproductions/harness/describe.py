@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from reproductions.harness.claim import Claim, Difference, Exact, SpeedUp, Sweep, Trained, Value, as_data, at_scale
 from reproductions.harness.judge import Judged, epochs_of, judge, values_of
 from reproductions.harness.record import Stored, read_records
+from reproductions.harness.student import t_quantile
 from reproductions.harness.variant import Arm, Ensemble, Variant
-from reproductions.harness.verdict import estimate, t_quantile, welch
+from reproductions.harness.verdict import estimate, welch
 from reproductions.harness.wording import interval, paper
 
 FORMULAS = {
@@ -226,7 +225,7 @@ def _ratio(ours: list[float], theirs: list[float]) -> str:
         return "–"
     if len(ours) < 2 or len(theirs) < 2:
         return f"{statistics.fmean(theirs) / statistics.fmean(ours):.2f} (too few seeds for an interval)"
-    effect, error, df = welch(np.log(ours), np.log(theirs))
+    effect, error, df = welch([math.log(e) for e in ours], [math.log(e) for e in theirs])
     half = t_quantile(0.975, df) * error
     return f"{math.exp(effect):.2f} [{math.exp(effect - half):.2f}, {math.exp(effect + half):.2f}]"
 

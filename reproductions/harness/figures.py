@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from reproductions.harness.arrays import read_kernels
 from reproductions.harness.claim import Difference, SpeedUp, digest
 from reproductions.harness.examples import NEAREST, SIDE, Example, Examples, cut, read_examples
 from reproductions.harness.judge import Judged
@@ -83,7 +84,7 @@ def _kernels(row: Judged, question: Difference) -> Picture | None:
     """conv1's kernels of the two-column runs, each stretched to 0–255 around grey: [maps][S][S][3] by seed."""
     tiles = {}
     for item in row.arm(question.higher.name):
-        kernels = item.kernels()
+        kernels = read_kernels(item.folder)
         if kernels is not None:
             largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
             grey = np.rint(127.5 * (1 + kernels / np.maximum(largest, 1e-12))).astype(int)

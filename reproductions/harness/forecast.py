@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from alexnet.config import AlexNetConfig, CifarNetConfig
-from alexnet.data.sources import images_of
+from alexnet.data.catalogue import images_of
 from reproductions.harness import provenance
 from reproductions.harness.claim import Exact, PlannedRun, SpeedUp, Trained, Value, at_scale, question_runs, typed
 from reproductions.harness.judge import epochs_of, values_of
+from reproductions.harness.places import RESULTS, root_of
 from reproductions.harness.plan import expected_seconds
-from reproductions.harness.record import RESULTS, Stored, read_records
+from reproductions.harness.record import Stored, read_records
 from reproductions.harness.verdict import detectable
-from reproductions.harness.work import VERDICT, Work, root_of
+from reproductions.harness.work import VERDICT, Work
 
 ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm has no records yet
 ASSUMED_POINTS = 0.5  # likewise of a metric in percent: sd of ten-view top-1 in the first mini records, 0.26 to 0.54 (n = 3 each)

@@ -71,7 +71,8 @@ class Judged:
 def judge(claim: Claim, stored: Sequence[Stored]) -> list[Judged]:
     """All rows of a claim: every cohort at every scale, or one `not run` row where there is none."""
     rows = []
-    planned = {scale: {run.key: run for run in planned_runs(claim, scale)} for scale in claim.scales}
+    there = {item.record.scale for item in stored}
+    planned = {scale: {run.key: run for run in planned_runs(claim, scale)} for scale in claim.scales if scale in there}
     for question in claim.questions:
         found = []
         for scale, runs in planned.items():

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from alexnet.data.imageset import ImageSet
 from reproductions.harness import provenance
-from reproductions.harness.claim import PlannedRun, digest
+from reproductions.harness.claim import PlannedRun
 from reproductions.harness.record import Record, Stored
 
 Key = tuple[str, str, str, int]  # claim, variant, scale, seed
-Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by name
 NOT_KEPT = "its weights are needed and not kept here"
 
 
@@ -39,28 +37,15 @@ def _used(entries: tuple[str, ...]) -> dict[str, str]:
     return provenance.definitions_used(entries)
 
 
-def fingerprints_of(images: Images) -> dict[str, str]:
-    """One digest for the content of all splits of each data set that is open."""
-    return {
-        name: digest(sorted((split, data.meta.fingerprint) for split, data in splits.items()))
-        for name, splits in images.items()
-        if splits
-    }
-
-
 def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]) -> list[str]:
     """Why a record does not answer a planned run today; empty if it does. Data sets without a fingerprint are not looked at."""
     reasons = [
-        f"{name} was {old.get(name)!r}, is {new.get(name)!r}"
+        f"{name} was {old!r}, is {new!r}"
         for part in ("config", "recipe")
-        for old, new in [(dict(_flat(part, getattr(record, part))), dict(_flat(part, getattr(run, part))))]
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
+        if getattr(record, part) != getattr(run, part)
+        for name, old, new in _apart(dict(_flat(part, getattr(record, part))), dict(_flat(part, getattr(run, part))))
     ]
-    old_code, new_code = record.code.definitions, code_of(run)
-    changed = [
-        name.replace(":", ".") for name in sorted(old_code.keys() | new_code.keys()) if old_code.get(name) != new_code.get(name)
-    ]
+    changed = [name.replace(":", ".") for name, _, _ in _apart(record.code.definitions, code_of(run))]
     if changed:
         reasons.append(f"code changed: {', '.join(changed[:3])}{' and more' if len(changed) > 3 else ''}")
     if not reasons and record.declaration != run.declaration:
@@ -73,6 +58,12 @@ def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]
         if fingerprints.get(part.dataset, part.fingerprint) != part.fingerprint
     ][:1]
     return reasons
+
+
+def _apart(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The names under which two mappings have other values, with both values."""
+    names = sorted(old.keys() | new.keys()) if old != new else []
+    return [(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:

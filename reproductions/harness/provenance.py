@@ -105,6 +105,17 @@ def _slice(rows: list[str], start: tuple[int, int], end: tuple[int, int]) -> str
     return rows[first - 1][left:] + "".join(rows[first : last - 1]) + rows[last - 1][:right]
 
 
+@cache  # kinds of runs share most of their code
+def _definition(entry: str) -> tuple[str, list[str]]:
+    """The digest of a definition, and the definitions that it reaches at once."""
+    module, name = entry.split(":")
+    definitions, imports, lines = _module(module)
+    node = definitions[name]
+    names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+    reached = [f"{module}:{other}" for other in names & definitions.keys()] + [imports[other] for other in names & imports.keys()]
+    return hashlib.sha256(_normalised(node, lines).encode()).hexdigest()[:12], reached
+
+
 def definitions_used(entries: tuple[str, ...]) -> dict[str, str]:
     """Digests of all definitions reachable from "module:name" entries, by "module:name".
 
@@ -117,15 +128,9 @@ def definitions_used(entries: tuple[str, ...]) -> dict[str, str]:
         entry = todo.pop()
         if entry in found or entry in WITHOUT_EFFECT:
             continue
-        module, name = entry.split(":")
-        definitions, imports, lines = _module(module)
-        found |= _beside(module)
-        node = definitions[name]
-        source = _normalised(node, lines)
-        found[entry] = hashlib.sha256(source.encode()).hexdigest()[:12]
-        names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
-        todo += [f"{module}:{other}" for other in names & definitions.keys()]
-        todo += [imports[other] for other in names & imports.keys()]
+        found[entry], reached = _definition(entry)
+        found |= _beside(entry.partition(":")[0])
+        todo += reached
     return dict(sorted(found.items()))
 
 

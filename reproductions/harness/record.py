@@ -1,9 +1,9 @@
 """One record per run: what was measured, of what, by which code, on which kind of machine. Written once, never changed.
 
 A record is a folder `records/<claim>/<variant>/<scale>-seed<k>-<id>/` with `record.json`, `history.csv` and, where a split was
-evaluated, `correct.npy` (one bit per image, in the split's order); of an AlexNet also `kernels.npy`, conv1's weights, and
-`weights.safetensors`, all of them, which git ignores: a record that came by git has none; of one run `examples.json` and
-`examples.jpg` (see examples.py). The id comes from everything that tells two runs of the same seed apart, so records made from
+evaluated, `correct.npy` (one bit per image, in the split's order; see arrays.py); of an AlexNet also `kernels.npy`, conv1's
+weights, and `weights.safetensors`, all of them, which git ignores: a record that came by git has none; of one run `examples.json`
+and `examples.jpg` (see examples.py). The id comes from everything that tells two runs of the same seed apart, so records made from
 other data, by other code or on other hardware stand side by side.
 """
 
@@ -16,14 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from alexnet.files import write_atomic
 from reproductions.harness.claim import PlannedRun, digest
 
-RESULTS = Path(__file__).parents[2] / "results"  # the committed records and their report
 WEIGHTS = "weights.safetensors"  # in a record's folder; the record has its sha256
 HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")  # an AlexNet's has more columns after these
 
@@ -189,14 +186,6 @@ class Stored:
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise RecordError(f"{self.folder / 'history.csv'} is broken ({error}); move the folder away and run again") from error
 
-    def kernels(self) -> NDArray[np.float32] | None:
-        """conv1's kernels [maps, 3, S, S], None where the record has none; RecordError if they cannot be read."""
-        path = self.folder / "kernels.npy"
-        try:
-            return np.load(path, allow_pickle=False) if path.exists() else None
-        except (OSError, ValueError, EOFError) as error:
-            raise RecordError(f"{path} is broken ({error}); move the folder away and run again") from error
-
 
 def work_file(root: Path, run: PlannedRun, identity: str) -> Path:
     """The stem of an unfinished run's files under a results folder: checkpoint (.pt), heartbeat (.json) and lock (.lock)."""
@@ -212,10 +201,8 @@ def write_record(
     root: Path,
     record: Record,
     history: Iterable[Sequence[float | int | None]] = (),
-    correct: NDArray[np.bool_] | None = None,
     *,
     columns: Sequence[str] = HISTORY,
-    kernels: NDArray[np.float32] | None = None,
     files: Mapping[str, bytes] | None = None,
     weights: Path | None = None,
 ) -> Path:
@@ -234,11 +221,6 @@ def write_record(
         partial.mkdir(parents=True)
         write_atomic(partial / "record.json", record.model_dump_json(indent=1) + "\n")
         write_atomic(partial / "history.csv", table.getvalue())
-        for name, array in (("correct", None if correct is None else np.packbits(correct)), ("kernels", kernels)):
-            if array is not None:
-                buffer = io.BytesIO()
-                np.save(buffer, array)
-                write_atomic(partial / f"{name}.npy", buffer.getvalue())
         for name, content in (files or {}).items():
             write_atomic(partial / name, content)
         if weights:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from alexnet.files import locked, write_atomic
+from reproductions.harness.arrays import read_kernels
 from reproductions.harness.claim import Claim, Exact, digest
 from reproductions.harness.examples import read_examples
 from reproductions.harness.figures import Picture, picture_of, stored_digest
@@ -35,7 +36,7 @@ def build(root: Path, claims: dict[str, Claim]) -> Built:
     for item in stored:
         try:
             item.history()
-            item.kernels()
+            read_kernels(item.folder)
             whole.append(item)
             read_examples(item.folder)  # broken, they cost the picture and no number
         except RecordError as error:
@@ -90,7 +91,7 @@ def _picture_name(row: Judged, taken: Iterable[str]) -> str:
 
 
 def _short(value: float | None) -> float | None:
-    """Nine digits: more would differ in the last bits between processors and versions of scipy."""
+    """Nine digits: more would differ in the last bits between processors and their mathematical libraries."""
     return None if value is None else float(f"{value:.9g}")
 
 

@@ -22,6 +22,7 @@ from alexnet.model import AlexNet
 from alexnet.parallel import place, told
 from alexnet.train import Row
 from reproductions.harness import provenance
+from reproductions.harness.arrays import array_files
 from reproductions.harness.average import average
 from reproductions.harness.baseline import ORIGINAL
 from reproductions.harness.bench import Bench, data_of, machine_of, peak_memory, versions_of
@@ -137,10 +138,8 @@ def nameless(text: str) -> str:
 
 def _store(root: Path, record: Record, outcome: "Outcome", weights: Path | None) -> Path:
     columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY
-    return write_record(
-        root, record, [astuple(row) for row in outcome.history], outcome.correct,
-        columns=columns, kernels=outcome.kernels, files=outcome.files, weights=weights,
-    )  # fmt: skip
+    files = {**array_files(outcome.correct, outcome.kernels), **outcome.files}
+    return write_record(root, record, [astuple(row) for row in outcome.history], columns=columns, files=files, weights=weights)
 
 
 def _made(run: PlannedRun, stored: Sequence[Stored], bench: Bench) -> Stored | None:

@@ -5,20 +5,17 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reproductions.harness.claim import Claim
 from reproductions.harness.cli import INCOMPLETE, DataRoot, Json, Names, Results, choose, fail, filled, reported, show_table
-from reproductions.harness.record import RESULTS, read_records
-from reproductions.harness.site import Site, Wishes, read_site
+from reproductions.harness.places import RESULTS
 
-HEEDS = {  # which of the options that only some launchers heed
-    "debug": {"threads"},
-    "local": {"threads", "max_parallel", "retry", "site"},
-    "slurm": {*Site.model_fields, "retry", "site", "max_gpu_hours"},
-}
+if TYPE_CHECKING:
+    from reproductions.harness.site import Wishes
+
 ON_SLURM = partial(typer.Option, rich_help_panel="Slurm")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -27,6 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
     """List the claims and how far each is decided. Trains nothing."""
     from reproductions.harness.judge import judge
+    from reproductions.harness.record import read_records
 
     with reported():
         stored, broken = read_records(results)
@@ -86,13 +84,26 @@ def run(
         if launch == "debug":
             complete = _here(choose(names), results, asked, device, threads or len(os.sched_getaffinity(0)), force=force)
         else:
+            from reproductions.harness.site import Wishes, read_site
+
             if device == "cpu" and gpus:
-                fail(f"--gpus {gpus} with --device cpu: nothing would use them")
-            flags |= {"gpus": 0} if device == "cpu" else {}
+                raise ValueError(f"--gpus {gpus} with --device cpu: nothing would use them")
+            flags["gpus"] = 0 if device == "cpu" else gpus
             wishes = Wishes(launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run)
             complete = _elsewhere(choose(names), results.absolute(), asked, wishes)
         if not complete:
             fail("some runs are not done; the same command goes on where they stopped", INCOMPLETE)
+
+
+def _heeds() -> dict[str, set[str]]:
+    """The options that each launcher heeds."""
+    from reproductions.harness.site import Site
+
+    return {
+        "debug": {"threads"},
+        "local": {"threads", "max_parallel", "retry", "site"},
+        "slurm": {*Site.model_fields, "retry", "site", "max_gpu_hours"},
+    }
 
 
 def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str | None, threads: int, *, force: bool) -> bool:
@@ -108,7 +119,7 @@ def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str
     return complete
 
 
-def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes: Wishes) -> bool:
+def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes: "Wishes") -> bool:
     """Send the runs; returns whether what was asked is done: all runs for a local launch, their submission for Slurm."""
     from reproductions.harness.dispatch import send
     from reproductions.harness.session import conclude
@@ -124,9 +135,10 @@ def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes
 
 def _check(launch: str, given: set[str], retry: str | None, *, force: bool) -> None:
     """Raises ValueError for options that this launcher would not heed: who forgets --launch slurm would train where he is."""
-    if launch not in HEEDS:
+    heeds = _heeds()
+    if launch not in heeds:
         raise ValueError(f"--launch {launch}: say debug, local or slurm")
-    if unheard := sorted(given - HEEDS[launch]):
+    if unheard := sorted(given - heeds[launch]):
         raise ValueError(f"--{unheard[0].replace('_', '-')} means nothing to --launch {launch}; see `run --help`")
     if retry not in (None, "failed"):
         raise ValueError(f"--retry {retry}: say --retry failed")

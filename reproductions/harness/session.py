@@ -8,9 +8,10 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from alexnet.data.imagenet import WHOLE, part_of
+from alexnet.data.catalogue import DATASETS, WHOLE
+from alexnet.data.imagenet import part_of
 from alexnet.data.imageset import check_fingerprint
-from alexnet.data.sources import DATASETS, data_root, download_cifar10, find_cifar10, prepare_imagenet, verify_cifar10
+from alexnet.data.sources import data_root, download_cifar10, find_cifar10, prepare_imagenet, verify_cifar10
 from reproductions.harness.claim import PlannedRun, discover
 from reproductions.harness.cores import own_cores
 from reproductions.harness.forecast import estimates

@@ -1,23 +1,24 @@
 """Which images a claim runs on: the real ones where they are or can be had, else the stand-in, said in the first line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from alexnet.data.halves import HALVES
-from alexnet.data.imagenet import WHOLE, part_of
+from alexnet.data.catalogue import DATASETS, HALVES, WHOLE
+from alexnet.data.imagenet import part_of
 from alexnet.data.imageset import DataError, ImageSet
 from alexnet.data.prepare import Progress as Tell
-from alexnet.data.sources import DATASETS, data_root, download_cifar10, find_cifar10, locate, open_dataset
-from reproductions.harness.claim import Claim
+from alexnet.data.sources import data_root, download_cifar10, find_cifar10, locate, open_dataset
+from reproductions.harness.claim import Claim, digest
 
 console = Console(highlight=False, soft_wrap=True)
 SCALES = ("paper", "reduced", "mini", "smoke")  # the most faithful first
 GPU = Path("/dev/nvidiactl")  # there with NVIDIA's driver; asking torch would take seconds
 Splits = dict[str, ImageSet]
+Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by name
 Settled = tuple[str, dict[str, Splits], str]  # scale, the images of each of its data sets, and the first line to print
 
 
@@ -108,6 +109,15 @@ def _fetch(dataset: str, root: Path, pack: bool) -> None:
         locate(dataset, root)
     except DataError as error:
         raise AbsentError(str(error)) from error
+
+
+def fingerprints_of(images: Images) -> dict[str, str]:
+    """One digest for the content of all splits of each data set that is open."""
+    return {
+        name: digest(sorted((split, data.meta.fingerprint) for split, data in splits.items()))
+        for name, splits in images.items()
+        if splits
+    }
 
 
 def opened(dataset: str, root: Path, pack: bool = True) -> Splits:

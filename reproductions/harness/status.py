@@ -8,18 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.live import Live
-from rich.text import Text
-
 from alexnet.files import is_locked
 from reproductions.harness import slurm
 from reproductions.harness.claim import Claim, PlannedRun, planned_runs
 from reproductions.harness.heart import SILENCE, Beat, read_beat
 from reproductions.harness.jobs import End, Job, read_job, write_end
+from reproductions.harness.places import root_of
 from reproductions.harness.plan import Planned, plan
 from reproductions.harness.record import read_records, work_file
-from reproductions.harness.settle import console
-from reproductions.harness.work import root_of
 
 BUSY = ("queued", "training")  # somebody is at it: it is not sent again
 LOOK = 3.0  # seconds between looks of those who follow
@@ -161,7 +157,11 @@ def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[Standing], 
 
 def follow(claims: list[Claim], results: Path) -> None:
     """Show what is queued or training every few seconds, until nothing is."""
-    from tabulate import tabulate  # noqa: PLC0415 - a table is needed only here
+    from rich.live import Live  # noqa: PLC0415 - `status` on its own shows nothing that moves
+    from rich.text import Text  # noqa: PLC0415
+    from tabulate import tabulate  # noqa: PLC0415
+
+    from reproductions.harness.settle import console  # noqa: PLC0415
 
     with Live(console=console, refresh_per_second=1) as screen:
         while busy := [item for item in everywhere(claims, results)[0] if item.state in BUSY]:

@@ -1,9 +1,10 @@
 """What is trained, and what of it is averaged: networks and recipes under the names that their records have."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
-from alexnet.data.sources import classes_of
+from alexnet.data.catalogue import classes_of
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,23 @@ class Variant:
 
         A network that it starts from is that of `scale.pretraining`.
         """
-        if not isinstance(self.config, AlexNetConfig):
-            return self
-        assert isinstance(self.recipe, AlexNetRecipe)
-        config, recipe = (
-            (self.config, self.recipe) if name == "paper" else (getattr(self.config, name)(), getattr(self.recipe, name)())
-        )
-        config = replace(config, classes=classes_of(scale.dataset)) if scale.dataset else config
-        recipe = recipe.shortened(scale.epochs) if scale.epochs else recipe
-        if self.pretrained is None:
-            return replace(self, config=config, recipe=recipe)
+        return _at(self, name, scale)
+
+
+@cache  # the claims share most of their networks
+def _at(variant: Variant, name: str, scale: Scale) -> Variant:
+    config, recipe, before = variant.config, variant.recipe, variant.pretrained
+    if not isinstance(config, AlexNetConfig):
+        return variant
+    assert isinstance(recipe, AlexNetRecipe)
+    if name != "paper":
+        config, recipe = getattr(config, name)(), getattr(recipe, name)()
+    config = replace(config, classes=classes_of(scale.dataset)) if scale.dataset else config
+    recipe = recipe.shortened(scale.epochs) if scale.epochs else recipe
+    if before is not None:
         assert scale.pretraining is not None
-        return replace(self, config=config, recipe=recipe, pretrained=self.pretrained.at(name, scale.pretraining))
+        before = before.at(name, scale.pretraining)
+    return replace(variant, config=config, recipe=recipe, pretrained=before)
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ reaches what is worth having; `direction only` is supported with another magnitu
 """
 
 import math
-import statistics
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Literal
 
-import numpy as np
-from scipy import special
+from reproductions.harness.student import t_quantile
 
 Word = Literal[
     "confirmed",
@@ -61,11 +61,6 @@ class Verdict:
     seeds_needed: int | None = None  # per arm, to see the smallest ratio worth having in four of five attempts
 
 
-def t_quantile(p: float, df: float) -> float:
-    """The p-quantile of Student's t. `scipy.stats` has the same number behind a second of imports and checks at every call."""
-    return float(special.ndtri(p) if math.isinf(df) else special.stdtrit(df, p))
-
-
 @dataclass(frozen=True)
 class Estimate:
     """An effect on the scale where it is added up: logs for ratios."""
@@ -88,28 +83,32 @@ class Estimate:
         return self.effect - half, self.effect + half
 
 
-def welch(lower: np.ndarray, higher: np.ndarray) -> tuple[float, float, float]:
+def variance(values: Sequence[float]) -> float:
+    """The sample variance. `statistics.variance` adds exact fractions and takes forty times as long."""
+    mean = fmean(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def welch(lower: Sequence[float], higher: Sequence[float]) -> tuple[float, float, float]:
     """Difference of means (higher − lower), its standard error, and Welch's degrees of freedom."""
-    parts = [arm.var(ddof=1) / len(arm) for arm in (lower, higher)]
+    parts = [variance(arm) / len(arm) for arm in (lower, higher)]
     total = sum(parts)
     df = total**2 / sum(p**2 / (len(arm) - 1) for p, arm in zip(parts, (lower, higher), strict=True)) if total > 0 else math.inf
-    return float(higher.mean() - lower.mean()), math.sqrt(total), float(df)
+    return fmean(higher) - fmean(lower), math.sqrt(total), df
 
 
 def estimate(lower: Sequence[float], higher: Sequence[float]) -> Estimate:
     """Higher minus lower for runs of their own seeds, by Welch."""
-    arms = [np.array(arm, dtype=float) for arm in (lower, higher)]
-    effect, error, df = welch(*arms)
-    variances = [float(arm.var(ddof=1)) for arm in arms]
-    spread = math.sqrt(sum(v * (1 + 1 / len(arm)) for v, arm in zip(variances, arms, strict=True)))
+    effect, error, df = welch(lower, higher)
+    variances = [variance(arm) for arm in (lower, higher)]
+    spread = math.sqrt(sum(v * (1 + 1 / len(arm)) for v, arm in zip(variances, (lower, higher), strict=True)))
     return Estimate(effect, error, df, spread, math.sqrt(sum(variances) / 2), 2)
 
 
 def estimate_mean(values: Sequence[float]) -> Estimate:
     """The mean of one number per run."""
-    array = np.array(values, dtype=float)
-    n, sd = len(array), float(array.std(ddof=1))
-    return Estimate(float(array.mean()), sd / math.sqrt(n), n - 1.0, sd * math.sqrt(1 + 1 / n), sd, 1)
+    n, sd = len(values), math.sqrt(variance(values))
+    return Estimate(fmean(values), sd / math.sqrt(n), n - 1.0, sd * math.sqrt(1 + 1 / n), sd, 1)
 
 
 def judge_speedup(
@@ -247,9 +246,8 @@ def _judge_censored(fast: Sequence[float | None], slow: Sequence[float | None], 
     far = 2 * budget
     fast_ranks, slow_ranks = ([far if epochs is None else epochs for epochs in arm] for arm in (fast, slow))
     chance = 2 / math.comb(len(fast) + len(slow), len(fast))  # exact two-sided p of no overlap
-    # math.log and not numpy's, whose last bit depends on the processor
     fast_logs, slow_logs = ([math.log(budget if epochs is None else epochs) for epochs in arm] for arm in (fast, slow))
-    bound = math.exp(statistics.fmean(slow_logs) - statistics.fmean(fast_logs))
+    bound = math.exp(fmean(slow_logs) - fmean(fast_logs))
     missed = f"{censored} of {len(fast) + len(slow)} runs did not reach the target in {budget:g} epochs"
     if chance < 0.05 and max(fast_ranks) < min(slow_ranks):
         reason = f"{missed}; every run of the fast arm was sooner (p = {chance:.3f})"
@@ -261,8 +259,8 @@ def _judge_censored(fast: Sequence[float | None], slow: Sequence[float | None], 
 
 
 def seeds_needed(spread: float, effect: float, power: float = 0.8, arms: int = 2) -> int:
-    """Seeds per arm at which a two-sided 5 % test sees `effect` with the given power; see `detectable`."""
-    return next((n for n in range(2, 1000) if detectable(spread, n, power, arms) <= abs(effect)), 1000)
+    """Seeds per arm, 1000 at most, at which a two-sided 5 % test sees `effect` with the given power; see `detectable`."""
+    return 2 + bisect_left(range(2, 1000), True, key=lambda n: detectable(spread, n, power, arms) <= abs(effect))
 
 
 def detectable(spread: float, n: int, power: float = 0.8, arms: int = 2) -> float:

@@ -10,7 +10,7 @@ import pandas as pd
 from reproductions.harness.claim import Exact, Question, SpeedUp
 from reproductions.harness.judge import Judged
 from reproductions.harness.record import Stored
-from reproductions.harness.verdict import t_quantile
+from reproductions.harness.student import t_quantile
 
 UNITS = {"percent": " %", "points": " points"}
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reproductions.harness.claim import Claim, PlannedRun, asked_runs, with_needs
-from reproductions.harness.plan import Images, Planned, fingerprints_of, plan
+from reproductions.harness.places import root_of
+from reproductions.harness.plan import Planned, plan
 from reproductions.harness.record import Stored, read_records
-from reproductions.harness.settle import console, settle
+from reproductions.harness.settle import Images, console, fingerprints_of, settle
 
 VERDICT = ("evaluate", "train", "average")  # the roles of runs that verdicts rest on
 
@@ -32,11 +33,6 @@ class Work:
     def missing(self) -> list[Planned]:
         """The planned runs without a current record."""
         return [item for item in self.planned if item.current is None]
-
-
-def root_of(results: Path, scale: str) -> Path:
-    """Records of stand-in images live in `smoke/` below the results, with a report of their own: they change no real row."""
-    return results / "smoke" if scale == "smoke" else results
 
 
 def prepare(

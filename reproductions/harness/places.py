@@ -1,0 +1,10 @@
+"""Where records and reports lie. Imports nothing of ours: the options of every command are defined with it."""
+
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[2] / "results"  # the committed records and their report
+
+
+def root_of(results: Path, scale: str) -> Path:
+    """Records of stand-in images live in `smoke/` below the results, with a report of their own: they change no real row."""
+    return results / "smoke" if scale == "smoke" else results
