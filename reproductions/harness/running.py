@@ -5,16 +5,13 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from reproductions.harness.claim import Claim
 from reproductions.harness.cli import INCOMPLETE, DataRoot, Json, Names, Results, choose, fail, filled, reported, show_table
 from reproductions.harness.places import RESULTS
-
-if TYPE_CHECKING:
-    from reproductions.harness.site import Wishes
 
 ON_SLURM = partial(typer.Option, rich_help_panel="Slurm")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -119,7 +116,7 @@ def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str
     return complete
 
 
-def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes: "Wishes") -> bool:
+def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes: Any) -> bool:
     """Send the runs; returns whether what was asked is done: all runs for a local launch, their submission for Slurm."""
     from reproductions.harness.dispatch import send
     from reproductions.harness.session import conclude
