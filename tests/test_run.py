@@ -95,4 +95,4 @@ def test_a_run_that_torch_cannot_carry_out_has_a_record_and_is_not_done(
     assert capsys.readouterr().out.count(": failed, see ") == len(stored)
     order = Order(work.planned[0].run, work.claim.name, work.root, None)
     with pytest.raises(RecordError, match=r"the run failed, see .*record\.json"):
-        order.segment("cpu", 1)._make()
+        order.segment("cpu", 1)._make(work.claim)
