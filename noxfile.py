@@ -70,9 +70,9 @@ def compare(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks: ours and the plain loop, interleaved in one process."""
+    """Measure ours beside its peers into results/benchmarks.md; some rows alone: nox -s bench -- -k norm."""
     session.install(*RUNTIME, *group("test"))
-    session.run("pytest", "tests/benchmarks", "--benchmark-only", "-s", *session.posargs)
+    session.run("pytest", "tests/benchmarks", "--benchmark-only", "-s", "--table", "results", *session.posargs)
 
 
 if __name__ == "__main__":

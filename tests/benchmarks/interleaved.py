@@ -1,32 +1,134 @@
-"""Ours and the peer in turn in one process, so that a noisy machine is equally noisy to both."""
+"""Ours and its peers in turn in one process, so that a noisy machine is equally noisy to all."""
 
 import statistics
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+import torch
+from table import Entry, Row, is_missed, measured, missing, ratio
+from torch.profiler import profile
+
+from reproductions.harness import provenance
+from reproductions.harness.bench import set_up
+
+Body = Callable[[], object]
 ROUNDS = 7
+THREADS = 2  # of ours and of every peer
+SHOWN = 6  # operations of a profile
 
 
-def alternate(*bodies: Callable[[], object]) -> list[list[float]]:
-    """Seconds of each body in each round; every round calls all of them in turn."""
-    seconds: list[list[float]] = [[] for _ in bodies]
-    for round_number in range(ROUNDS + 1):  # the first warms up
-        for body, taken in zip(bodies, seconds, strict=True):
-            began = time.perf_counter()
+@dataclass(frozen=True)
+class Work:
+    """Bodies, and how many times the seconds of each count: a limit, or a peer that is given more or less than its one turn."""
+
+    name: str
+    parts: tuple[tuple[Body, float], ...]
+
+
+def multiplications(operations: float, device: torch.device, dtype: torch.dtype) -> tuple[Body, float]:
+    """So many floating-point operations, as one large matrix product makes them."""
+    side = 8192 if device.type == "cuda" else 2048
+    a, b = torch.randn(2, side, side, device=device).to(dtype)
+    return lambda: a @ b, operations / (2 * side**3)
+
+
+def copies(moved: float, device: torch.device, at_once: int) -> tuple[Body, float]:
+    """So many bytes read or written, as a copy of `at_once` bytes moves them: it reads and writes each."""
+    source, target = (torch.full((at_once,), value, dtype=torch.uint8, device=device) for value in (1, 2))
+    return lambda: target.copy_(source), moved / (2 * at_once)
+
+
+class Race:
+    """What a benchmark measures with. Every row of a test is entered: measured, or with the reason why it is not."""
+
+    def __init__(self, benchmark: Any) -> None:
+        self.benchmark = benchmark
+        self.entries: list[Entry] = []
+        self.device = torch.device("cpu")
+
+    def needs(self, there: object, reason: str, *rows: Row) -> None:
+        """Skip the test, with the reason in its rows, unless it has what it needs."""
+        if not there:
+            self.entries += [missing(row, reason) for row in rows]
+            pytest.skip(reason)
+
+    def prepare(self, *rows: Row) -> torch.device:
+        """The device of the rows, set up as for a training but with torch's own choice of algorithms; skips where it is not."""
+        cuda = rows[0].where == "GPU"
+        self.needs(torch.cuda.is_available() or not cuda, "no CUDA GPU here", *rows)
+        self.device = set_up("cuda" if cuda else "cpu", THREADS)
+        repeatable(False)
+        return self.device
+
+    def __call__(self, ours: Body, peers: Mapping[Row, Body | Work], limit: Work | None = None, images: int = 0) -> None:
+        """Time all of them in every round and enter the peers' seconds over ours; `images` are what a call of ours works through.
+
+        Ours runs deterministically as our trainings do, everything else as torch comes.
+        """
+        seconds = {rival: [] for rival in (*peers.values(), *([limit] if limit else []))}
+
+        def others() -> None:
+            repeatable(False)
+            for rival, taken in seconds.items():
+                parts = rival.parts if isinstance(rival, Work) else ((rival, 1.0),)
+                taken.append(sum(times * self.clock(body) for body, times in parts))
+            repeatable(True)
+
+        self.benchmark.pedantic(self.synchronised(ours), setup=others, rounds=ROUNDS, warmup_rounds=1)
+        mine = self.benchmark.stats.stats.data
+        ratios = {rival: [b / a for a, b in zip(mine, taken[1:], strict=True)] for rival, taken in seconds.items()}
+        about = {"images_per_second": images / statistics.median(mine)} if images else {}
+        if limit:
+            about |= {"limit": limit.name, "fraction": statistics.median(ratios[limit])}
+        for row, rival in peers.items():
+            self.enter(row, ratios[rival], ours, **about)
+        repeatable(False)
+
+    def enter(self, row: Row, ratios: list[float], ours: Body | None = None, **about: Any) -> None:
+        """Enter and print the ratios of a row; where its bar is missed, with a profile of ours."""
+        hardware = torch.cuda.get_device_name() if self.device.type == "cuda" else provenance.cpu_model()
+        machine = {"hardware": hardware, "threads": torch.get_num_threads(), "torch": torch.__version__}
+        entry = measured(row, ratios, **about, **machine, date=datetime.now(UTC).date().isoformat())
+        if ours and is_missed(entry):
+            entry["bound"] = operations_of(self.synchronised(ours))
+        self.entries.append(entry)
+        share = f", {entry['fraction']:.2f} of {entry['limit']}" if "limit" in entry else ""
+        print(f"\n{row.where}: {row.what} against {row.peer}: {ratio(entry)}{share}; bar {row.bar}", end="")
+
+    def fastest(self, bodies: Iterable[Body]) -> Body:
+        """The one that takes least time here, in its second call."""
+        return min(bodies, key=lambda body: (body(), self.clock(body))[1])
+
+    def clock(self, body: Body) -> float:
+        """Seconds of one call."""
+        began = time.perf_counter()
+        self.synchronised(body)()
+        return time.perf_counter() - began
+
+    def synchronised(self, body: Body) -> Body:
+        """The body and a wait for what it left to do on a GPU."""
+        return body if self.device.type == "cpu" else lambda: (body(), torch.cuda.synchronize())
+
+
+def repeatable(wanted: bool) -> None:
+    """Take deterministic algorithms, as `set_up` does; or those that torch finds fastest."""
+    torch.use_deterministic_algorithms(wanted)
+    torch.backends.cudnn.benchmark = not wanted
+
+
+def operations_of(body: Body) -> str:
+    """The operations that take most of a body's time, with their shares; empty where torch does nothing in it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the profiler's own
+        with profile() as found:
             body()
-            if round_number:
-                taken.append(time.perf_counter() - began)
-    return seconds
-
-
-def compare(benchmark: Any, ours: Callable[[], None], peer: Callable[[], None], images: int) -> None:
-    """Print the median ratio peer / ours with its range over the rounds, and our images/s; fail if ours is the slower one."""
-    mine, theirs = alternate(ours, peer)
-    ratios = [b / a for a, b in zip(mine, theirs, strict=True)]
-    benchmark.pedantic(ours, rounds=3, warmup_rounds=1)
-    benchmark.extra_info["ratio"] = ratios
-    speed = images / benchmark.stats.stats.median
-    middle = statistics.median(ratios)
-    print(f"\nratio peer / ours {middle:.2f} ({min(ratios):.2f}-{max(ratios):.2f}), ours {speed:,.0f} images/s")
-    assert middle > 1
+    events = found.key_averages()
+    kind = "self_device_time_total" if any(event.self_device_time_total for event in events) else "self_cpu_time_total"
+    taken = sorted(((getattr(event, kind), event.key) for event in events), reverse=True)
+    whole = sum(time for time, _ in taken) or 1
+    return ", ".join(f"`{name}` {100 * time / whole:.0f} %" for time, name in taken[:SHOWN] if time > whole / 100)

@@ -1,0 +1,114 @@
+"""What a batch costs before the network sees it: views of images in memory, and training batches from the disk."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from interleaved import Race, Work, copies
+from loops import BATCH, Images, loader, standin, usual
+from PIL import Image
+from table import Row
+from torch import Tensor, nn
+from torch.utils.data import Subset
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from alexnet.config import AlexNetRecipe
+from alexnet.data.augment import Views, draw
+from alexnet.data.batches import epoch_order
+from alexnet.data.imageset import DataError, ImageSet
+from alexnet.data.sources import open_dataset
+
+DATA = os.environ.get("ALEXNET_DATA")  # read here, since tests do not see it
+COUNT = 20 * BATCH
+RECIPE = AlexNetRecipe()
+SIZES = [(32, 24, 20), (64, 56, 10), (256, 224, 4)]  # pixels stored and seen by the CIFAR nets, the mini network, AlexNet; batches
+
+
+class Noise(nn.Module):
+    """§4.1's colour noise on one image [3, H, W]."""
+
+    def __init__(self, axes: Tensor) -> None:
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image + (0.1 * torch.randn(3) @ self.axes)[:, None, None]
+
+
+def drawn(views: Views, data: ImageSet, index: np.ndarray) -> Tensor:
+    """The first epoch's views of images, made one by one with torchvision's own functions."""
+    draws, shift = draw(len(data), views.stored - views.size + 1, 0, 0), []
+    for k in index:
+        image = torch.tensor(data.images[k]).permute(2, 0, 1)
+        image = v2.functional.crop(image, *draws.corners[k].tolist(), views.size, views.size)
+        image = v2.functional.horizontal_flip(image) if draws.mirrored[k] else image
+        light = torch.tensor(draws.light[k]) @ views.axes * RECIPE.noise_sd
+        shift.append(image.float() - views.mean.permute(2, 0, 1) + light[:, None, None])
+    return torch.stack(shift)
+
+
+def limit(side: int, batches: int, device: torch.device) -> Work:
+    """Each byte of a view read, and written in fp32."""
+    values = BATCH * side * side * 3
+    return Work("a copy of what is read and written", (copies((1 + 4) * batches * values, device, at_once=4 * values),))
+
+
+def reading(views: Views) -> Callable[[], None]:
+    def epoch() -> None:
+        for _ in views.epoch(0, 0, BATCH):
+            pass
+
+    return epoch
+
+
+@pytest.mark.parametrize(("stored", "side", "batches"), SIZES)
+def test_views(race: Race, stored: int, side: int, batches: int) -> None:
+    what = f"crops, mirror images and colour noise, {stored} to {side} pixels, batch {BATCH}"
+    row = Row(what, "CPU", "`Views`", "`transforms.v2`, image by image", 20)
+    device, data = race.prepare(row), standin(batches * BATCH, stored)
+    views = Views(data, data, side, RECIPE, device)
+    index = epoch_order(len(data), 0, 0)[:8]
+    torch.testing.assert_close(next(views.epoch(0, 0, BATCH))[0][:8], drawn(views, data, index), rtol=0, atol=1e-4)
+    crops = v2.RandomCrop(side), v2.RandomHorizontalFlip()
+    images = Images(data, v2.Compose([usual(*crops), Noise(views.axes)]))
+
+    def theirs() -> None:
+        for start in range(0, len(data), BATCH):
+            torch.stack([images[index][0] for index in range(start, start + BATCH)])
+
+    race(reading(views), {row: theirs}, limit(side, batches, device), images=len(data))
+
+
+def folder_and_set(tmp_path: Path) -> tuple[Path, ImageSet]:
+    """The training images of Tiny ImageNet, as files and packed; without it random images of its size, as files and in memory."""
+    root = Path(DATA or "/nowhere")
+    try:
+        return root / "tiny-imagenet-200" / "train", open_dataset("tiny-imagenet", root, pack_missing=False)["train"]
+    except (DataError, KeyError):
+        data = standin(COUNT, 64)
+        for k, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
+            (tmp_path / str(label)).mkdir(exist_ok=True)
+            Image.fromarray(image).save(tmp_path / str(label) / f"{k:04}.png")
+        return tmp_path, data
+
+
+def test_reading(race: Race, tmp_path: Path) -> None:
+    row = Row("training batches from the disk, 64 to 56 pixels", "CPU", "", "ImageFolder, `transforms.v2`, 2 workers", 20)
+    device = race.prepare(row)
+    folder, whole = folder_and_set(tmp_path)
+    row = replace(row, ours=f"`ImageSet` of {whole.meta.name}, `Views`")
+    data = replace(whole, meta=replace(whole.meta, count=COUNT), images=whole.images[:COUNT], labels=whole.labels[:COUNT])
+    views = Views(data, whole, 56, replace(RECIPE, noise="none"), device)
+    found = ImageFolder(str(folder), usual(v2.ToImage(), v2.RandomCrop(56), v2.RandomHorizontalFlip()))
+    theirs = loader(Subset(found, range(COUNT)), 2, device)
+
+    def epoch() -> None:
+        for _ in theirs:
+            pass
+
+    race(reading(views), {row: epoch}, limit(56, COUNT // BATCH, device), images=COUNT)
