@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
+from alexnet.config_local import LocalNetConfig, LocalRecipe
 from alexnet.data.sources import classes_of
 
 
@@ -29,18 +30,18 @@ class Variant:
     """One thing that is trained: a network and a recipe under a name that also names its records' folder."""
 
     name: str
-    config: CifarNetConfig | AlexNetConfig
-    recipe: Recipe | AlexNetRecipe
+    config: CifarNetConfig | AlexNetConfig | LocalNetConfig
+    recipe: Recipe | AlexNetRecipe | LocalRecipe
     pretrained: "Variant | None" = None  # the variant whose weights of the same seed it starts from (§6)
 
     def at(self, name: str, scale: Scale) -> "Variant":
-        """An AlexNet as the scale of this name has it, with the classes of its images; Figure 1's network is always the same.
+        """A network as the scale of this name has it, with the classes of its images; Figure 1's is always the same.
 
         A network that it starts from is that of `scale.pretraining`.
         """
-        if not isinstance(self.config, AlexNetConfig):
+        if isinstance(self.config, CifarNetConfig):
             return self
-        assert isinstance(self.recipe, AlexNetRecipe)
+        assert not isinstance(self.recipe, Recipe)
         config, recipe = (
             (self.config, self.recipe) if name == "paper" else (getattr(self.config, name)(), getattr(self.recipe, name)())
         )

@@ -5,12 +5,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from reproductions.harness.claim import Claim, PlannedRun, asked_runs, with_needs
+from reproductions.harness.claim import SHARED, Claim, PlannedRun, asked_runs, with_needs
 from reproductions.harness.plan import Images, Planned, fingerprints_of, plan
 from reproductions.harness.record import Stored, read_records
 from reproductions.harness.settle import console, settle
 
-VERDICT = ("evaluate", "train", "average")  # the roles of runs that verdicts rest on
+VERDICT = ("evaluate", *SHARED)  # the roles of runs that verdicts rest on
 
 
 @dataclass(frozen=True)
