@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet.config import AlexNetConfig, CifarNetConfig, Layer
-from alexnet.layers import paper_dropout, response_norm, within_map_norm
+from alexnet.config_local import LocalNetConfig
+from alexnet.layers import locally_connected, paper_dropout, response_norm, within_map_norm
 
 ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh}
 
@@ -131,3 +132,60 @@ def init_alexnet(net: AlexNet, seed: int) -> None:
         stream = torch.Generator().manual_seed(seed * 100 + int(name[-1]) + (10 if name.startswith("fc") else 0))
         nn.init.normal_(layer.weight, 0.0, spec.std, generator=stream)  # type: ignore[arg-type]
         nn.init.constant_(layer.bias, spec.bias)  # type: ignore[arg-type]
+
+
+class LocallyConnected(nn.Module):
+    """`locally_connected` with weights of its own: maps [N, inputs, side, side] to [N, outputs, side, side]."""
+
+    def __init__(self, spec: Layer) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(spec.side, spec.side, spec.outputs, spec.kernel, spec.kernel, spec.inputs))
+        self.bias = nn.Parameter(torch.empty(spec.side, spec.side, spec.outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [N, outputs, side, side]."""
+        return locally_connected(x, self.weight, self.bias)
+
+
+class LocalNet(nn.Module):
+    """The CIFAR-10 net of §3.3 (`layers-conv-local-13pct.cfg` and `-11pct.cfg`), with or without response normalisation.
+
+    Takes float images [N, 3, 24, 24] (grey levels minus the mean image), returns class scores [N, 10].
+    """
+
+    def __init__(self, config: LocalNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.specs = {spec.name: spec for spec in config.layers()}
+        conv1, conv2, local3, local4, fc10 = config.layers()
+        self.conv1 = nn.Conv2d(conv1.inputs, conv1.outputs, conv1.kernel, padding=conv1.padding)
+        self.conv2 = nn.Conv2d(conv2.inputs, conv2.outputs, conv2.kernel, padding=conv2.padding)
+        self.local3, self.local4 = LocallyConnected(local3), LocallyConnected(local4)
+        self.fc10 = nn.Linear(fc10.inputs * fc10.kernel**2, fc10.outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores [N, 10] of images [N, 3, 24, 24]."""
+        x = self.finish("conv1", self.conv1(images), late=self.config.first_stage == "relu-pool-norm")  # [N, 64, 12, 12]
+        x = self.finish("conv2", self.conv2(x), late=False)  # [N, 64, 6, 6]
+        x = F.relu(self.local4(F.relu(self.local3(x))))  # [N, 32, 6, 6]
+        return self.fc10(x.flatten(1))  # type: ignore[no-any-return]
+
+    def finish(self, name: str, x: Tensor, *, late: bool) -> Tensor:
+        """ReLU, max-pooling and, before it or `late` behind it, normalisation where the convolution has it.
+
+        ReLU stands behind the pooling where nothing comes between them: the same values and gradients at a quarter of the work.
+        """
+        c, normed = self.config, self.specs[name].normed
+        if normed and not late:
+            x = response_norm(F.relu(x), c.norm_size, c.norm_alpha / c.norm_size, c.norm_beta, c.norm_k)
+            return F.max_pool2d(x, 3, 2, ceil_mode=True)
+        x = F.relu(F.max_pool2d(x, 3, 2, ceil_mode=True))
+        return response_norm(x, c.norm_size, c.norm_alpha / c.norm_size, c.norm_beta, c.norm_k) if normed else x
+
+
+def init_local(net: LocalNet, seed: int) -> None:
+    """Draw every layer's weights from N(0, std²) by the config of `net`, from streams of their own; biases are zero."""
+    for number, (name, spec) in enumerate(net.specs.items(), start=1):
+        layer, stream = getattr(net, name), torch.Generator().manual_seed(seed * 100 + number)
+        nn.init.normal_(layer.weight, 0.0, spec.std, generator=stream)
+        nn.init.zeros_(layer.bias)

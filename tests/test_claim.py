@@ -10,7 +10,9 @@ from alexnet.config import AlexNetConfig, CifarNetConfig, Recipe
 from alexnet.data.catalogue import WHOLE
 from reproductions.harness.baseline import ORIGINAL
 from reproductions.harness.claim import (
+    SHARED,
     Claim,
+    Difference,
     Exact,
     PlannedRun,
     SpeedUp,
@@ -70,7 +72,7 @@ def test_a_claim_file_only_declares(claim: Claim) -> None:
     assert not any(isinstance(node, ast.For | ast.While | ast.With) for top in body for node in ast.walk(top))
     modules = {node.module for node in body if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
-    assert modules <= {"dataclasses", "itertools", "math", "alexnet.config", "reproductions.harness"}
+    assert modules <= {"dataclasses", "itertools", "math", "alexnet.config", "alexnet.config_local", "reproductions.harness"}
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
@@ -86,12 +88,12 @@ def test_plans_are_sound(claim: Claim) -> None:
 
 
 def test_variants_of_one_name_are_the_same_everywhere() -> None:
-    """An AlexNet is trained once for all claims that name it."""
+    """A network is trained once for all claims that name it."""
     declared: dict[tuple[object, ...], str] = {}
     for claim in CLAIMS.values():
         for scale in claim.scales:
             for run in planned_runs(claim, scale):
-                if run.role in ("train", "average"):
+                if run.role in SHARED:
                     what = run.key if run.role == "average" else run.key[:3]  # averages of other networks are declared apart
                     assert declared.setdefault(what, run.declaration) == run.declaration, f"{claim.name}: {run}"
     named = {variant.name: variant for _, question in ALEXNETS for arm in question.variants for variant in networks(arm)}
@@ -162,6 +164,15 @@ def test_arms_differ_in_the_nonlinearity_and_the_chosen_rate_alone(question: Spe
     assert len(set(question.seeds)) == len(question.seeds)
 
 
+def test_normalisation_alone_is_what_two_of_three_cifar_questions_change() -> None:
+    narrow, wide, published = CLAIMS["cifar_lrn_gain"].questions
+    for question in (narrow, wide):
+        assert isinstance(question, Difference)
+        assert variant_differences(*question.variants) == ["config.normed: ('conv1', 'conv2') → ()"]
+    assert published.variants == (wide.variants[0], narrow.variants[1])
+    assert len(variant_differences(*published.variants)) == 7
+
+
 def example(**changes: object) -> Claim:
     recipe = Recipe(learning_rate=0.1, stop_below=25.0)
     fast, slow = Variant("fast", CifarNetConfig(), recipe), Variant("slow", CifarNetConfig("tanh"), recipe)
@@ -211,6 +222,15 @@ def test_exact_questions_are_one_run_without_images() -> None:
     (run,) = planned_runs(claim, "paper")
     assert (run.variant, run.role, run.dataset) == ("count", "inspect", None)
     assert isinstance(run, PlannedRun)
+
+
+def test_the_cifar_nets_are_the_same_at_mini_in_a_tenth_of_their_course() -> None:
+    paper, mini = ({run.key[1::2]: run for run in planned_runs(CLAIMS["cifar_lrn_gain"], scale)} for scale in ("paper", "mini"))
+    assert (len(paper), len(mini)) == (4 * 5, 4 * 3)
+    assert {run.claim for run in (*paper.values(), *mini.values())} == {"local-cifar10"}
+    for key, run in mini.items():
+        assert run.config == paper[key].config
+        assert run.recipe["epochs"] == paper[key].recipe["epochs"] / 10
 
 
 def test_an_alexnet_belongs_to_its_images_and_not_to_a_claim() -> None:

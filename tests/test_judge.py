@@ -174,6 +174,18 @@ def test_one_network_serves_several_claims(tmp_path: Path) -> None:
     assert alexnets(tmp_path, "lrn_gain", "top1").verdict.word == "not run"
 
 
+def test_the_cifar_nets_are_judged_arm_against_arm(tmp_path: Path) -> None:
+    errors = {"13pct": 13.0, "13pct-norm": 12.0, "11pct": 10.9, "11pct-without-norm": 11.2}
+    for seed in range(3):
+        for variant, error in errors.items():
+            write_record(tmp_path, make_alexnet(variant, seed, "cifar_lrn_gain", top1=20.0, top1_ten=error + seed / 10))
+    found = {name: alexnets(tmp_path, "cifar_lrn_gain", name) for name in ("narrow", "wide", "published")}
+    assert {name: row.verdict.effect for name, row in found.items()} == pytest.approx({"narrow": 1, "wide": 0.3, "published": 2.1})
+    words = {name: row.verdict.word for name, row in found.items()}
+    assert words == {"narrow": "direction only", "wide": "direction only", "published": "consistent"}
+    assert {(row.n, row.planned, row.scale) for row in found.values()} == {(3, 3, "mini")}
+
+
 def pretrained(root: Path, seed: int, top1: float, *, other: str = "copy") -> None:
     """A fine-tuned network and what it started from, on the whole of Tiny ImageNet."""
     run = planned("six-convolutions-pretrained", seed, "mini", "pretraining")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from alexnet.layers import paper_dropout, response_norm, within_map_norm
+from alexnet.layers import locally_connected, paper_dropout, response_norm, within_map_norm
 
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))  # N, maps of a column, H, W
 
@@ -141,6 +141,90 @@ def test_no_input_is_changed_in_place() -> None:
     before = x.detach().clone()
     (response_norm(x, 5, 1.0, 0.75, 2.0).sum() + within_map_norm(x, 5, 1.0, 0.75, 1.0).sum()).backward()
     assert torch.equal(x, before)
+
+
+def naive_locally_connected(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """One image, one filter and one position after the other; what lies outside of the maps adds nothing."""
+    height, width, outputs, size, _, inputs = weight.shape
+    reach, y = size // 2, []
+    for image in x:
+        for o in range(outputs):
+            for i in range(height):
+                for j in range(width):
+                    total = bias[i, j, o]
+                    for u in range(size):
+                        for v in range(size):
+                            row, column = i + u - reach, j + v - reach
+                            if 0 <= row < height and 0 <= column < width:
+                                total = total + sum(weight[i, j, o, u, v, c] * image[c, row, column] for c in range(inputs))
+                    y.append(total)
+    return torch.stack(y).view(len(x), outputs, height, width)
+
+
+@settings(deadline=None, max_examples=20)
+@given(shapes, st.integers(1, 3), st.sampled_from([1, 3, 5]), st.booleans())
+def test_locally_connected_is_the_formula(shape: tuple[int, int, int, int], outputs: int, size: int, channels_last: bool) -> None:
+    _, inputs, height, width = shape
+    x = normal(*shape)
+    x = (x.contiguous(memory_format=torch.channels_last) if channels_last else x).requires_grad_()
+    weight = normal(height, width, outputs, size, size, inputs, seed=2).requires_grad_()
+    bias = normal(height, width, outputs, seed=3).requires_grad_()
+    ours, theirs = (body(x, weight, bias) for body in (locally_connected, naive_locally_connected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    above = normal(*ours.shape, seed=1)
+    gradients = [torch.autograd.grad(y, (x, weight, bias), above) for y in (ours, theirs)]
+    torch.testing.assert_close(*gradients, rtol=1e-11, atol=1e-12)
+
+
+def test_the_same_filters_everywhere_are_a_convolution() -> None:
+    x, shared, bias = normal(3, 4, 6, 7).requires_grad_(), normal(5, 4, 3, 3, seed=2).requires_grad_(), normal(5, seed=3)
+    ours = locally_connected(x, shared.permute(0, 2, 3, 1).expand(6, 7, 5, 3, 3, 4), bias.expand(6, 7, 5))
+    theirs = F.conv2d(x, shared, bias, padding=1)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    above = normal(*ours.shape, seed=1)
+    torch.testing.assert_close(*(torch.autograd.grad(y, (x, shared), above) for y in (ours, theirs)), rtol=1e-11, atol=1e-12)
+
+
+def test_local_products_in_bf16_have_sums_in_fp32() -> None:
+    """Under autocast all of it is bf16 outside and rounded once: as near to fp32 as bf16 can be over 576 products."""
+    x, weight = normal(8, 64, 6, 6, dtype=torch.float32), normal(6, 6, 32, 3, 3, 64, seed=2, scale=0.04, dtype=torch.float32)
+    bias, above = normal(6, 6, 32, seed=3, dtype=torch.float32), normal(8, 32, 6, 6, seed=1, dtype=torch.float32)
+    found = []
+    for narrow in (False, True):
+        inputs = [t.bfloat16().float().requires_grad_() for t in (x, weight, bias)]  # the inputs' own rounding is not asked about
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            y = locally_connected(*inputs)
+        assert y.dtype == (torch.bfloat16 if narrow else torch.float32)
+        gradients = torch.autograd.grad(y, inputs, above.bfloat16().to(y.dtype))
+        assert {gradient.dtype for gradient in gradients} == {torch.float32}
+        found.append([y.detach().float(), *gradients])
+    for exact, rounded in zip(*found, strict=True):
+        assert (exact - rounded).abs().max() <= 2**-8 * exact.abs().max()
+
+
+def test_local_gradients_repeat_to_the_bit() -> None:
+    parts = [
+        normal(16, 8, 6, 6).requires_grad_(),
+        normal(6, 6, 4, 3, 3, 8, seed=2).requires_grad_(),
+        normal(6, 6, 4).requires_grad_(),
+    ]
+    first, again = (torch.autograd.grad(locally_connected(*parts).square().sum(), parts) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "bias"),
+    [
+        ((1, 2, 4, 4), (4, 4, 3, 3, 3, 1), (4, 4, 3)),  # reads one map of two
+        ((1, 2, 4, 5), (4, 4, 3, 3, 3, 2), (4, 4, 3)),  # a column too many
+        ((1, 2, 4, 4), (4, 4, 3, 2, 2, 2), (4, 4, 3)),  # no middle
+        ((1, 2, 4, 4), (4, 4, 3, 3, 3, 2), (3,)),  # shared biases
+        ((1, 2, 4, 4), (3, 2, 3, 3), (3,)),  # a convolution's
+    ],
+)
+def test_filters_that_do_not_fit_are_refused(x: tuple[int, ...], weight: tuple[int, ...], bias: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="do not fit maps"):
+        locally_connected(torch.zeros(x), torch.zeros(weight), torch.zeros(bias))
 
 
 def test_dropout_keeps_or_zeroes_and_never_scales() -> None:

@@ -25,6 +25,18 @@ def test_real_images_where_they_are(cifar_folder: Path) -> None:
     assert "a copy that is not the publisher's bytes" in note
 
 
+def test_a_scale_for_processors_where_there_is_one_and_no_gpu(
+    cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproductions.harness.settle.GPU", tmp_path / "nvidiactl")
+    scale, images, note = settle(CLAIMS["cifar_lrn_gain"], **{**NOTHING, "data": cifar_folder})
+    assert (scale, list(images)) == ("mini", ["cifar10"])
+    assert "scale paper needs an NVIDIA GPU, or --scale paper to insist" in note
+    assert settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": cifar_folder})[0] == "paper"
+    (tmp_path / "nvidiactl").touch()
+    assert settle(CLAIMS["cifar_lrn_gain"], **{**NOTHING, "data": cifar_folder})[0] == "paper"
+
+
 def test_the_standin_where_there_are_none_and_nobody_insists(tmp_path: Path) -> None:
     scale, images, note = settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": tmp_path})
     assert (scale, images["stand-in"]["train"].meta.name) == ("smoke", "stand-in")

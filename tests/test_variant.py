@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
+from alexnet.config_local import LocalNetConfig, LocalRecipe
 from reproductions.harness.baseline import FIVE_CNNS, ORIGINAL, SIX, imagenet_scales, pretraining_scales
 from reproductions.harness.variant import Ensemble, Scale, Variant
 
@@ -52,6 +53,16 @@ def test_pretraining_at_paper_scale_is_the_same_course_in_eight_epochs() -> None
     assert tuned.pretrained is not None
     assert tuned.pretrained.recipe == AlexNetRecipe.original().shortened(8)
     assert tuned.pretrained.recipe.drops == (2, 4, 7)  # 23, 51 and 78 of 93
+
+
+def test_a_net_of_locally_connected_layers_at_every_scale() -> None:
+    variant = Variant("wide", LocalNetConfig.eleven(), LocalRecipe.eleven())
+    paper, mini = (variant.at(name, Scale("cifar10")) for name in ("paper", "mini"))
+    assert paper == variant
+    assert mini == replace(variant, recipe=LocalRecipe.eleven().mini())
+    smoke = variant.at("smoke", Scale("stand-in-half"))
+    assert smoke.config == replace(LocalNetConfig.eleven().smoke(), classes=5)
+    assert smoke.recipe.epochs == 2
 
 
 def test_figure_1s_network_is_the_same_everywhere() -> None:

@@ -78,8 +78,8 @@ def data_of(bench: Bench, dataset: str) -> Data:
 
 
 def versions_of(run: PlannedRun, bench: Bench) -> dict[str, str]:
-    """Versions of what computes the numbers; for AlexNet also in what its normalisation is written."""
-    return provenance.versions() | ({"norm": _norm(bench.device)} if run.role == "train" else {})
+    """Versions of what computes the numbers; for nets with normalisation also in what that is written."""
+    return provenance.versions() | ({"norm": _norm(bench.device)} if run.role in ("train", "local") else {})
 
 
 def _norm(device: torch.device) -> str:

@@ -11,10 +11,13 @@ from functools import cache
 from typing import Any, Literal
 
 from alexnet.config import CifarNetConfig
+from alexnet.config_local import LocalNetConfig
 from reproductions.harness.variant import Arm, Ensemble, Scale, Variant
 
-# Of a CIFAR net, its rate or its verdict; of an AlexNet; of an average of several; of nothing trained.
-Role = Literal["tune", "evaluate", "train", "average", "inspect"]
+# Of Figure 1's net, its rate or its verdict; of an AlexNet; of an average of several; of a net of locally connected layers; of
+# nothing trained.
+Role = Literal["tune", "evaluate", "train", "average", "local", "inspect"]
+SHARED = ("train", "average", "local")  # their records lie under their data set, for all claims
 PRETRAINED = "pretrained"  # in the recipe of a run that starts from another's weights: what that other run was
 
 
@@ -261,7 +264,7 @@ def question_runs(claim: Claim, question: Trained, scale_name: str) -> list[Plan
 
 @cache  # a report plans the same networks for every claim
 def _shared_run(variant: Variant, scale_name: str, seed: int, scale: Scale) -> PlannedRun:
-    """An AlexNet is trained once for all claims that ask for it: its records lie under its data set, not under a claim.
+    """A network is trained once for all claims that ask for it: its records lie under its data set, not under a claim.
 
     What it starts from stands in its recipe, so that a change of that is a change of this.
     """
@@ -278,8 +281,9 @@ def _shared_run(variant: Variant, scale_name: str, seed: int, scale: Scale) -> P
         }
         needs = (before,)
     declared = digest([variant.name, config, recipe])
-    folder = f"alexnet-{scale.dataset}"
-    return PlannedRun(folder, "", variant.name, scale_name, seed, "train", scale.dataset, config, recipe, declared, needs)
+    role: Role = "local" if isinstance(variant.config, LocalNetConfig) else "train"
+    folder = f"{'alexnet' if role == 'train' else role}-{scale.dataset}"
+    return PlannedRun(folder, "", variant.name, scale_name, seed, role, scale.dataset, config, recipe, declared, needs)
 
 
 @cache

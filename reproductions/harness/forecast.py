@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from alexnet.config import AlexNetConfig, CifarNetConfig
+from alexnet.config_local import LocalNetConfig
 from alexnet.data.catalogue import images_of
 from reproductions.harness import provenance
 from reproductions.harness.claim import Exact, PlannedRun, SpeedUp, Trained, Value, at_scale, question_runs, typed
@@ -98,10 +99,10 @@ def _on_one_gpu(stored: Stored) -> Stored:
 
 def _operations(run: PlannedRun) -> float:
     """Floating-point operations of training on one image: two per multiply-accumulate, forward once and backward twice that."""
-    if run.role not in ("tune", "evaluate", "train"):
+    if run.role not in ("tune", "evaluate", "train", "local"):
         return 0.0
-    if run.role == "train":
-        config: AlexNetConfig = typed(AlexNetConfig, run.config)
+    if run.role in ("train", "local"):
+        config: AlexNetConfig | LocalNetConfig = typed(AlexNetConfig if run.role == "train" else LocalNetConfig, run.config)
         return 6.0 * sum(layer.multiply_accumulates for layer in config.layers())
     net: CifarNetConfig = typed(CifarNetConfig, run.config)
     maps, side, total = 3, net.image_size, 0

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from reproductions.harness.claim import (
+    SHARED,
     Claim,
     Exact,
     PlannedRun,
@@ -116,7 +117,7 @@ def _concerns(claim: Claim, question: Question, asked: Collection[Key], item: St
     record = item.record
     if isinstance(question, Exact):
         return record.claim == claim.name and record.role == "inspect" and question.name in record.metrics
-    if record.role in ("train", "average"):
+    if record.role in SHARED:
         mine = record.key in asked
     else:
         variants = {variant.name for variant in question.variants}

@@ -1,4 +1,4 @@
-"""What is measured of a trained AlexNet, the same for every variant, so that one run serves all claims."""
+"""What is measured of a trained network, the same for every variant, so that one run serves all claims."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,6 +13,7 @@ from alexnet.data.augment import Views
 from alexnet.data.imageset import ImageSet
 from alexnet.evaluate import column_colour, errors, features, probabilities, retrieval_precision, topk_credit
 from alexnet.train import AlexNetRun, Row
+from alexnet.train_local import LocalRun, local_probabilities, views_of
 from reproductions.harness.examples import BEST, NEAREST, SHOWN, Example, Examples, Guess, class_names, example_files, thumbnails
 from reproductions.harness.record import Metric
 
@@ -118,3 +119,19 @@ def examples_of(run: AlexNetRun, train: ImageSet, test: ImageSet, recipe: AlexNe
         found.append(Example(label=names[label], best=likely, by_features=alike[0], by_pixels=alike[1]))
         pictures.append(thumbnails(np.concatenate([shown.images[k : k + 1], *(stored.images[index[k]] for index in near)])))
     return example_files(Examples(views=10, among=len(stored), images=tuple(found)), np.stack(pictures))
+
+
+def measure_local(run: LocalRun, train: ImageSet, test: ImageSet) -> tuple[dict[str, Metric], NDArray[np.bool_]]:
+    """Metrics of a net of locally connected layers, and for every test image whether its best class in ten views is right.
+
+    top1 and top1_ten are errors on the test split, of the central view and of ten views; train_error is the running error of the
+    last epoch.
+    """
+    asked = views_of(run.net.config, test, train, next(run.net.parameters()).device)
+    labels = asked.labels.cpu()
+    centre, ten = (local_probabilities(run, asked, views) for views in (1, 10))
+    found = {"top1": errors(centre, labels)["top1"], "top1_ten": errors(ten, labels)["top1"]}
+    metrics = {name: Metric(value=value, unit="percent", split="test", examples=len(test)) for name, value in found.items()}
+    last = _running(run, -1)  # type: ignore[arg-type]  # reads the history alone
+    metrics["train_error"] = Metric(value=last, unit="percent", split="train", examples=len(train))
+    return metrics, (topk_credit(ten, labels, 1) == 1).numpy()

@@ -10,7 +10,7 @@ import pandas as pd
 
 from alexnet.files import locked, write_atomic
 from reproductions.harness.arrays import read_kernels
-from reproductions.harness.claim import Claim, Exact, digest
+from reproductions.harness.claim import SHARED, Claim, Exact, digest
 from reproductions.harness.examples import read_examples
 from reproductions.harness.figures import Picture, picture_of, stored_digest
 from reproductions.harness.judge import Judged, judge
@@ -117,9 +117,7 @@ def _as_json(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[
 
 def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
     """One flat row per record, plain numbers."""
-    measures = sorted(
-        {name for item in stored if item.record.role in ("train", "average") for name in item.record.metrics} - {"train_error"}
-    )
+    measures = sorted({name for item in stored if item.record.role in SHARED for name in item.record.metrics} - {"train_error"})
     lines = []
     for item in stored:
         r = item.record

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alexnet import train
+from alexnet import train, train_local
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
+from alexnet.config_local import LocalNetConfig, LocalRecipe
 from alexnet.data.imageset import ImageSet
 from alexnet.files import locked
 from alexnet.model import AlexNet
@@ -30,7 +31,7 @@ from reproductions.harness.claim import PRETRAINED, Claim, Exact, PlannedRun, di
 from reproductions.harness.heart import Heart
 from reproductions.harness.judge import epochs_to
 from reproductions.harness.kept import load_network, needed, save_weights, source_of
-from reproductions.harness.measure import examples_of, kernels, measure
+from reproductions.harness.measure import examples_of, kernels, measure, measure_local
 from reproductions.harness.plan import code_of, kept, plan
 from reproductions.harness.record import (
     HISTORY,
@@ -212,11 +213,8 @@ def _train_alexnet(run: PlannedRun, bench: Bench, before: Sequence[Stored], chec
         config, recipe, training, test, seed=run.seed, device=bench.device, initial=initial[0] if initial else None,
         checkpoint=checkpoint, on_row=on_row,
     )  # fmt: skip
-    finite = [row for row in done.history if np.isfinite(row.train_loss)]
-    diverged = done.diverged or not all(bool(weight.isfinite().all()) for weight in done.net.state_dict().values())
-    outcome = Outcome("diverged" if diverged else "ok", {}, done.precision, finite, attempts=done.attempts)
-    outcome.images, outcome.wall_seconds = sum(row.images for row in done.history), done.history[-1].seconds
-    if not diverged:
+    outcome = _outcome(done)
+    if outcome.status == "ok":
         outcome.metrics, outcome.correct = measure(done, training, test, recipe, run.seed)
         outcome.kernels, outcome.net = kernels(done), done.net
         if (run.variant, run.seed) == SHOWN_RUN:
@@ -269,7 +267,26 @@ def _train(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Path,
     return Outcome(status, metrics, done.precision, finite, correct, None, images, last.seconds, done.attempts)
 
 
-MAKERS = {"tune": _train, "evaluate": _train, "train": _train_alexnet, "average": _average}
+def _train_local(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Path, on_row: OnRow) -> Outcome:
+    config, recipe = typed(LocalNetConfig, run.config), typed(LocalRecipe, run.recipe)
+    training, test = _splits(bench, run)
+    done = train_local.fit_local(config, recipe, training, seed=run.seed, device=bench.device, checkpoint=checkpoint, on_row=on_row)
+    outcome = _outcome(done)
+    if outcome.status == "ok":
+        outcome.metrics, outcome.correct = measure_local(done, training, test)
+    return outcome
+
+
+def _outcome(done: train.Run) -> Outcome:
+    """What a run's history tells, without its metrics: the finite part of it, and whether any of its numbers is none."""
+    finite = [row for row in done.history if np.isfinite(row.train_loss)]
+    diverged = done.diverged or not all(bool(weight.isfinite().all()) for weight in done.net.state_dict().values())
+    outcome = Outcome("diverged" if diverged else "ok", {}, done.precision, finite, attempts=done.attempts)
+    outcome.images, outcome.wall_seconds = sum(row.images for row in done.history), done.history[-1].seconds
+    return outcome
+
+
+MAKERS = {"tune": _train, "evaluate": _train, "train": _train_alexnet, "average": _average, "local": _train_local}
 
 
 def _splits(bench: Bench, run: PlannedRun) -> tuple[ImageSet, ImageSet]:

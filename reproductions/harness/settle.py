@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from alexnet.data.catalogue import DATASETS, HALVES, WHOLE
+from alexnet.data.catalogue import DATASETS, HALVES
 from alexnet.data.imagenet import part_of
 from alexnet.data.imageset import DataError, ImageSet
 from alexnet.data.prepare import Progress as Tell
@@ -41,7 +41,7 @@ def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path |
             if not insisted:
                 why = f"NO REAL IMAGES ({'; '.join(refused)}); using the {why}"
             return _standin(claim, name, why, pack)
-        if scale is None and _needs_gpu(name, used) and not GPU.exists():
+        if scale is None and _needs_gpu(claim, name) and not GPU.exists():
             refused.append(f"scale {name} needs an NVIDIA GPU, or --scale {name} to insist")
             continue
         try:
@@ -67,9 +67,9 @@ def _fitting(claim: Claim, scale: str | None, dataset: str | None) -> list[str]:
     return fitting
 
 
-def _needs_gpu(scale: str, dataset: str | None) -> bool:
-    """Whether a run would take weeks on a processor: the paper's own network, on ImageNet or on fewer images."""
-    return scale == "reduced" or dataset in WHOLE
+def _needs_gpu(claim: Claim, scale: str) -> bool:
+    """Whether a run would take a processor hours or weeks: where the claim has a scale that is made for processors."""
+    return scale == "reduced" or (scale == "paper" and "mini" in claim.scales)
 
 
 def _standin(claim: Claim, scale: str, why: str, pack: bool) -> Settled:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
+from alexnet.config_local import LocalNetConfig, LocalRecipe
 from alexnet.data.catalogue import classes_of
 
 
@@ -30,12 +31,12 @@ class Variant:
     """One thing that is trained: a network and a recipe under a name that also names its records' folder."""
 
     name: str
-    config: CifarNetConfig | AlexNetConfig
-    recipe: Recipe | AlexNetRecipe
+    config: CifarNetConfig | AlexNetConfig | LocalNetConfig
+    recipe: Recipe | AlexNetRecipe | LocalRecipe
     pretrained: "Variant | None" = None  # the variant whose weights of the same seed it starts from (§6)
 
     def at(self, name: str, scale: Scale) -> "Variant":
-        """An AlexNet as the scale of this name has it, with the classes of its images; Figure 1's network is always the same.
+        """A network as the scale of this name has it, with the classes of its images; Figure 1's is always the same.
 
         A network that it starts from is that of `scale.pretraining`.
         """
@@ -45,9 +46,9 @@ class Variant:
 @cache  # the claims share most of their networks
 def _at(variant: Variant, name: str, scale: Scale) -> Variant:
     config, recipe, before = variant.config, variant.recipe, variant.pretrained
-    if not isinstance(config, AlexNetConfig):
+    if isinstance(config, CifarNetConfig):
         return variant
-    assert isinstance(recipe, AlexNetRecipe)
+    assert not isinstance(recipe, Recipe)
     if name != "paper":
         config, recipe = getattr(config, name)(), getattr(recipe, name)()
     config = replace(config, classes=classes_of(scale.dataset)) if scale.dataset else config

@@ -5,13 +5,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from reproductions.harness.claim import Claim, PlannedRun, asked_runs, with_needs
+from reproductions.harness.claim import SHARED, Claim, PlannedRun, asked_runs, with_needs
 from reproductions.harness.places import root_of
 from reproductions.harness.plan import Planned, plan
 from reproductions.harness.record import Stored, read_records
 from reproductions.harness.settle import Images, console, fingerprints_of, settle
 
-VERDICT = ("evaluate", "train", "average")  # the roles of runs that verdicts rest on
+VERDICT = ("evaluate", *SHARED)  # the roles of runs that verdicts rest on
 
 
 @dataclass(frozen=True)
