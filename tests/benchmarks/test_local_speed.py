@@ -1,36 +1,24 @@
 """The locally connected layer, forward and backward, against the body that one would write first: `F.unfold` and one `einsum`.
 
-Both in turn in one process, on the same values in the layer's own memory orders, in fp32 and, where the processor has it, in bf16.
-The shapes are those of the nets of §3.3. Ratios are printed and stored, not asserted; what is asserted is that the values agree.
+On the same values in each one's own memory order, in fp32 and, where the processor has it, in bf16. The shapes are those of the nets of
+§3.3.
 """
 
-import os
-import statistics
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
-from interleaved import alternate
+from interleaved import Race
+from table import Row
 from torch import Tensor
 
 from alexnet.layers import locally_connected
 from alexnet.precision import native_bf16
-from reproductions.harness.bench import _keep_freed_memory
 
 SHAPES = [(64, 32), (32, 32), (64, 64)]  # maps in and out: local3 and local4 of the 13 % net, local3 of the 11 % net
 BATCH, SIDE, SIZE = 128, 6, 3
 DTYPES = [torch.float32, *([torch.bfloat16] if native_bf16(torch.device("cpu")) else [])]
-
-
-@pytest.fixture(autouse=True)
-def _all_cores() -> Iterator[None]:
-    before = torch.get_num_threads()
-    _keep_freed_memory()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    yield
-    torch.set_num_threads(before)
 
 
 def naive(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -51,7 +39,10 @@ def both_ways(body: Callable[..., Tensor], inputs: list[Tensor], above: Tensor) 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(("maps", "outputs"), SHAPES)
-def test_locally_connected(benchmark: Any, maps: int, outputs: int, dtype: torch.dtype) -> None:
+def test_locally_connected(race: Race, maps: int, outputs: int, dtype: torch.dtype) -> None:
+    what = f"locally connected layer, forward and backward, {maps} to {outputs} maps of 6×6, {str(dtype).removeprefix('torch.')}"
+    row = Row(what, "CPU", "`locally_connected`", "`F.unfold` and `torch.einsum`")
+    race.prepare(row)
     stream = torch.Generator().manual_seed(0)
     x = torch.randn(BATCH, maps, SIDE, SIDE, generator=stream).to(dtype)
     weight = (torch.randn(SIDE, SIDE, outputs, SIZE, SIZE, maps, generator=stream) * 0.04).to(dtype)
@@ -62,9 +53,4 @@ def test_locally_connected(benchmark: Any, maps: int, outputs: int, dtype: torch
     theirs = both_ways(naive, peers, above)
     for a, b in zip(ours()[:2], theirs()[:2], strict=True):  # y and the gradient of x
         torch.testing.assert_close(a, b, rtol=0.0, atol=(2**-6 if dtype == torch.bfloat16 else 1e-5) * b.abs().max().item())
-    mine, others = alternate(ours, theirs)
-    ratios = [b / a for a, b in zip(mine, others, strict=True)]
-    benchmark.extra_info["ratio"] = ratios
-    print(f"\nnaive / ours {statistics.median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})", end="")
-    print(f", ours {1000 * statistics.median(mine):.2f} ms, {torch.get_num_threads()} threads")
-    benchmark.pedantic(ours, rounds=3)
+    race(ours, {row: theirs}, images=BATCH)

@@ -6,16 +6,17 @@ copy of the committed records. The first round, which writes Python's bytecode, 
 
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+
+from interleaved import Race
+from table import Row
 
 from reproductions.harness.places import RESULTS
 
 ROUNDS = 7
-BARS = {"--help": 0.5, "list": 0.5, "status": 0.5, "report --check": 3.0}  # seconds that each may take
+BARS = {"--help": 0.5, "list": 0.5, "status": 0.5, "report": 3.0}  # seconds that each may take
 
 
 def processor_seconds(command: str, results: Path, env: dict[str, str]) -> float:
@@ -34,14 +35,10 @@ def seconds_by_command(results: Path, env: dict[str, str]) -> dict[str, list[flo
     return {command: [seconds[command] for seconds in rounds[1:]] for command in BARS}
 
 
-def test_startup(benchmark: Any, clean_env: dict[str, str], tmp_path: Path) -> None:
+def test_startup(race: Race, clean_env: dict[str, str], tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(RESULTS, results, ignore=shutil.ignore_patterns(".work", "smoke", "*.safetensors"))
-    found = seconds_by_command(results, clean_env)
-    benchmark.extra_info["seconds"] = found
-    benchmark.pedantic(processor_seconds, args=("list", results, clean_env), rounds=3)
+    found = race.benchmark.pedantic(seconds_by_command, [results, clean_env])
     for command, seconds in found.items():
-        middle, least, most = statistics.median(seconds), min(seconds), max(seconds)
-        print(f"\n{command}: {middle:.2f} s ({least:.2f}-{most:.2f}, n = {ROUNDS}), at most {BARS[command]} s", end="")
-    slow = [command for command, seconds in found.items() if statistics.median(seconds) > BARS[command]]
-    assert not slow
+        row = Row(f"processor time of `{command}`", "CPU", f"`python -m reproductions {command}`", f"{BARS[command]:g} s", 1)
+        race.enter(row, [BARS[command] / each for each in seconds])
