@@ -1,7 +1,7 @@
 """The locally connected layer, forward and backward, against the body that one would write first: `F.unfold` and one `einsum`.
 
-On the same values in each one's own memory order, in fp32 and, where the processor has it, in bf16. The shapes are those of the nets of
-§3.3.
+On the same values in each one's own memory order, in fp32 and, where the processor has it, in bf16. The shapes are those of the
+nets of §3.3.
 """
 
 from collections.abc import Callable
