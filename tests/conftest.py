@@ -1,6 +1,7 @@
 """Small real inputs for the tests: an ImageSet of procedural images, CIFAR-10-like folders of a few images, finished records."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from alexnet.data.standin import standin_arrays
 @pytest.fixture(autouse=True, scope="session")
 def _quiet_machine() -> None:
     torch.set_num_threads(1)  # tests compare bits and share the machine
+    # A shell that starts the tests in the background lets them ignore Ctrl-C, and their children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -227,7 +227,7 @@ def test_exact_questions_are_one_run_without_images() -> None:
 def test_the_cifar_nets_are_the_same_at_mini_in_a_tenth_of_their_course() -> None:
     paper, mini = ({run.key[1::2]: run for run in planned_runs(CLAIMS["cifar_lrn_gain"], scale)} for scale in ("paper", "mini"))
     assert (len(paper), len(mini)) == (4 * 5, 4 * 3)
-    assert {run.claim for run in (*paper.values(), *mini.values())} == {"local-cifar10"}
+    assert {run.claim for run in (*paper.values(), *mini.values())} == {"unshared-cifar10"}
     for key, run in mini.items():
         assert run.config == paper[key].config
         assert run.recipe["epochs"] == paper[key].recipe["epochs"] / 10

@@ -111,7 +111,7 @@ def test_training_depends_on_what_decides_its_result() -> None:
     assert {"alexnet.kernels.norm:norm.c", "alexnet.kernels.compiled:FLAGS"} <= definitions_used(ENTRIES["train"]).keys()
     assert not any("ocal" in name for entry in ("evaluate", "train") for name in definitions_used(ENTRIES[entry]))
     assert {"alexnet.layers:_turned", "alexnet.kernels.norm:norm.c", "alexnet.optim:PaperSGD", "alexnet.data.augment:draw",
-            "alexnet.config_local:LocalRecipe"} <= definitions_used(ENTRIES["local"]).keys()  # fmt: skip
+            "alexnet.config_local:LocalRecipe"} <= definitions_used(ENTRIES["unshared"]).keys()  # fmt: skip
 
 
 def test_entries_exist() -> None:

@@ -45,9 +45,9 @@ def test_an_array_is_asked_for_once_and_accounting_for_the_rest(program) -> None
 
 def test_accounting_has_tasks_that_never_began_in_one_line(program) -> None:
     program("squeue", "slurm_load_jobs error: Invalid job id specified", 1)
-    program("sacct", "7_[0-2,5%2]|CANCELLED by 0\n7_3|COMPLETED\n8_[4]|CANCELLED by 0")
-    found = slurm.states([f"7_{task}" for task in range(7)] + ["8_4"])
-    assert found == {**dict.fromkeys(("7_0", "7_1", "7_2", "7_5", "8_4"), "CANCELLED"), "7_3": "COMPLETED"}
+    program("sacct", "7_[0-2,5%2]|CANCELLED by 0\n7_3|COMPLETED\n8_[4,6-8:2]|CANCELLED by 0\n9_[0-1,...]|FAILED")
+    found = slurm.states([f"7_{task}" for task in range(7)] + [f"8_{task}" for task in range(4, 9)])
+    assert found == {**dict.fromkeys(("7_0", "7_1", "7_2", "7_5", "8_4", "8_6", "8_8"), "CANCELLED"), "7_3": "COMPLETED"}
 
 
 def test_jobs_that_the_controller_forgot_are_no_error(program) -> None:

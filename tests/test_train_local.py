@@ -174,7 +174,7 @@ def test_a_planned_run_becomes_a_record(splits: dict[str, ImageSet], tmp_path: P
     (stored,), broken = read_records(tmp_path)
     assert broken == []
     record = stored.record
-    assert (record.claim, record.role, record.status) == ("local-stand-in", "local", "ok")
+    assert (record.claim, record.role, record.status) == ("unshared-stand-in", "unshared", "ok")
     assert record.metrics.keys() == {"top1", "top1_ten", "train_error"}
     assert record.cost.images == 2 * 320
     assert "norm" in record.machine.versions

@@ -79,7 +79,7 @@ def data_of(bench: Bench, dataset: str) -> Data:
 
 def versions_of(run: PlannedRun, bench: Bench) -> dict[str, str]:
     """Versions of what computes the numbers; for nets with normalisation also in what that is written."""
-    return provenance.versions() | ({"norm": _norm(bench.device)} if run.role in ("train", "local") else {})
+    return provenance.versions() | ({"norm": _norm(bench.device)} if run.role in ("train", "unshared") else {})
 
 
 def _norm(device: torch.device) -> str:

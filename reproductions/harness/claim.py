@@ -16,8 +16,8 @@ from reproductions.harness.variant import Arm, Ensemble, Scale, Variant
 
 # Of Figure 1's net, its rate or its verdict; of an AlexNet; of an average of several; of a net of locally connected layers; of
 # nothing trained.
-Role = Literal["tune", "evaluate", "train", "average", "local", "inspect"]
-SHARED = ("train", "average", "local")  # their records lie under their data set, for all claims
+Role = Literal["tune", "evaluate", "train", "average", "unshared", "inspect"]
+SHARED = ("train", "average", "unshared")  # their records lie under their data set, for all claims
 PRETRAINED = "pretrained"  # in the recipe of a run that starts from another's weights: what that other run was
 
 
@@ -281,7 +281,7 @@ def _shared_run(variant: Variant, scale_name: str, seed: int, scale: Scale) -> P
         }
         needs = (before,)
     declared = digest([variant.name, config, recipe])
-    role: Role = "local" if isinstance(variant.config, LocalNetConfig) else "train"
+    role: Role = "unshared" if isinstance(variant.config, LocalNetConfig) else "train"
     folder = f"{'alexnet' if role == 'train' else role}-{scale.dataset}"
     return PlannedRun(folder, "", variant.name, scale_name, seed, role, scale.dataset, config, recipe, declared, needs)
 

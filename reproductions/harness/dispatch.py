@@ -91,7 +91,7 @@ def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishe
             _say(sbatch_text(part, site, results, REPOSITORY))
         return
     to_slurm(parts, site, results, wishes.device, _say, REPOSITORY)
-    _say("submitted; `status` shows how far they are, `report` is rebuilt after the last one")
+    _say("submitted; `status` shows how far they are")
 
 
 def _by_processes(orders: Sequence[Order], results: Path, wishes: Wishes) -> None:

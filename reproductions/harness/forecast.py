@@ -99,9 +99,9 @@ def _on_one_gpu(stored: Stored) -> Stored:
 
 def _operations(run: PlannedRun) -> float:
     """Floating-point operations of training on one image: two per multiply-accumulate, forward once and backward twice that."""
-    if run.role not in ("tune", "evaluate", "train", "local"):
+    if run.role not in ("tune", "evaluate", "train", "unshared"):
         return 0.0
-    if run.role in ("train", "local"):
+    if run.role in ("train", "unshared"):
         config: AlexNetConfig | LocalNetConfig = typed(AlexNetConfig if run.role == "train" else LocalNetConfig, run.config)
         return 6.0 * sum(layer.multiply_accumulates for layer in config.layers())
     net: CifarNetConfig = typed(CifarNetConfig, run.config)

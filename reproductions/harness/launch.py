@@ -163,7 +163,7 @@ def to_slurm(
     except slurm.SlurmError as error:  # all else was taken
         say(f"  no job for the report, `report` does the same by hand: {error}")
     else:
-        say(f"  {report[0].job_id}: the report, after all of them")
+        say(f"  {report[0].job_id}: the report is rebuilt after all of them")
     return sent
 
 

@@ -25,7 +25,11 @@ ENTRIES = {
     "evaluate": ("alexnet.train:fit", "alexnet.train:evaluate", "alexnet.data.imageset:statistics"),
     "train": TRAINING,
     "average": (*TRAINING, "reproductions.harness.average:average"),  # networks by other code are another average
-    "local": ("alexnet.train_local:fit_local", "reproductions.harness.measure:measure_local", "alexnet.data.imageset:statistics"),
+    "unshared": (
+        "alexnet.train_local:fit_local",
+        "reproductions.harness.measure:measure_local",
+        "alexnet.data.imageset:statistics",
+    ),
 }
 # Reached but without effect on the numbers: checkpoints (the tests compare a killed run's bits with an uninterrupted run's), the
 # ImageSet container (its content is told by its fingerprint), and where compiled files lie.

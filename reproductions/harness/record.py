@@ -104,7 +104,7 @@ class Record(Part):
     variant: str
     scale: Literal["paper", "reduced", "mini", "smoke"]
     seed: int = Field(ge=0)
-    role: Literal["tune", "evaluate", "train", "average", "local", "inspect"]
+    role: Literal["tune", "evaluate", "train", "average", "unshared", "inspect"]
     status: Literal["ok", "diverged", "censored", "failed"]
     failure: str | None = None
     metrics: dict[str, Metric]

@@ -286,7 +286,7 @@ def _outcome(done: train.Run) -> Outcome:
     return outcome
 
 
-MAKERS = {"tune": _train, "evaluate": _train, "train": _train_alexnet, "average": _average, "local": _train_local}
+MAKERS = {"tune": _train, "evaluate": _train, "train": _train_alexnet, "average": _average, "unshared": _train_local}
 
 
 def _splits(bench: Bench, run: PlannedRun) -> tuple[ImageSet, ImageSet]:

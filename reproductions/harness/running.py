@@ -87,6 +87,7 @@ def run(
                 raise ValueError(f"--gpus {gpus} with --device cpu: nothing would use them")
             flags["gpus"] = 0 if device == "cpu" else gpus
             wishes = Wishes(launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run)
+            asked["gpu"] = launch == "slurm" and wishes.site.gpus != 0
             complete = _elsewhere(choose(names), results.absolute(), asked, wishes)
         if not complete:
             fail("some runs are not done; the same command goes on where they stopped", INCOMPLETE)

@@ -4,12 +4,13 @@ At the time limit or on preemption submitit requeues the job, which goes on from
 """
 
 import os
+import re
 import signal
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from subprocess import CalledProcessError
+from subprocess import SubprocessError
 from typing import Any, Literal
 
 import submitit
@@ -67,9 +68,7 @@ class Segment:
             with own_cores(self.threads) if self.share_machine else nullcontext():
                 self._make(claim)
         except Exception as error:
-            # Slurm away when submitit, in a signal's handler, requeues; or another process of this job gone: no failure of the run.
-            elsewhere = isinstance(error, CalledProcessError) or (isinstance(error, RuntimeError) and place()[1] > 1)
-            if rank == 0 and not elsewhere:
+            if rank == 0 and not _came_from_elsewhere(error):
                 why = " ".join(str(error).split())[:300] or type(error).__name__
                 self._end("refused" if isinstance(error, RefusedError | NeedsError) else "failed", why)
             raise
@@ -79,12 +78,13 @@ class Segment:
 
         By SystemExit: for None submitit raises a RuntimeError in the midst of the training, which would be its failure.
         """
-        whole = time.monotonic() - self.began > 30 * self.minutes  # seconds, half of it: one that was preempted says nothing
+        # A quarter of its time, in seconds: one that was preempted says nothing; the signal comes at three quarters or later.
+        whole = time.monotonic() - self.began > 15 * self.minutes
         barren = 0 if self.rows else self.barren + whole
         if barren == BARREN:
             self._end("failed", f"{BARREN} segments ended before a row of history was done; give more --minutes")
             raise SystemExit(1)
-        return submitit.helpers.DelayedSubmission(replace(self, barren=barren, rows=0))
+        return submitit.helpers.DelayedSubmission(replace(self, barren=barren, rows=0, began=0.0))
 
     __submitit_checkpoint__ = checkpoint  # submitit 1.5.4 looks for both names
 
@@ -152,6 +152,12 @@ def _join() -> int:
         world_size=there.world_size,
     )
     return there.rank
+
+
+def _came_from_elsewhere(error: Exception) -> bool:
+    """Whether an error is no failure of the run: submitit's requeue, in a signal's handler, without Slurm; or a lost process."""
+    lost = isinstance(error, RuntimeError) and place()[1] > 1 and re.search("gloo|NCCL", str(error))
+    return isinstance(error, SubprocessError) or bool(lost)
 
 
 def _leave(*_: object) -> None:

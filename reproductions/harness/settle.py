@@ -22,12 +22,12 @@ Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by na
 Settled = tuple[str, dict[str, Splits], str]  # scale, the images of each of its data sets, and the first line to print
 
 
-def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path | None, pack: bool) -> Settled:
+def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path | None, pack: bool, gpu: bool = False) -> Settled:
     """Choose a claim's scale and open its images. With `pack` False nothing is written or downloaded.
 
     By default it is the most faithful scale whose images are there or can be downloaded and whose network this machine can
-    train. Raises DataError if images that were insisted on are absent, or any are broken; ValueError for a scale or data set
-    that the claim does not have.
+    train, or a `gpu` elsewhere. Raises DataError if images that were insisted on are absent, or any are broken; ValueError for a
+    scale or data set that the claim does not have.
     """
     if scale not in (None, *SCALES) or dataset not in (None, *DATASETS):
         raise ValueError(f"no such scale or data set; there are {', '.join(SCALES)} and {', '.join(DATASETS)}")
@@ -41,7 +41,7 @@ def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path |
             if not insisted:
                 why = f"NO REAL IMAGES ({'; '.join(refused)}); using the {why}"
             return _standin(claim, name, why, pack)
-        if scale is None and _needs_gpu(claim, name) and not GPU.exists():
+        if scale is None and _needs_gpu(claim, name) and not (gpu or GPU.exists()):
             refused.append(f"scale {name} needs an NVIDIA GPU, or --scale {name} to insist")
             continue
         try:

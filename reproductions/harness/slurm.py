@@ -1,5 +1,6 @@
 """What Slurm says of jobs, with and without accounting. Submits nothing: submitit does."""
 
+import os
 import re
 import subprocess
 from collections.abc import Collection, Iterable
@@ -7,6 +8,7 @@ from collections.abc import Collection, Iterable
 QUEUED = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "SUSPENDED", "STOPPED", "RESIZING"}
 RUNNING = {"RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT"}
 PATIENCE = 20  # seconds that a question may take: a busy controller answers late, and one that is gone never
+WHOLE = {"SLURM_BITSTR_LEN": "0"}  # else the tasks of an array that ended before they began are cut at 64 characters
 MANY = 200  # jobs in one question: a command line has an end
 
 
@@ -17,7 +19,8 @@ class SlurmError(Exception):
 def call(*command: str) -> str:
     """The output of one of Slurm's commands. Raises SlurmError if it fails, is not here, or says nothing for PATIENCE seconds."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE, env={**os.environ, **WHOLE})
+        return done.stdout
     except FileNotFoundError as error:
         raise SlurmError(f"{command[0]} is not on this machine") from error
     except subprocess.TimeoutExpired as error:
@@ -78,12 +81,13 @@ def _word(said: str) -> str:
 
 
 def _tasks(job: str) -> Iterable[str]:
-    """The single tasks of what accounting has in one line, "12_[0-2,7%4]": those of an array that ended before they began."""
+    """The single tasks of what accounting has in one line, "12_[0-8:2,11%4]": those of an array that ended before they began."""
     array, bracket, tasks = job.partition("_[")
     if not bracket:
         return [job]
-    ranges = (part.split("-") for part in tasks.rstrip("]").partition("%")[0].split(","))
-    return (f"{array}_{task}" for ends in ranges for task in range(int(ends[0]), int(ends[-1]) + 1))
+    parts = re.findall(r"(\d+)(?:-(\d+))?(?::(\d+))?", tasks.partition("%")[0])
+    ranges = (range(int(first), int(last or first) + 1, int(step or 1)) for first, last, step in parts)
+    return (f"{array}_{task}" for some in ranges for task in some)
 
 
 def largest_array() -> int:

@@ -125,7 +125,7 @@ def _in_slurm(state: str | None, end: End | None, locked: bool) -> tuple[str, st
         return "queued", reason
     if end is None and state == "CANCELLED":
         return "cancelled", "by scancel; the next `run` sends it again"
-    if end is None and locked:
+    if locked:
         return "training", "its job is over, its process is not"
     return _ended(end, f"Slurm says {state}" if state else "Slurm no longer knows its job")
 

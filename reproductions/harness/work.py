@@ -46,15 +46,17 @@ def prepare(
     force: bool = False,
     made: Collection[str] = (),
     pack: bool = True,
+    gpu: bool = False,
 ) -> Work:
     """Settle scale and data of a claim and plan its runs. With `pack` False nothing is written or downloaded.
 
+    With `gpu` the runs will have one, whatever this machine has.
     With `force` all runs are made again but those in `made`, which another claim of the same command has made again.
 
     Raises DataError if data that were insisted on are absent or broken, ValueError for a scale, data set or seed that the claim
     does not have.
     """
-    scale, images, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack)
+    scale, images, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack, gpu=gpu)
     runs = asked_runs(claim, scale)
     if seeds is not None:
         wanted = _parse_seeds(seeds, runs)

@@ -51,6 +51,9 @@ def test_locally_connected(race: Race, maps: int, outputs: int, dtype: torch.dty
     ours = both_ways(locally_connected, [x, weight, bias], last)
     peers = [x, weight.permute(2, 5, 3, 4, 0, 1).reshape(outputs, -1, SIDE**2), bias.permute(2, 0, 1).flatten(1)]
     theirs = both_ways(naive, peers, above)
-    for a, b in zip(ours()[:2], theirs()[:2], strict=True):  # y and the gradient of x
+    mine, other = ours(), theirs()  # y and the gradients of x, weight and bias
+    shape = (outputs, maps, SIZE, SIZE, SIDE, SIDE)
+    there = [*other[:2], other[2].view(shape).permute(4, 5, 0, 2, 3, 1), other[3].view(outputs, SIDE, SIDE).permute(1, 2, 0)]
+    for a, b in zip(mine, there, strict=True):
         torch.testing.assert_close(a, b, rtol=0.0, atol=(2**-6 if dtype == torch.bfloat16 else 1e-5) * b.abs().max().item())
     race(ours, {row: theirs}, images=BATCH)

@@ -85,4 +85,4 @@ def test_resume(race: Race, where: str, tmp_path: Path, clean_env: dict[str, str
 
     env = clean_env | {"PYTHONPATH": f"{clean_env['PYTHONPATH']}:{Path(__file__).parent}"}
     equal = race.benchmark.pedantic(lambda: [float(killed_and_continued(step)) for step in KILLS])
-    race.enter(row, equal)
+    race.enter(row, [sum(equal) / len(equal)])
