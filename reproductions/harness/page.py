@@ -24,7 +24,8 @@ METHOD = """\
 - A run that never reaches the target within its budget is censored: it counts as later than all that did, and the ratio
   becomes a bound. No run is dropped.
 - Records made from other data, by other code or on other hardware form rows of their own and are never pooled. A record made by
-  code or with a recipe that has changed since is `stale`, one made under another declaration of its claim is `exploratory`.
+  code or with a recipe that has changed since is `stale`, one made under another declaration of its claim is `exploratory`. Code
+  that was only made faster counts as the same code where a run made by both, side by side in the records, has the same bits.
 - An AlexNet is trained once for all claims that ask for it, so its record holds the declaration of its variant and not that of
   every claim: that their rules were fixed before the run is seen from the commit in the record and the history of the claim file.
 - `confirmed` takes the claim's own data, verified by checksum, at its own scale; elsewhere the strongest word is `consistent`.

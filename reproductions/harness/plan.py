@@ -45,8 +45,10 @@ def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]
         if getattr(record, part) != getattr(run, part)
         for name, old, new in _apart(dict(_flat(part, getattr(record, part))), dict(_flat(part, getattr(run, part))))
     ]
-    changed = [name.replace(":", ".") for name, _, _ in _apart(record.code.definitions, code_of(run))]
-    if changed:
+    code = code_of(run)
+    before, now = (provenance.line(provenance.code_hash(made_by)) for made_by in (record.code.definitions, code))
+    if before != now:
+        changed = [name.replace(":", ".") for name, _, _ in _apart(record.code.definitions, code)]
         reasons.append(f"code changed: {', '.join(changed[:3])}{' and more' if len(changed) > 3 else ''}")
     if not reasons and record.declaration != run.declaration:
         reasons.append("made under another declaration of the claim")

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from alexnet.files import write_atomic
 from reproductions.harness.claim import PlannedRun, digest
+from reproductions.harness.provenance import line
 
 WEIGHTS = "weights.safetensors"  # in a record's folder; the record has its sha256
 HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")  # an AlexNet's has more columns after these
@@ -140,10 +141,14 @@ class Record(Part):
 
     @property
     def cohort(self) -> tuple[str, ...]:
-        """What records must share to be judged together: data, code, hardware class and precision; for counts the code alone."""
+        """What records must share to be judged together: data, code, hardware class and precision; for counts the code alone.
+
+        Code that was only made faster, and gives the same bits, is the same code.
+        """
+        code = line(self.code.hash)
         if self.data is None:
-            return ("", "", self.code.hash, "", "")
-        return self.data.name, self.data.fingerprint, self.code.hash, self.machine.hardware, self.machine.precision
+            return ("", "", code, "", "")
+        return self.data.name, self.data.fingerprint, code, self.machine.hardware, self.machine.precision
 
     @property
     def id(self) -> str:
