@@ -74,6 +74,7 @@ class AlexNet(nn.Module):
                 maps = spec.inputs * spec.columns
                 self.layers[spec.name] = nn.Conv2d(maps, spec.outputs, spec.kernel, spec.stride, spec.padding, groups=spec.columns)
         self.dropout_key = 0  # which masks the next training pass draws: a run sets it before every step
+        self.masks: torch.Generator | None = None  # the stream that they are drawn from
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores [N, classes] of images [N, 3, H, W]."""
@@ -84,14 +85,20 @@ class AlexNet(nn.Module):
     def hidden(self, images: Tensor) -> Tensor:
         """What the last hidden layer, fc7, passes on [N, 4096]: the features of Figure 4 (halved at test, as dropout wants it)."""
         x = self.convolve(images).flatten(1)
-        generator = None
-        if self.training and self.config.dropout:
-            generator = torch.Generator(images.device).manual_seed(self.dropout_key)
+        generator = self.stream(images.device) if self.training and self.config.dropout else None
         for name in ("fc6", "fc7"):
             x = ACTIVATIONS[self.config.activation](self.layers[name](x))  # type: ignore[operator]
             if self.config.dropout:
                 x = paper_dropout(x, generator)
         return x
+
+    def stream(self, device: torch.device) -> torch.Generator:
+        """`masks`, at the start of what `dropout_key` says. In a CUDA graph what counts is its state before a replay."""
+        if self.masks is None or self.masks.device != device:
+            self.masks = torch.Generator(device)
+        if device.type == "cpu" or not torch.cuda.is_current_stream_capturing():
+            self.masks.manual_seed(self.dropout_key)
+        return self.masks
 
     def convolve(self, images: Tensor) -> Tensor:
         """What the last convolution passes on: [N, 256, 6, 6] of 224-pixel images."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.config import AlexNetRecipe
-from alexnet.data.batches import epoch_order
+from alexnet.data.batches import Feed, epoch_order
 from alexnet.data.imageset import ImageSet
 from alexnet.kernels.views import Chosen, check_index, render
 
@@ -66,22 +66,20 @@ class Views:
         if self.stored < size:
             raise ValueError(f"crops of {size} pixels need stored images of at least that size, not {self.stored}")
         images = torch.from_numpy(data.images)
-        self.images = images.to(device) if _fits(images, device) else images
+        self.resident = device.type == "cpu" or _fits(images, device)
+        self.images = images.to(device) if self.resident else images
         self.labels = torch.from_numpy(data.labels).to(device)
         middle = (self.stored - size) // 2
         mean = torch.from_numpy(train.mean_image).to(device)
         self.mean = self._resized(mean[None])[0, middle : middle + size, middle : middle + size]
         self.axes = torch.from_numpy(principal_light(np.array(train.meta.rgb_covariance), recipe.noise))
 
-    def epoch(
-        self, seed: int, epoch: int, batch_size: int, skip: int = 0, rank: int = 0, world: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, seed: int, epoch: int, batch_size: int, skip: int = 0, rank: int = 0, world: int = 1) -> Feed:
         """Every image once in the order of (seed, epoch), augmented; `skip` leaves out the first batches.
 
         Of `world` processes, each gets every world-th image of a batch.
         """
-        for chosen in self.choices(seed, epoch, batch_size, skip, rank, world):
-            yield self.show(chosen)
+        return Feed(self, self.choices(seed, epoch, batch_size, skip, rank, world))
 
     def choices(self, seed: int, epoch: int, batch_size: int, skip: int = 0, rank: int = 0, world: int = 1) -> Iterator[Chosen]:
         """What `epoch` shows, drawn on the host: one `Chosen` for each batch."""
@@ -121,7 +119,7 @@ class Views:
     def _render(self, chosen: Chosen, dtype: torch.dtype = torch.float32) -> Tensor:
         """Images that are resized first, or that lie elsewhere, come to the device as a batch."""
         images, divisor = self.images, 1.0 if chosen.shift is None else self.recipe.noise_divisor
-        if self.recipe.resize or images.device != self.device:
+        if self.recipe.resize or not self.resident:
             if chosen.index.device.type == "cpu":
                 check_index(chosen.index, len(images))
             images = images[chosen.index.to(images.device)].to(self.device)
