@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from alexnet.config import AlexNetConfig, CifarNetConfig, Layer
 from alexnet.config_local import LocalNetConfig
 from alexnet.layers import locally_connected, paper_dropout, response_norm, within_map_norm
+from alexnet.layout import GroupedConv
 
 ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh}
 
@@ -59,7 +60,7 @@ class AlexNet(nn.Module):
     """The network of Figure 2 with the switches of its config; both columns live in one module, the first in the lower maps.
 
     Takes float images [N, 3, image_size, image_size] (grey levels minus the mean image), returns class scores [N, classes].
-    `layers` holds conv1, ..., fc8 by name. Columns that do not meet are groups of a convolution.
+    `layers` holds conv1, ..., fc8 by name. Columns that do not meet are groups of a convolution (layout.py).
     """
 
     def __init__(self, config: AlexNetConfig) -> None:
@@ -72,7 +73,9 @@ class AlexNet(nn.Module):
                 self.layers[spec.name] = nn.Linear(spec.inputs * spec.kernel**2, spec.outputs)
             else:
                 maps = spec.inputs * spec.columns
-                self.layers[spec.name] = nn.Conv2d(maps, spec.outputs, spec.kernel, spec.stride, spec.padding, groups=spec.columns)
+                self.layers[spec.name] = GroupedConv(
+                    maps, spec.outputs, spec.kernel, spec.stride, spec.padding, groups=spec.columns
+                )
         self.dropout_key = 0  # which masks the next training pass draws: a run sets it before every step
         self.masks: torch.Generator | None = None  # the stream that they are drawn from
 

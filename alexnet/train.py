@@ -20,6 +20,7 @@ from alexnet.evaluate import errors, probabilities
 from alexnet.files import write_atomic
 from alexnet.graph import Graphs, fields
 from alexnet.kernels.views import Chosen
+from alexnet.layout import dense_names, faster_dense, set_dense
 from alexnet.model import AlexNet, CifarNet, init_alexnet, init_weights
 from alexnet.optim import PaperSGD, layer_groups, paper_groups
 from alexnet.parallel import Sharded, place, total
@@ -264,6 +265,8 @@ def start_alexnet(
         probe = next(views.epoch(seed, 0, recipe.batch_size))
         agrees = native_bf16(views.device) and gradient_distance(net, *probe) <= DEEP_TOLERANCE
         precision = "bf16" if agrees else "fp32"
+    if views.device.type == "cuda" and place()[1] == 1:
+        set_dense(net, faster_dense(net, next(views.epoch(seed, 0, recipe.batch_size))[0], precision))
     return AlexNetRun(net, optimizer, precision=precision)
 
 
@@ -323,6 +326,7 @@ def save(path: Path, run: Run) -> None:
         "optimizer": run.optimizer.state_dict(),
         "history": [asdict(row) for row in run.history],
         "precision": run.precision,
+        "dense": dense_names(run.net),
         "attempts": run.attempts,
     }
     torch.save(state, buffer)
@@ -337,6 +341,7 @@ def load(path: Path, run: Run) -> bool:
         run.optimizer.load_state_dict(state["optimizer"])
         run.history = [(AlexNetRow if "learning_rate" in row else Row)(**row) for row in state["history"]]
         run.precision, run.attempts = state["precision"], state["attempts"] + 1
+        set_dense(run.net, state.get("dense", ()))
     except FileNotFoundError:
         return True
     except (OSError, torch.OutOfMemoryError):  # the file is not to blame
