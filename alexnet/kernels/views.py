@@ -3,10 +3,22 @@
 Every pixel becomes ((pixel − mean) + shift) / divisor · factor, rounded to fp32 after each operation and to `dtype` at last.
 """
 
+import ctypes
+import weakref
 from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from alexnet.kernels.compiled import library
+
+DTYPES = (torch.float32, torch.bfloat16)
+PER_THREAD = 1 << 20  # values; a thread takes about as long to start as to make a tenth of them
 
 
 @dataclass(frozen=True)
@@ -33,8 +45,11 @@ def render(
     """
     if chosen.index.device.type == "cpu":
         check_index(chosen.index, len(images))
-        _check_corners(chosen.corners, images.shape[1], images.shape[2], mean.shape[0])
-    return _eager(images, mean, chosen.to(images.device), divisor, factor, dtype)
+        _check_corners(chosen.corners, images.shape[1:3], mean.shape[:2])
+    chosen = chosen.to(images.device)
+    compiled = _compiled() if images.device.type == "cpu" and images.dtype == torch.uint8 and dtype in DTYPES else None
+    body = _eager if compiled is None else partial(_in_c, compiled)
+    return body(images, mean, chosen, divisor, factor, dtype)
 
 
 def check_index(index: Tensor, count: int) -> None:
@@ -43,10 +58,78 @@ def check_index(index: Tensor, count: int) -> None:
         raise IndexError(f"images {index.amin()} to {index.amax()} are asked for, where there are {count}")
 
 
-def _check_corners(corners: Tensor, height: int, width: int, side: int) -> None:
-    if len(corners) and (corners.amin() < 0 or corners[:, 0].amax() > height - side or corners[:, 1].amax() > width - side):
+def _check_corners(corners: Tensor, image: torch.Size, square: torch.Size) -> None:
+    far = torch.tensor(image) - torch.tensor(square)
+    if ((corners < 0) | (corners > far)).any():
         least, most = corners.amin(0).tolist(), corners.amax(0).tolist()
-        raise IndexError(f"squares of {side} pixels with corners from {least} to {most} leave images of {height} × {width} pixels")
+        raise IndexError(f"squares of {list(square)} pixels at {least} to {most} do not lie in images of {list(image)}")
+
+
+@cache
+def _compiled() -> Any:
+    """`render` of views.c."""
+    functions = library(Path(__file__).with_suffix(".c"))
+    return functions and functions.render
+
+
+def _in_c(function: Any, images: Tensor, mean: Tensor, chosen: Chosen, divisor: float, factor: float, dtype: torch.dtype) -> Tensor:
+    _, height, width, _ = images.shape
+    count, (rows, columns, _) = len(chosen.index), mean.shape
+    out = _blocks.empty((count, rows, columns, 3), dtype)
+    read = [images, mean, chosen.index, chosen.corners, chosen.mirrored, chosen.shift]
+    read = [None if tensor is None else tensor.contiguous() for tensor in read]  # alive until C has read them
+    arguments = _Arguments(
+        *(None if tensor is None else tensor.data_ptr() for tensor in read), out.data_ptr(),
+        height, width, count, rows, columns, divisor, factor, dtype == torch.bfloat16,
+    )  # fmt: skip
+    threads = min(torch.get_num_threads(), 1 + out.numel() // PER_THREAD)
+    if function(ctypes.byref(arguments), threads):
+        raise MemoryError("no memory to show images in; give fewer threads")
+    return out
+
+
+class _Arguments(ctypes.Structure):
+    """`Views` of views.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("images", "mean", "index", "corners", "mirrored", "shift", "out")),
+        *((name, ctypes.c_long) for name in ("height", "width", "count", "rows", "columns")),
+        *((name, ctypes.c_float) for name in ("divisor", "factor")),
+        ("bf16", ctypes.c_int),
+    )
+
+
+class _Blocks:
+    """Memory for large results on a processor, handed out again once no tensor uses it.
+
+    Blocks above 32 MiB malloc gives back to the kernel, which has to clear every page of the next one.
+    """
+
+    LARGE, KEPT = 32 << 20, 2  # bytes; a training reads one batch while it makes the next
+
+    def __init__(self) -> None:
+        self.free: list[NDArray[np.uint8]] = []
+
+    def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """As torch.empty."""
+        size = int(np.prod(shape)) * dtype.itemsize
+        if size < self.LARGE:
+            return torch.empty(shape, dtype=dtype)
+        block = np.empty(0, np.uint8)
+        while self.free and len(block) < size:  # what is too small is let go
+            block = self.free.pop()
+        if len(block) < size:
+            block = np.empty(size, np.uint8)  # on large pages, where the kernel has them
+        lent = block[:size]
+        weakref.finalize(lent, self._back, block).atexit = False
+        return torch.from_numpy(lent).view(dtype).view(shape)
+
+    def _back(self, block: NDArray[np.uint8]) -> None:
+        if len(self.free) < self.KEPT:
+            self.free.append(block)
+
+
+_blocks = _Blocks()
 
 
 def _eager(images: Tensor, mean: Tensor, chosen: Chosen, divisor: float, factor: float, dtype: torch.dtype) -> Tensor:
