@@ -119,7 +119,7 @@ def checked(step: Body, chosen: Any, changed: Sequence[Tensor], net: nn.Module) 
         made = Captured(step, chosen, changed[0].device, net)
         put_back(changed, before)
         made(chosen)
-        if not all(map(torch.equal, changed, expected)):
+        if not all(map(same, changed, expected)):
             fault = "its bits differ"
     except Exception as error:  # noqa: BLE001 - torch, its libraries and the driver have many ways to refuse a capture
         fault = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -127,6 +127,11 @@ def checked(step: Body, chosen: Any, changed: Sequence[Tensor], net: nn.Module) 
     if fault:
         warnings.warn(f"training goes on without a CUDA graph ({fault})", RuntimeWarning, stacklevel=2)
     return None if fault else made
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether all values are equal; what is not a number equals itself."""
+    return torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
 
 
 @torch.no_grad()

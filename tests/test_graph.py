@@ -139,6 +139,14 @@ def test_the_check_trains_nothing_and_each_choice_counts(recorded) -> None:
     assert task.calls == 4 + 2 * 2  # two of each check
 
 
+def test_what_is_not_a_number_is_no_fault(recorded) -> None:
+    recorded(lambda body, generator: body)
+    task, graphs = Doubling(), Graphs()
+    nn.init.constant_(task.net.weight, torch.nan)
+    task.through(graphs)(choice(2))
+    assert not graphs.refused
+
+
 def test_graphs_are_made_anew_for_other_layers_and_kept_from_row_to_row(recorded) -> None:
     recorded(lambda body, generator: body)
     task, graphs = Doubling(), Graphs()
