@@ -14,10 +14,13 @@ from torch import Tensor
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.augment import Views
-from alexnet.data.batches import Batches
+from alexnet.data.batches import Batches, Feed
 from alexnet.data.imageset import ImageSet
 from alexnet.evaluate import errors, probabilities
 from alexnet.files import write_atomic
+from alexnet.graph import Graphs, fields
+from alexnet.kernels.views import Chosen
+from alexnet.layout import dense_names, faster_dense, set_dense
 from alexnet.model import AlexNet, CifarNet, init_alexnet, init_weights
 from alexnet.optim import PaperSGD, layer_groups, paper_groups
 from alexnet.parallel import Sharded, place, total
@@ -51,6 +54,12 @@ class Run:
     history: list[Row] = field(default_factory=list)
     precision: str = "fp32"
     attempts: int = 1
+    graphs: Graphs = field(default_factory=Graphs, repr=False)  # not in a checkpoint: steps have the same bits without them
+
+    def __post_init__(self) -> None:
+        device = next(self.net.parameters()).device
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)  # of the row that is being trained
+        self.wrong = torch.zeros((), dtype=torch.int64, device=device)
 
     @property
     def step(self) -> int:
@@ -88,10 +97,10 @@ def fit(
     row_ends = [round(steps_per_epoch * (k + 1) / recipe.rows_per_epoch) for k in range(recipe.rows_per_epoch)]
     while not finished(run, recipe, steps_per_epoch):
         epoch, done = divmod(run.step, steps_per_epoch)
-        iterator = batches.epoch(seed, epoch, recipe.batch_size, skip=done)
+        feed = batches.epoch(seed, epoch, recipe.batch_size, skip=done)
         for end in row_ends:
             if end > done and not finished(run, recipe, steps_per_epoch):
-                row = train_row(run, iterator, end - done, steps_per_epoch)
+                row = train_row(run, feed, end - done, steps_per_epoch)
                 done = end
                 run.history.append(row)
                 if checkpoint:
@@ -125,21 +134,34 @@ def finished(run: Run, recipe: Recipe, steps_per_epoch: int) -> bool:
     return run.step >= recipe.epochs * steps_per_epoch or reached or run.diverged
 
 
-def train_row(run: Run, iterator: Any, steps: int, steps_per_epoch: int) -> Row:
-    """Make `steps` updates and sum what the network said of each batch before it learned from it."""
-    device = next(run.net.parameters()).device
-    began, images = time.perf_counter(), 0
-    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-    wrong = torch.zeros((), dtype=torch.int64, device=device)
+def train_row(run: Run, feed: Feed, steps: int, steps_per_epoch: int) -> Row:
+    """Make `steps` updates and sum what the network said of each batch before it learned from it.
+
+    On a GPU nothing comes back to the host before the last step.
+    """
+    began, images, step = time.perf_counter(), 0, stepper(run, feed)
+    run.loss_sum.zero_()
+    run.wrong.zero_()
     for _ in range(steps):
-        batch, labels = next(iterator)
-        loss, scores = train_step(run, batch, labels)
-        loss_sum += loss.double() * len(labels)
-        wrong += (scores.argmax(1) != labels).sum()
-        images += len(labels)
+        chosen = next(feed.chosen)
+        step(chosen)
+        images += len(fields(chosen)[0])  # type: ignore[arg-type]  # which images: always there
+    error = 100 * run.wrong.item() / images
     seconds = (run.history[-1].seconds if run.history else 0.0) + time.perf_counter() - began
-    step = run.step + steps
-    return Row(step, step / steps_per_epoch, images, loss_sum.item() / images, 100 * wrong.item() / images, seconds)
+    done = run.step + steps
+    return Row(done, done / steps_per_epoch, images, run.loss_sum.item() / images, error, seconds)
+
+
+def stepper(run: Run, feed: Feed) -> Callable[[Any], None]:
+    """What makes one update with what is chosen, and adds to the sums; as a CUDA graph where the whole of it is on one GPU."""
+
+    def step(chosen: Any) -> None:
+        images, labels = feed.source.show(chosen)
+        loss, scores = train_step(run, images, labels)
+        run.loss_sum += loss.double() * len(labels)
+        run.wrong += (scores.argmax(1) != labels).sum()
+
+    return run.graphs.of(step, feed.source, run.net, run.optimizer, (run.loss_sum, run.wrong))
 
 
 def train_step(run: Run, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -243,6 +265,8 @@ def start_alexnet(
         probe = next(views.epoch(seed, 0, recipe.batch_size))
         agrees = native_bf16(views.device) and gradient_distance(net, *probe) <= DEEP_TOLERANCE
         precision = "bf16" if agrees else "fp32"
+    if views.device.type == "cuda" and place()[1] == 1:
+        set_dense(net, faster_dense(net, next(views.epoch(seed, 0, recipe.batch_size))[0], precision))
     return AlexNetRun(net, optimizer, precision=precision)
 
 
@@ -253,13 +277,12 @@ def alexnet_epoch(
     epoch, done = divmod(run.step, steps)
     rate = rate_of(recipe, epoch, run.validation_errors)
     set_rates(run, recipe, epoch, rate)
-    net = Sharded(run.net) if place()[1] > 1 else run.net
-    trainee = replace(run, net=net)  # type: ignore[arg-type]  # shares the optimiser and the history
-    batches = presented(run.net, net, views, seed, epoch, steps, done)
+    trainee = replace(run, net=Sharded(run.net)) if place()[1] > 1 else run  # type: ignore[arg-type]  # its optimiser
+    feed = presented(run.net, trainee.net, views, seed, epoch, steps, done)
     for end in (round(steps * (k + 1) / ROWS_PER_EPOCH) for k in range(ROWS_PER_EPOCH)):
         if end > done:
             run.net.train()
-            row = total(train_row(trainee, batches, end - done, steps), views.device)
+            row = total(train_row(trainee, feed, end - done, steps), views.device)
             done = end
             error = top1_error(run, held_out) if end == steps and math.isfinite(row.train_loss) else None
             yield AlexNetRow(**asdict(row), learning_rate=rate, validation_error=error)
@@ -275,17 +298,19 @@ def set_rates(run: AlexNetRun, recipe: AlexNetRecipe, epoch: int, rate: float) -
             parameter.requires_grad_(group["lr"] > 0)
 
 
-def presented(
-    net: AlexNet, trained: torch.nn.Module, views: Views, seed: int, epoch: int, steps: int, skip: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+def presented(net: AlexNet, trained: torch.nn.Module, views: Views, seed: int, epoch: int, steps: int, skip: int) -> Feed:
     """The batches of an epoch from number `skip` on; before each, `net` is told which dropout masks to draw."""
     rank, world = place()
     size = views.recipe.batch_size
-    for number, (images, labels) in enumerate(views.epoch(seed, epoch, size, skip, rank, world), start=skip):
-        net.dropout_key = int(np.random.SeedSequence((seed, epoch * steps + number, rank)).generate_state(1)[0])
-        if isinstance(trained, Sharded):
-            trained.share = world * len(labels) / min(size, views.count - number * size)
-        yield images, labels
+
+    def told() -> Iterator[Chosen]:
+        for number, chosen in enumerate(views.epoch(seed, epoch, size, skip, rank, world).chosen, start=skip):
+            net.dropout_key = int(np.random.SeedSequence((seed, epoch * steps + number, rank)).generate_state(1)[0])
+            if isinstance(trained, Sharded):
+                trained.share = world * len(chosen.index) / min(size, views.count - number * size)
+            yield chosen
+
+    return Feed(views, told())
 
 
 def top1_error(run: AlexNetRun, split: Views) -> float:
@@ -301,6 +326,7 @@ def save(path: Path, run: Run) -> None:
         "optimizer": run.optimizer.state_dict(),
         "history": [asdict(row) for row in run.history],
         "precision": run.precision,
+        "dense": dense_names(run.net),
         "attempts": run.attempts,
     }
     torch.save(state, buffer)
@@ -315,6 +341,7 @@ def load(path: Path, run: Run) -> bool:
         run.optimizer.load_state_dict(state["optimizer"])
         run.history = [(AlexNetRow if "learning_rate" in row else Row)(**row) for row in state["history"]]
         run.precision, run.attempts = state["precision"], state["attempts"] + 1
+        set_dense(run.net, state.get("dense", ()))
     except FileNotFoundError:
         return True
     except (OSError, torch.OutOfMemoryError):  # the file is not to blame

@@ -5,7 +5,7 @@ Whole batches are cropped, mirrored and coloured at once on the device that trai
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.config import AlexNetRecipe
-from alexnet.data.batches import epoch_order
+from alexnet.data.batches import Feed, epoch_order
 from alexnet.data.imageset import ImageSet
+from alexnet.kernels.views import Chosen, check_index, render
 
 DRAWS = 1 << 32  # epochs' draws have keys above those of the epochs' orders
 
@@ -52,31 +53,36 @@ def _fits(images: Tensor, device: torch.device) -> bool:
 
 
 class Views:
-    """One split on a device as the recipe shows it: (images, labels), float32 [B, 3, S, S] in channels-last memory, int64 [B].
+    """One split on a device as the recipe shows it: (images, labels), `dtype` [B, 3, S, S] in channels-last memory, int64 [B].
 
-    Grey levels minus the central square of the training images' mean image, wherever the crop lies (`convdata.py`).
+    Grey levels minus the central square of the training images' mean image, wherever the crop lies (`convdata.py`). The host draws
+    (`choices`), the device shows (`show`).
     """
 
     def __init__(self, data: ImageSet, train: ImageSet, size: int, recipe: AlexNetRecipe, device: torch.device) -> None:
         self.count, self.size, self.recipe, self.device = len(data), size, recipe, device
+        self.dtype = torch.float32  # of training's images; may be set to bf16 where the network would round them to that anyway
         self.stored = recipe.resize or data.meta.shape[0]
         if self.stored < size:
             raise ValueError(f"crops of {size} pixels need stored images of at least that size, not {self.stored}")
         images = torch.from_numpy(data.images)
-        self.images = images.to(device) if _fits(images, device) else images
+        self.resident = device.type == "cpu" or _fits(images, device)
+        self.images = images.to(device) if self.resident else images
         self.labels = torch.from_numpy(data.labels).to(device)
         middle = (self.stored - size) // 2
         mean = torch.from_numpy(train.mean_image).to(device)
         self.mean = self._resized(mean[None])[0, middle : middle + size, middle : middle + size]
-        self.axes = torch.from_numpy(principal_light(np.array(train.meta.rgb_covariance), recipe.noise)).to(device)
+        self.axes = torch.from_numpy(principal_light(np.array(train.meta.rgb_covariance), recipe.noise))
 
-    def epoch(
-        self, seed: int, epoch: int, batch_size: int, skip: int = 0, rank: int = 0, world: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, seed: int, epoch: int, batch_size: int, skip: int = 0, rank: int = 0, world: int = 1) -> Feed:
         """Every image once in the order of (seed, epoch), augmented; `skip` leaves out the first batches.
 
         Of `world` processes, each gets every world-th image of a batch.
         """
+        return Feed(self, self.choices(seed, epoch, batch_size, skip, rank, world))
+
+    def choices(self, seed: int, epoch: int, batch_size: int, skip: int = 0, rank: int = 0, world: int = 1) -> Iterator[Chosen]:
+        """What `epoch` shows, drawn on the host: one `Chosen` for each batch."""
         recipe, order = self.recipe, epoch_order(self.count, seed, epoch)
         draws = draw(self.count, self.stored - self.size + 1, seed, epoch)
         noisy = recipe.noise != "none" and (recipe.noise_off is None or epoch < recipe.noise_off)
@@ -84,34 +90,42 @@ class Views:
             index = order[start : start + batch_size]
             corner_of = index[np.arange(len(index)) // recipe.crop_chunk * recipe.crop_chunk]  # the first of each chunk draws
             mine = slice(rank, None, world)
-            images = self.crop(
+            yield self._chosen(
                 index[mine], draws.corners[corner_of[mine]] if recipe.crops else None,
-                draws.mirrored[corner_of[mine]] if recipe.flips else None,
+                draws.mirrored[corner_of[mine]] if recipe.flips else None, draws.light[index[mine]] if noisy else None,
             )  # fmt: skip
-            if noisy:
-                self.relight(images, draws.light[index[mine]])
-            yield images.permute(0, 3, 1, 2), self.labels[torch.from_numpy(index[mine]).to(self.device)]
+
+    def show(self, chosen: Chosen) -> tuple[Tensor, Tensor]:
+        """A batch of training: (images, labels). Of what is chosen on the device nothing comes back to the host."""
+        return self._render(chosen, self.dtype).permute(0, 3, 1, 2), self.labels[chosen.index.to(self.device, non_blocking=True)]
 
     def crop(self, index: NDArray[np.int64], corners: NDArray[np.int64] | None, mirrored: NDArray[np.bool_] | None) -> Tensor:
         """Squares of the images at `index`, the mean subtracted: float32 [B, S, S, 3]; without corners the central ones."""
-        middle = (self.stored - self.size) // 2
-        where = torch.from_numpy(np.full((len(index), 2), middle) if corners is None else corners)
-        images, number = self.images, torch.from_numpy(index)
-        if self.recipe.resize:
-            images = self._resized(images[number.to(images.device)].to(self.device).float())
-            number = torch.arange(len(index))
-        squares = images.unfold(1, self.size, 1).unfold(2, self.size, 1).permute(0, 1, 2, 4, 5, 3)  # all crops, as a view
-        number, top, left = (i.to(images.device) for i in (number, where[:, 0], where[:, 1]))
-        chosen = squares[number, top, left].to(self.device)
-        if mirrored is not None:
-            turned = torch.from_numpy(mirrored).to(self.device)
-            chosen = torch.where(turned[:, None, None, None], chosen.flip(2), chosen)
-        return chosen.float().sub_(self.mean)
+        return self._render(self._chosen(index, corners, mirrored, None))
 
-    def relight(self, images: Tensor, light: NDArray[np.float32]) -> None:
-        """Add to every pixel of an image the same multiple of each principal axis of RGB (§4.1), in place."""
-        shift = torch.from_numpy(light).to(self.device) @ self.axes * self.recipe.noise_sd
-        images.add_(shift[:, None, None, :]).div_(self.recipe.noise_divisor)
+    def _chosen(
+        self, index: NDArray[np.int64], corners: NDArray[np.int64] | None, mirrored: NDArray[np.bool_] | None,
+        light: NDArray[np.float32] | None,
+    ) -> Chosen:  # fmt: skip
+        """On the host; the light is one multiple of each principal axis of RGB for every pixel of an image (§4.1)."""
+        middle, count = (self.stored - self.size) // 2, len(index)
+        return Chosen(
+            torch.from_numpy(index),
+            torch.from_numpy(np.full((count, 2), middle) if corners is None else corners),
+            torch.zeros(count, dtype=torch.bool) if mirrored is None else torch.from_numpy(mirrored),
+            None if light is None else torch.from_numpy(light) @ self.axes * self.recipe.noise_sd,
+        )
+
+    def _render(self, chosen: Chosen, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Images that are resized first, or that lie elsewhere, come to the device as a batch."""
+        images, divisor = self.images, 1.0 if chosen.shift is None else self.recipe.noise_divisor
+        if self.recipe.resize or not self.resident:
+            if chosen.index.device.type == "cpu":
+                check_index(chosen.index, len(images))
+            images = images[chosen.index.to(images.device)].to(self.device)
+            images = self._resized(images.float()) if self.recipe.resize else images
+            chosen = replace(chosen, index=torch.arange(len(images), device=chosen.index.device))
+        return render(images, self.mean, chosen, divisor, dtype=dtype)
 
     def in_order(
         self, batch_size: int, views: int, rank: int = 0, world: int = 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from interleaved import Race, Work, copies
-from loops import BATCH, Images, loader, standin, usual
+from loops import BATCH, Images, Resident, loader, standin, usual
 from PIL import Image
 from table import Row
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class Noise(nn.Module):
         self.axes = axes
 
     def forward(self, image: Tensor) -> Tensor:
-        return image + (0.1 * torch.randn(3) @ self.axes)[:, None, None]
+        return image + (0.1 * torch.randn(3, device=image.device) @ self.axes)[:, None, None]
 
 
 def drawn(views: Views, data: ImageSet, index: np.ndarray) -> Tensor:
@@ -82,6 +82,31 @@ def test_views(race: Race, stored: int, side: int, batches: int) -> None:
             torch.stack([images[index][0] for index in range(start, start + BATCH)])
 
     race(reading(views), {row: theirs}, limit(side, batches, device), images=len(data))
+
+
+@pytest.mark.parametrize(("stored", "side", "batches"), SIZES)
+def test_views_on_a_gpu(race: Race, stored: int, side: int, batches: int) -> None:
+    """The peer for whole batches draws once for all of a batch, since torchvision does, and adds no noise."""
+    what, ours = f"crops, mirror images and colour noise, {stored} to {side} pixels, batch {BATCH}", "`Views`"
+    each = Row(what, "GPU", ours, "`transforms.v2`, image by image", 100)
+    whole = Row(what, "GPU", ours, "`transforms.v2` of the whole batch, one crop for all", 1)
+    device, data = race.prepare(each, whole), standin(batches * BATCH, stored)
+    views, here = (Views(data, data, side, RECIPE, where) for where in (device, torch.device("cpu")))
+    torch.testing.assert_close(next(views.epoch(0, 0, BATCH))[0].cpu(), next(here.epoch(0, 0, BATCH))[0], rtol=0, atol=1e-4)
+    crops = v2.RandomCrop(side), v2.RandomHorizontalFlip()
+    images = Images(data, v2.Compose([usual(*crops), Noise(here.axes.to(device))]))
+    images.images = images.images.to(device)
+    resident = Resident(data, usual(*crops), device)
+
+    def one_by_one() -> None:
+        for start in range(0, len(data), BATCH):
+            torch.stack([images[index][0] for index in range(start, start + BATCH)])
+
+    def at_once() -> None:
+        for _ in resident:
+            pass
+
+    race(reading(views), {each: one_by_one, whole: at_once}, limit(side, batches, device), images=len(data))
 
 
 def folder_and_set(tmp_path: Path) -> tuple[Path, ImageSet]:
