@@ -1,5 +1,6 @@
-"""The compiled normalisation against the formula in float64, and what its bits may depend on."""
+"""The compiled normalisation against the formula in float64 and, to the bit, in fp32; and what its bits may depend on."""
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -7,11 +8,13 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.kernels import compiled, norm
@@ -69,6 +72,53 @@ def assert_is_the_formula(x: Tensor, above: Tensor, n: Norm, body=normalise, bf1
         torch.testing.assert_close(mine.double().cpu(), theirs, rtol=relative, atol=5e-6 * term.abs().max().item())
 
 
+def in_order(x: NDArray[np.float32], above: NDArray[np.float32], n: Norm) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Normalised x [N, H, W, C] and its gradient, one rounding to fp32 after the other in the order that norm.c keeps."""
+    alpha, k, reach = np.float32(n.alpha), np.float32(n.k), n.size // 2
+
+    def along(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+        length, widths = values.shape[axis], [(0, 0)] * values.ndim
+        widths[axis] = (reach, reach)
+        taps = [np.pad(values, widths).take(range(tap, tap + length), axis) for tap in range(2 * reach + 1)]
+        return sum(taps[1:], taps[0])
+
+    def neighbours(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not n.columns:
+            return along(along(values, 2), 1)
+        return along(values.reshape(*x.shape[:3], n.columns, -1), 4).reshape(x.shape)
+
+    root = np.float32(1) / np.sqrt(k + alpha * neighbours(x * x))
+    scaled = root * np.sqrt(root) * above
+    spread = neighbours(x * scaled * (root * root))
+    return root * np.sqrt(root) * x, scaled - np.float32(2) * alpha * np.float32(0.75) * x * spread
+
+
+@needs_c
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from([1, 3, 5, 9, 11]), st.integers(0, 3), st.integers(1, 70), st.tuples(*[st.integers(1, 6)] * 3),
+    st.integers(0, 2**32), st.sampled_from([torch.float32, torch.bfloat16]), st.integers(1, 4),
+)  # fmt: skip
+def test_bits_are_those_of_one_rounding_after_the_other(
+    size: int, columns: int, maps: int, others: tuple[int, int, int], seed: int, dtype: torch.dtype, threads: int
+) -> None:
+    """Any number of maps, with neighbours that the loops know (5 and 9) and do not, and nothing written outside of the result."""
+    n = Norm(size, 0.02, 0.75, 2.0, columns)
+    x, above = (draw((*others, maps * max(1, columns)), seed + i, 10.0, dtype) for i in (0, 1))  # channels last
+    for gradient, expected in zip((None, above), in_order(x.float().numpy(), above.float().numpy(), n), strict=True):
+        guarded = torch.full((x.numel() + 64,), 7.0, dtype=dtype)
+        inner = guarded[32:-32]
+        images, height, width, channels = x.shape
+        arguments = norm._Arguments(
+            x.data_ptr(), None if gradient is None else gradient.data_ptr(), inner.data_ptr(), images, height, width, channels,
+            columns, size // 2, n.alpha, n.beta, n.k, dtype == torch.bfloat16,
+        )  # fmt: skip
+        assert norm._compiled()(ctypes.byref(arguments), threads) == 0
+        assert torch.equal(inner.view(torch.uint8), torch.from_numpy(expected).to(dtype).flatten().view(torch.uint8))
+        assert (guarded[:32] == 7).all()
+        assert (guarded[-32:] == 7).all()
+
+
 norms = st.builds(
     Norm,
     size=st.sampled_from([1, 3, 5, 7, 9, 11]),
@@ -121,6 +171,14 @@ def test_bits_depend_on_no_other_image_and_on_no_number_of_threads(n: Norm, dtyp
 @pytest.mark.parametrize("n", NORMS)
 def test_an_empty_batch(n: Norm) -> None:
     x = torch.zeros(0, 6, 4, 4)
+    assert [y.shape for y in both(x, x, n)] == [x.shape, x.shape]
+
+
+@needs_c
+@pytest.mark.parametrize("n", NORMS)
+@pytest.mark.parametrize("shape", [(2, 0, 4, 4), (2, 6, 0, 4), (2, 6, 4, 0)])
+def test_images_without_a_value(n: Norm, shape: tuple[int, ...]) -> None:
+    x = torch.zeros(shape)
     assert [y.shape for y in both(x, x, n)] == [x.shape, x.shape]
 
 

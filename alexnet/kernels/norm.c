@@ -6,8 +6,10 @@
  * the flags forbid, every operation is one IEEE rounding: how a compiler vectorises the loops does not show in the bits. Nothing is
  * assumed finite.
  *
- * Neighbours are added up over long padded arrays, in which every segment (the maps of one column at one pixel, or one row of an
- * image) is followed by a gap of zeros as wide as the neighbourhood reaches. */
+ * What is summed lies in padded arrays, in which every segment (the maps of one column at one pixel, or one row of an image) is
+ * followed by a gap of zeros as wide as the neighbourhood reaches. All else stays in registers: a loop over a segment adds up the
+ * neighbours itself, and reads and writes the tensors where they are. It runs over whole vectors: what it writes beyond the end of
+ * its segment is written again with the next, or cleared. */
 
 #include <math.h>
 #include <pthread.h>
@@ -15,10 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define INLINE static inline __attribute__((always_inline)) /* so that what a caller knows is constant in the loops */
+
 enum {
-    VECTOR = 16,      /* values that are moved together: 64 bytes */
-    TILE = 512,       /* values worked on together where neighbours are maps: all arrays fit into the first-level cache */
-    ARRAYS = 7,       /* of floats in Scratch */
+    VECTOR = 16, /* values in the longest vectors of a processor: 64 bytes */
+    TILE = 512, /* values worked on together where neighbours are maps: what they need fits into the first-level cache */
+    ARRAYS = 5, /* in Scratch */
     MOST_THREADS = 64,
 };
 
@@ -32,13 +36,18 @@ typedef struct {
 } Norm;
 
 typedef struct { /* how the tensor is cut: units that nothing reaches across, each of some segments, `at_once` worked on together */
-    long units, at_once, segments, length, gap, border;
+    long units, at_once, segments, length;
+    long step, tap, border; /* in padded arrays: from segment to segment, from neighbour to neighbour, zeros on either side */
 } Cut;
 
-typedef struct { /* arrays over padded segments, but for `raw` */
-    float *raw, *values, *gradient, *scaled, *spread, *sum, *rows;
-    uint32_t *inside; /* all ones where a value is, all zeros in gaps */
+typedef struct { /* padded arrays */
+    float *squares, *spread, *scaled, *rows, *sums;
 } Scratch;
+
+typedef struct { /* what the loops are compiled for; three_quarters: beta is 3/4 */
+    long reach; /* how far neighbours are added up in the loops; 0: they have been added up before */
+    int bf16, three_quarters;
+} Known;
 
 typedef struct {
     const Norm *norm;
@@ -50,83 +59,61 @@ static Cut cut(const Norm *n) {
     const long reach = n->reach, channels = n->channels;
     if (n->columns) {
         const long length = channels / n->columns, at_once = channels < TILE ? TILE / channels : 1;
-        return (Cut){n->images * n->height * n->width, at_once, n->columns, length, reach, reach};
+        return (Cut){n->images * n->height * n->width, at_once, n->columns, length, length + reach, 1, reach};
     }
-    const long length = n->width * channels, gap = reach * channels;
-    return (Cut){n->images, 1, n->height, length, gap, reach * (length + gap) + gap};
+    const long length = n->width * channels, gap = reach * channels, step = length + gap;
+    return (Cut){n->images, 1, n->height, length, step, step, reach * step + gap};
 }
 
-static inline float from_bits(uint32_t bits) {
+INLINE float load(const void *from, long i, int bf16) {
+    if (!bf16) return ((const float *)from)[i];
+    const uint32_t bits = (uint32_t)((const uint16_t *)from)[i] << 16;
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-static inline uint32_t to_bits(float value) {
+/* bf16 is rounded to nearest, ties to even; what is not a number stays none. */
+INLINE void store(void *to, long i, float value, int bf16) {
+    if (!bf16) {
+        ((float *)to)[i] = value;
+        return;
+    }
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    return bits;
+    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    ((uint16_t *)to)[i] = (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
 }
 
-static void load(float *restrict to, const void *from, long start, long count, int bf16) {
-    const float *restrict whole = (const float *)from + start;
-    const uint16_t *restrict halves = (const uint16_t *)from + start;
-    if (bf16)
-        for (long i = 0; i < count; i++) to[i] = from_bits((uint32_t)halves[i] << 16);
-    else
-        for (long i = 0; i < count; i++) to[i] = whole[i];
+/* at[-reach * tap] + ... + at[reach * tap], in this order. */
+INLINE float around(const float *at, long tap, long reach) {
+    float sum = at[-reach * tap];
+    for (long j = 1 - reach; j <= reach; j++) sum += at[j * tap];
+    return sum;
 }
 
-/* bf16 is rounded to nearest, ties to even; what is not a number stays none. */
-static void store(void *to, const float *restrict from, long start, long count, int bf16) {
-    float *restrict whole = (float *)to + start;
-    uint16_t *restrict halves = (uint16_t *)to + start;
-    if (bf16)
-        for (long i = 0; i < count; i++) {
-            const uint32_t bits = to_bits(from[i]), rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-            halves[i] = (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
-        }
-    else
-        for (long i = 0; i < count; i++) whole[i] = from[i];
-}
-
-/* Copies segments from one spacing to another in whole vectors: what goes beyond the end of one is overwritten by the next, or lies
- * in a gap. Both arrays have room for a vector more. */
-static void move(float *restrict to, long to_step, const float *restrict from, long from_step, long length, long segments) {
-    for (long s = 0; s < segments; s++)
-        for (long i = 0; i < length; i += VECTOR) memcpy(to + s * to_step + i, from + s * from_step + i, VECTOR * sizeof(float));
-}
-
-/* sum[i] = from[i - reach * step] + ... + from[i + reach * step], in this order. */
-static inline void add_taps(float *restrict sum, const float *restrict from, long count, long step, long reach) {
-    for (long i = 0; i < count; i++) {
-        float total = from[i - reach * step];
-        for (long tap = 1 - reach; tap <= reach; tap++) total += from[i + tap * step];
-        sum[i] = total;
+/* The same for whole segments, one neighbour after the other: this runs in vectors for any reach. */
+static void add_line(float *restrict sums, const float *restrict from, const Cut *c, long segments, long tap, long reach) {
+    for (long at = 0; at < segments * c->step; at += c->step) {
+        memcpy(sums + at, from + at - reach * tap, c->length * sizeof(float));
+        for (long j = 1 - reach; j <= reach; j++)
+            for (long i = at; i < at + c->length; i++) sums[i] += from[i + j * tap];
     }
 }
 
-static void add_line(float *restrict sum, const float *restrict from, long count, long step, long reach) {
-    switch (reach) { /* a known number of taps is unrolled, and the loop around it vectorised */
-        case 1: add_taps(sum, from, count, step, 1); break;
-        case 2: add_taps(sum, from, count, step, 2); break;
-        case 4: add_taps(sum, from, count, step, 4); break;
-        default: add_taps(sum, from, count, step, reach);
+/* What is added up before the loops that use the sums: pixels along rows, and the rest where the loops do not know the reach. */
+static const float *add(const Norm *n, const Cut *c, const Scratch *a, const float *from, long segments, Known known) {
+    if (!n->columns) {
+        add_line(a->rows, from, c, segments, n->channels, n->reach);
+        from = a->rows;
     }
-}
-
-/* sum[i] over the neighbours of `spread`. */
-static void add_neighbours(const Norm *n, const Cut *c, Scratch *a, long count) {
-    if (n->columns) {
-        add_line(a->sum, a->spread, count, 1, n->reach);
-    } else {
-        add_line(a->rows, a->spread, count, n->channels, n->reach);
-        add_line(a->sum, a->rows, count, c->length + c->gap, n->reach);
-    }
+    if (known.reach) return from;
+    add_line(a->sums, from, c, segments, c->tap, n->reach);
+    return a->sums;
 }
 
 /* d^-beta and 1 / d. With the paper's beta of 3/4 two square roots and one division, which run in vectors. */
-static inline float power(float d, float beta, int three_quarters, float *inverse) {
+INLINE float power(float d, float beta, int three_quarters, float *inverse) {
     if (three_quarters) {
         const float root = 1.0f / sqrtf(d);
         *inverse = root * root;
@@ -136,76 +123,103 @@ static inline float power(float d, float beta, int three_quarters, float *invers
     return powf(d, -beta);
 }
 
-/* out = x d^-beta. */
-static void forward(const Norm *n, float *restrict out, const float *restrict values, const float *restrict sum, long count) {
-    const float alpha = n->alpha, beta = n->beta, k = n->k;
-    const int three_quarters = beta == 0.75f;
+INLINE void square(float *restrict squares, const void *restrict x, long count, Known known) {
     for (long i = 0; i < count; i++) {
-        float inverse;
-        out[i] = power(k + alpha * sum[i], beta, three_quarters, &inverse) * values[i];
+        const float value = load(x, i, known.bf16);
+        squares[i] = value * value;
     }
 }
 
-static void square(float *restrict out, const float *restrict values, const uint32_t *restrict inside, long count) {
-    for (long i = 0; i < count; i++) out[i] = from_bits(to_bits(values[i] * values[i]) & inside[i]);
+/* out = x d^-beta. */
+INLINE void forward(const Norm *n, void *restrict out, const void *restrict x, const float *restrict squares, long count, long tap,
+                    Known known) {
+    const float alpha = n->alpha, beta = n->beta, k = n->k;
+    for (long i = 0; i < count; i++) {
+        float inverse;
+        const float d = k + alpha * around(squares + i, tap, known.reach);
+        store(out, i, power(d, beta, known.three_quarters, &inverse) * load(x, i, known.bf16), known.bf16);
+    }
 }
 
 /* scaled = g d^-beta, and what each value passes to its neighbours on the way back: spread = x scaled / d. */
-static void backward(const Norm *n, const Scratch *a, long count) {
+INLINE void scale(const Norm *n, float *restrict scaled, float *restrict spread, const void *restrict x,
+                  const void *restrict gradient, const float *restrict squares, long count, long tap, Known known) {
     const float alpha = n->alpha, beta = n->beta, k = n->k;
-    const int three_quarters = beta == 0.75f;
-    const float *restrict values = a->values, *restrict gradient = a->gradient, *restrict sum = a->sum;
-    const uint32_t *restrict inside = a->inside;
-    float *restrict scaled = a->scaled, *restrict spread = a->spread;
     for (long i = 0; i < count; i++) {
         float inverse;
-        const float s = power(k + alpha * sum[i], beta, three_quarters, &inverse) * gradient[i];
-        scaled[i] = s;
-        spread[i] = from_bits(to_bits(values[i] * s * inverse) & inside[i]);
+        const float d = k + alpha * around(squares + i, tap, known.reach);
+        scaled[i] = power(d, beta, known.three_quarters, &inverse) * load(gradient, i, known.bf16);
+        spread[i] = load(x, i, known.bf16) * scaled[i] * inverse;
     }
 }
 
-static void subtract(float *restrict scaled, const float *restrict values, const float *restrict sum, float factor, long count) {
-    for (long i = 0; i < count; i++) scaled[i] -= factor * values[i] * sum[i];
+/* out = scaled - 2 alpha beta x (sum of spread). */
+INLINE void backward(const Norm *n, void *restrict out, const void *restrict x, const float *restrict scaled,
+                     const float *restrict spread, long count, long tap, Known known) {
+    const float factor = 2 * n->alpha * n->beta;
+    for (long i = 0; i < count; i++)
+        store(out, i, scaled[i] - factor * load(x, i, known.bf16) * around(spread + i, tap, known.reach), known.bf16);
 }
 
-/* The units from `first` on that are worked on together: dx = g d^-beta - 2 alpha beta x (sum over neighbours of x g d^-(beta+1)). */
-static void normalise_some(const Norm *n, const Cut *c, Scratch *a, long first, long units) {
-    const long segments = units * c->segments, step = c->length + c->gap, count = segments * step;
-    const long start = first * c->segments * c->length, dense = segments * c->length;
-    load(a->raw, n->x, start, dense, n->bf16);
-    move(a->values, step, a->raw, c->length, c->length, segments);
-    square(a->spread, a->values, a->inside, count);
-    add_neighbours(n, c, a, count);
-    if (n->gradient) {
-        load(a->raw, n->gradient, start, dense, n->bf16);
-        move(a->gradient, step, a->raw, c->length, c->length, segments);
-        backward(n, a, count);
-        add_neighbours(n, c, a, count);
-        subtract(a->scaled, a->values, a->sum, 2 * n->alpha * n->beta, count);
-    } else {
-        forward(n, a->scaled, a->values, a->sum, count);
+/* Makes zeros of what a loop has written beyond the end of its segment. */
+static inline void clear(float *gap) { memset(gap, 0, VECTOR * sizeof(float)); }
+
+/* Segments that are worked on together, in loops over `count` values of each:
+ * dx = g d^-beta - 2 alpha beta x (sum over neighbours of x g d^-(beta+1)). */
+INLINE void normalise_known(const Norm *n, const Cut *c, const Scratch *a, long first, long segments, long count, Known known) {
+    const long length = c->length, step = c->step, tap = c->tap, bytes = length * (known.bf16 ? 2 : 4); /* of a segment */
+    const char *x = (const char *)n->x + first * bytes;
+    char *out = (char *)n->out + first * bytes;
+    for (long s = 0; s < segments; s++) {
+        square(a->squares + s * step, x + s * bytes, count, known);
+        clear(a->squares + s * step + length);
     }
-    move(a->raw, c->length, a->scaled, step, c->length, segments);
-    store(n->out, a->raw, start, dense, n->bf16);
+    const float *squares = add(n, c, a, a->squares, segments, known);
+    if (!n->gradient) {
+        for (long s = 0; s < segments; s++) forward(n, out + s * bytes, x + s * bytes, squares + s * step, count, tap, known);
+        return;
+    }
+    const char *gradient = (const char *)n->gradient + first * bytes;
+    for (long s = 0; s < segments; s++) {
+        scale(n, a->scaled + s * step, a->spread + s * step, x + s * bytes, gradient + s * bytes, squares + s * step, count, tap,
+              known);
+        clear(a->spread + s * step + length);
+    }
+    const float *spread = add(n, c, a, a->spread, segments, known);
+    for (long s = 0; s < segments; s++)
+        backward(n, out + s * bytes, x + s * bytes, a->scaled + s * step, spread + s * step, count, tap, known);
+}
+
+/* Loops are compiled for the neighbourhoods of the paper's nets, n = 5 and n = 9, and for all others. */
+static void normalise_some(const Norm *n, const Cut *c, const Scratch *a, long first, long segments, long count) {
+    const int usual = n->beta == 0.75f;
+    const long reach = usual && (n->reach == 2 || n->reach == 4) ? n->reach : 0;
+    switch (reach + n->bf16) {
+        case 0: normalise_known(n, c, a, first, segments, count, (Known){0, 0, usual}); break;
+        case 1: normalise_known(n, c, a, first, segments, count, (Known){0, 1, usual}); break;
+        case 2: normalise_known(n, c, a, first, segments, count, (Known){2, 0, 1}); break;
+        case 3: normalise_known(n, c, a, first, segments, count, (Known){2, 1, 1}); break;
+        case 4: normalise_known(n, c, a, first, segments, count, (Known){4, 0, 1}); break;
+        case 5: normalise_known(n, c, a, first, segments, count, (Known){4, 1, 1}); break;
+    }
 }
 
 static void *normalise_share(void *argument) {
     Share *share = argument;
     const Norm *n = share->norm;
     const Cut c = cut(n);
-    const long count = c.at_once * c.segments * (c.length + c.gap);
-    const long room = (c.border + count + c.border + 2 * VECTOR) / VECTOR * VECTOR;
-    float *memory = calloc((ARRAYS + 1) * room, sizeof(float)); /* borders and gaps stay zero */
+    const long room = c.border + c.at_once * c.segments * c.step + c.border + 2 * VECTOR;
+    float *memory = calloc(ARRAYS * room, sizeof(float)); /* borders and gaps stay zero */
     share->failed = !memory;
     if (!memory) return NULL;
-    float *array[ARRAYS];
-    for (int i = 0; i < ARRAYS; i++) array[i] = memory + i * room + c.border;
-    Scratch a = {array[0], array[1], array[2], array[3], array[4], array[5], array[6], (uint32_t *)(memory + ARRAYS * room)};
-    for (long i = 0; i < count; i++) a.inside[i] = i % (c.length + c.gap) < c.length ? 0xffffffff : 0;
-    for (long unit = share->first; unit < share->last; unit += c.at_once) {
-        const long left = share->last - unit;
-        normalise_some(n, &c, &a, unit, left < c.at_once ? left : c.at_once);
+    float *start = memory + c.border;
+    const Scratch a = {start, start + room, start + 2 * room, start + 3 * room, start + 4 * room};
+    const long whole = (c.length + VECTOR - 1) / VECTOR * VECTOR;
+    const long exact = share->last - VECTOR / (c.segments * c.length) - 1; /* from here on, vectors could end beyond the share */
+    for (long unit = share->first, units; unit < share->last; unit += units) {
+        units = (unit < exact ? exact : share->last) - unit;
+        if (units > c.at_once) units = c.at_once;
+        normalise_some(n, &c, &a, unit * c.segments, units * c.segments, unit < exact ? whole : c.length);
     }
     free(memory);
     return NULL;
@@ -216,6 +230,7 @@ int normalise(const Norm *n, int threads) {
     Share shares[MOST_THREADS];
     pthread_t others[MOST_THREADS];
     int started[MOST_THREADS], failed = 0;
+    if (!(n->images * n->height * n->width * n->channels)) return 0;
     const long units = cut(n).units;
     if (threads > MOST_THREADS) threads = MOST_THREADS;
     for (int t = 0; t < threads; t++) shares[t] = (Share){n, units * t / threads, units * (t + 1) / threads, 0};
