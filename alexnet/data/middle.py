@@ -1,0 +1,58 @@
+"""The bytes of an image file to the middle 256×256 pixels of the image whose shorter side is brought to 256 (§2).
+
+A module of its own, since it imports torch, and only packing ImageNet needs it.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn import functional as F
+
+from alexnet.data.decode import DECODER, read_rgb
+
+SIDE = 256  # §2: the shorter side of every image, and the square cut out of its middle
+SLIMMEST = 4  # longer sides to a shorter one: torch resizes the whole of an image, which of a slim one is most of the work
+HAS_AVX2 = torch.backends.cpu.get_cpu_capability() in {"AVX2", "AVX512"}  # with it torch resizes 4 times faster than Pillow
+RULE = f"shorter side to {SIDE}, middle {SIDE}×{SIDE}, {DECODER}" + f", averaged by torch {torch.__version__}" * HAS_AVX2
+
+
+def decode_middle(content: bytes) -> NDArray[np.uint8]:
+    """Pixels [256, 256, 3] from the middle of an image whose shorter side is brought to 256 (§2).
+
+    Rounding and filters follow cuda-convnet2's make-data: areas are averaged where the image shrinks, a bicubic is laid through
+    the pixels where it grows. The nearest filters of Pillow and torch differ from OpenCV's by less than 1 grey level on average,
+    which is a third of what the JPEG compression of the 2012 batches changed. Raises ValueError for what is no readable image.
+    """
+    image = read_rgb(content)
+    short, long = sorted(image.size)
+    by_torch = HAS_AVX2 and SIDE <= short <= long <= SLIMMEST * short
+    return _averaged_by_torch(image) if by_torch else _resized_by_pillow(image)
+
+
+def _sizes(width: int, height: int) -> tuple[int, int, int, int]:
+    """Width and height of the whole image once its shorter side is 256, and where its middle begins there: left, top."""
+    scale = SIDE / min(width, height)
+    across, down = math.floor(scale * width + 0.5), math.floor(scale * height + 0.5)
+    return across, down, (across - SIDE) // 2, (down - SIDE) // 2
+
+
+def _averaged_by_torch(image: Image.Image) -> NDArray[np.uint8]:
+    """Within 2 grey levels of Pillow's, and as near to the exact values: both round after each direction, torch's weights too."""
+    across, down, left, top = _sizes(*image.size)
+    pixels = torch.from_numpy(np.array(image))[None].permute(0, 3, 1, 2)  # channels last in memory, which saves torch a copy
+    whole = F.interpolate(pixels, (down, across), mode="bilinear", antialias=True, align_corners=False)
+    middle: NDArray[np.uint8] = whole[0, :, top : top + SIDE, left : left + SIDE].permute(1, 2, 0).numpy()
+    return middle
+
+
+def _resized_by_pillow(image: Image.Image) -> NDArray[np.uint8]:
+    """The middle alone is resized: an image a pixel high and thousands wide takes no more memory than another."""
+    width, height, left, top = _sizes(*image.size)
+    across, down = image.width / width, image.height / height  # source pixels per pixel
+    middle = (left * across, top * down, (left + SIDE) * across, (top + SIDE) * down)
+    middle = (middle[0], middle[1], min(middle[2], image.width), min(middle[3], image.height))
+    how = Image.Resampling.BILINEAR if min(image.size) >= SIDE else Image.Resampling.BICUBIC
+    return np.asarray(image.resize((SIDE, SIDE), how, box=middle))
