@@ -1,8 +1,9 @@
-"""The middle 256×256 pixels by the rule of §2: both bodies against the formula in float64."""
+"""The middle 256×256 pixels by the rule of §2: both bodies against the formula in float64, and the same files refused by both."""
 
 import contextlib
 import io
 import struct
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -54,26 +55,78 @@ def exact_middle(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 @given(SIDES, SIDES, st.integers(0, 99), st.sampled_from(["noise", "smooth"]))
-def test_an_image_that_shrinks_is_averaged_as_the_formula_says(height: int, width: int, seed: int, kind: str) -> None:
+def test_a_colour_jpeg_is_averaged_as_the_formula_says(height: int, width: int, seed: int, kind: str) -> None:
     small = (height, width) if kind == "noise" else (height // 9, width // 9)
     content = encoded(noise(*small, seed).resize((width, height)), "JPEG", quality=90)
+    assert middle._pixels_of_jpeg(content) is not None
     exact = exact_middle(np.asarray(read_rgb(content)))
     with pillow_alone():
         theirs = decode_middle(content).astype(int)
     ours = decode_middle(content).astype(int)
-    for away in (ours - exact, theirs - exact):  # grey levels; both passes round, to half a level each
-        assert np.abs(away).max() < 1.02
+    for away in (ours - exact, theirs - exact):  # grey levels; both passes round, by half a level each, and halves up
+        assert np.abs(away).max() < 1.05
         assert np.abs(away).mean() < 0.35
-        assert abs(away.mean()) < 0.01
+        assert abs(away.mean()) < 0.15
     assert np.abs(ours - theirs).max() <= 2
 
 
-@pytest.mark.parametrize(("height", "width"), [(200, 300), (255, 900), (260, 1_300), (1_300, 260)])
-def test_what_grows_and_what_is_slim_is_resized_by_pillow(height: int, width: int) -> None:
-    content = encoded(noise(height, width), "PNG")
+@pytest.mark.parametrize("options", [{"subsampling": 0}, {"subsampling": 2}, {"progressive": True}, {"keep_rgb": True}])
+def test_jpegs_are_decoded_to_pillows_pixels(options: dict[str, object]) -> None:
+    content = encoded(noise(40, 50).resize((500, 400)), "JPEG", quality=85, **options)
+    np.testing.assert_array_equal(middle._pixels_of_jpeg(content), np.asarray(read_rgb(content)))
+
+
+def others() -> dict[str, bytes]:
+    """Files that Pillow takes."""
+    grey, inks = noise(300, 300).convert("L"), noise(300, 300).convert("CMYK")
+    grown, slim = noise(200, 300), noise(260, 1_300)
+    return {
+        "png": encoded(noise(300, 300), "PNG"),
+        "grey": encoded(grey, "JPEG"),
+        "four inks": encoded(inks, "JPEG"),
+        "small": encoded(grown, "JPEG"),
+        "slim": encoded(slim, "JPEG"),
+    }
+
+
+@pytest.mark.parametrize("kind", others())
+def test_what_is_no_ordinary_colour_jpeg_is_pillows(kind: str) -> None:
+    content = others()[kind]
     ours = decode_middle(content)
     with pillow_alone():
         np.testing.assert_array_equal(ours, decode_middle(content))
+
+
+def test_jpegs_are_refused_and_taken_as_by_pillow() -> None:
+    """Cut short, damaged and with bytes behind their end: the same message, or pixels that differ by rounding alone."""
+    rng = np.random.default_rng(4)
+    whole = encoded(noise(30, 40).resize((340, 260)), "JPEG", quality=60, progressive=True)
+    contents = [whole[: rng.integers(len(whole))] for _ in range(30)] + [whole[:-2], whole[:-1], whole + b"more"]
+    for _ in range(60):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(damaged))] = rng.integers(256)
+        contents.append(bytes(damaged))
+    refused = 0
+    for content in contents:
+        with pillow_alone():
+            expected = outcome(content)
+        found = outcome(content)
+        refused += isinstance(found, str)
+        if isinstance(expected, str) or isinstance(found, str):
+            assert found == expected
+        else:
+            assert np.abs(found.astype(int) - expected).max() <= 2
+    assert 30 < refused < len(contents)
+
+
+def outcome(content: bytes) -> NDArray[np.uint8] | str:
+    """The pixels, or the words of the refusal without the address of a buffer that Pillow has in some of them."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow about sizes that the damage made up
+            return decode_middle(content)
+    except ValueError as error:
+        return str(error).split(" <")[0]
 
 
 def test_a_jpeg_that_claims_to_be_huge_is_refused_by_its_header() -> None:
@@ -95,7 +148,7 @@ def test_the_exif_orientation_is_ignored() -> None:
 def test_the_rule_names_what_resized() -> None:
     assert RULE.startswith("shorter side to 256, middle 256×256, ")
     assert "decoded by Pillow" in RULE
-    assert (f"averaged by torch {torch.__version__}" in RULE) == HAS_AVX2
+    assert (f"averaged by torch {torch.__version__}, others " in RULE) == HAS_AVX2
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 400), (401, 300), (375, 500), (256, 256), (257, 700)])
