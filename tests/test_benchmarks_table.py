@@ -61,6 +61,7 @@ def test_the_page_says_what_was_missed_and_why() -> None:
         "normalising", "ours in C", "torch", "4.00 (3.00–4.50)", "5, missed", "0.25 of a copy", "12,346", "3",
         "a processor, 2 threads, torch 2.15", "2026-01-02",
     ]  # fmt: skip
+    assert "| a processor, torch 2.15 |" in markdown([on(FAST, 6.0, threads=None)])
     assert "not measured yet: no CUDA GPU here" in gpu
     assert "1.50 (1.50–1.50)" in growth
     why = "Time goes to `_Normalise` 90 %. Wider tiles were no faster."

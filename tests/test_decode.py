@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.data.decode import decode_middle, decode_square, read_rgb
+from alexnet.data.decode import decode_square, read_rgb
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -67,33 +67,6 @@ def test_another_size_is_refused() -> None:
         decode_square(encoded(noise(10, 20), "PNG"), 16)
 
 
-@pytest.mark.parametrize(("height", "width"), [(300, 400), (401, 300), (375, 500), (256, 256), (257, 700)])
-def test_the_middle_is_that_of_resizing_and_cropping(height: int, width: int) -> None:
-    """The part that is kept is resized alone; the whole, resized and then cropped, has the same pixels but for rounding."""
-    image = noise(height, width)
-    scale = 256 / min(height, width)
-    whole = image.resize((round(scale * width), round(scale * height)), Image.Resampling.BILINEAR)
-    left, top = (whole.width - 256) // 2, (whole.height - 256) // 2
-    expected = np.asarray(whole.crop((left, top, left + 256, top + 256)))
-    got = decode_middle(encoded(image, "PNG"))
-    assert got.shape == (256, 256, 3)
-    assert np.abs(got.astype(int) - expected).max() <= 1  # rows and columns are taken in another order, each rounded
-    assert abs((got.astype(int) - expected).mean()) < 0.01
-
-
-def test_small_images_grow_by_a_bicubic() -> None:
-    image = noise(128, 128)
-    np.testing.assert_array_equal(
-        decode_middle(encoded(image, "PNG")), np.asarray(image.resize((256, 256), Image.Resampling.BICUBIC))
-    )
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 5_000), (5_000, 1), (3, 2)])
-def test_one_pixel_wide_is_enough(size: tuple[int, int]) -> None:
-    image = Image.new("RGB", size, (10, 20, 30))
-    assert np.unique(decode_middle(encoded(image, "PNG")).reshape(-1, 3), axis=0).tolist() == [[10, 20, 30]]
-
-
 def test_what_is_cut_short_or_no_image_is_refused() -> None:
     whole = encoded(noise(64, 64), "JPEG")
     for content in (b"", b"x", whole[:30], whole[: len(whole) // 2], b"\xff\xd8\xff\xe0 cut short"):
@@ -127,4 +100,4 @@ def test_damaged_bytes_give_pixels_or_a_value_error_and_nothing_else() -> None:
                 for place in rng.integers(0, len(damaged), 6):
                     damaged[place] = rng.integers(0, 256)
                 with contextlib.suppress(ValueError):
-                    assert decode_middle(bytes(damaged)).shape == (256, 256, 3)
+                    assert read_rgb(bytes(damaged)).mode == "RGB"

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from alexnet.data import imagenet
 from alexnet.data.archives import scan
-from alexnet.data.decode import decode_middle
 from alexnet.data.imagenet import list_imagenet, part_of
 from alexnet.data.imageset import DataError, ImageSet
+from alexnet.data.middle import decode_middle
 from alexnet.data.sources import open_dataset, prepare_imagenet
 from reproductions.__main__ import app
 

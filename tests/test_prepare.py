@@ -155,6 +155,16 @@ def test_a_file_that_changed_since_is_decoded_again(tmp_path: Path, listing: Lis
     np.testing.assert_array_equal(data.images[18], expected(listing)[18])
 
 
+def test_chunks_that_another_library_decoded_are_decoded_again(
+    tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A set names one source: it has no pixels of an earlier rule or version."""
+    stopped_before_the_end(tmp_path, listing, monkeypatch)
+    monkeypatch.setitem(ABOUT, "source", "test, decoded by the next version")
+    data = packed(tmp_path, listing, lambda content: 255 - decode_square(content, SIDE))
+    np.testing.assert_array_equal(data.images, 255 - expected(listing))
+
+
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000))

@@ -20,7 +20,7 @@ from alexnet.data.imageset import DataError, ImageSet, finish, partial_of
 Progress = Callable[[str, int, int], None]  # what is being done, images done, images in all
 Decode = Callable[[bytes], NDArray[np.uint8]]
 DONE = "done.txt"  # the list of finished chunks, a line each
-CHUNK_BYTES = 1 << 25  # of pixels; a kill costs each worker at most one chunk
+CHUNK_BYTES = 1 << 25  # of pixels; a kill costs each worker about one chunk
 NAMED = 5  # broken images named in an error; the others are counted
 ENOUGH = 100  # broken images after which the rest is not looked at
 
@@ -72,13 +72,13 @@ def pack_listing(
     """
     partial = partial_of(folder)
     chunks = _chunks(listing.items, int(np.prod(shape)))
-    images, done = _resume(partial, chunks, (len(listing.items), *shape))
+    images, done = _resume(partial, chunks, (len(listing.items), *shape), about["source"])
     todo = {start: chunk for start, chunk in chunks.items() if start not in done}
     total, count = len(listing.items), sum(len(chunks[start]) for start in done)
     broken: list[str] = []
     for start, found in _decoded(images, todo, decode):
         if not found:
-            _note(partial, start, chunks[start])
+            _note(images, _line(start, chunks[start], about["source"]))
         broken += found
         count += len(chunks[start])
         if progress:
@@ -111,13 +111,18 @@ def _chunks(items: Sequence[Item], image_bytes: int) -> dict[int, Sequence[Item]
     return {start: items[start : start + size] for start in range(0, len(items), size)}
 
 
-def _digest(items: Sequence[Item]) -> str:
+def _digest(items: Sequence[Item], source: str = "") -> str:
     lines = "".join(f"{item.name} {item.offset} {item.size} {item.stamp}\n" for item in items)
-    return hashlib.sha256(lines.encode()).hexdigest()[:12]
+    return hashlib.sha256((source + lines).encode()).hexdigest()[:12]
 
 
-def _resume(partial: Path, chunks: dict[int, Sequence[Item]], shape: tuple[int, ...]) -> tuple[Path, set[int]]:
-    """`images.npy` of its full size, and the chunks in it that an earlier call finished from the same sources."""
+def _line(start: int, chunk: Sequence[Item], source: str) -> str:
+    """What stands for a finished chunk in the list: another whenever its files, or what decodes them, are others."""
+    return f"{start} {_digest(chunk, source)}"
+
+
+def _resume(partial: Path, chunks: dict[int, Sequence[Item]], shape: tuple[int, ...], source: str) -> tuple[Path, set[int]]:
+    """`images.npy` of its full size, and the chunks in it that an earlier call finished from the same files in the same way."""
     images, noted = partial / "images.npy", partial / DONE
     try:
         old = np.load(images, mmap_mode="r", allow_pickle=False).shape
@@ -125,7 +130,7 @@ def _resume(partial: Path, chunks: dict[int, Sequence[Item]], shape: tuple[int, 
     except (OSError, ValueError):
         old, lines = (), set()
     if old == shape:
-        return images, {start for start, chunk in chunks.items() if f"{start} {_digest(chunk)}" in lines}
+        return images, {start for start, chunk in chunks.items() if _line(start, chunk, source) in lines}
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     free, needed = shutil.disk_usage(partial).free, int(np.prod(shape))
@@ -135,33 +140,36 @@ def _resume(partial: Path, chunks: dict[int, Sequence[Item]], shape: tuple[int, 
     return images, set()
 
 
-def _note(partial: Path, start: int, chunk: Sequence[Item]) -> None:
-    """Add a chunk, whose pixels are on the disk, to the list of finished ones."""
-    with (partial / DONE).open("a") as file:
-        file.write(f"{start} {_digest(chunk)}\n")
+def _note(images: Path, line: str) -> None:
+    """Add a chunk to the list of finished ones once its pixels are on the disk. Here, so that no core waits for the disk."""
+    with images.open("r+b") as file:
+        os.fsync(file.fileno())
+    with images.with_name(DONE).open("a") as file:
+        file.write(f"{line}\n")
         file.flush()
         os.fsync(file.fileno())
 
 
 def _decode_chunk(images: Path, start: int, chunk: Sequence[Item], decode: Decode) -> list[str]:
-    """Decode a chunk and write it where it belongs; what is broken in it, each with its name, and then nothing is written."""
-    pixels, broken = [], []
-    for item in chunk:
-        try:
-            with Path(item.path).open("rb") as file:
-                file.seek(item.offset)
-                pixels.append(decode(file.read(item.size)))
-        except (OSError, ValueError) as error:
-            broken.append(f"{item.name} {error}")
-    if not broken:
-        whole = np.stack(pixels)
-        place = np.load(images, mmap_mode="r", allow_pickle=False)
-        with images.open("r+b") as file:  # written, not mapped: a full disk is then an error and no signal
-            file.seek(place.offset + start * whole[0].nbytes)
-            file.write(whole.data)
-            file.flush()
-            os.fsync(file.fileno())
+    """Decode a chunk and write it where it belongs; what is broken in it, each with its name."""
+    broken = []
+    place = np.load(images, mmap_mode="r", allow_pickle=False)
+    with images.open("r+b") as file:  # written, not mapped: a full disk is then an error and no signal
+        file.seek(place.offset + start * place[0].nbytes)
+        for item in chunk:
+            try:
+                pixels = decode(_content(item))
+            except (OSError, ValueError) as error:
+                broken.append(f"{item.name} {error}")
+            else:
+                file.write(np.ascontiguousarray(pixels).data)
     return broken
+
+
+def _content(item: Item) -> bytes:
+    with Path(item.path).open("rb") as file:
+        file.seek(item.offset)
+        return file.read(item.size)
 
 
 def _told(broken: Sequence[str], total: int) -> str:

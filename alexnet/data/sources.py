@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.data.catalogue import CIFAR10_CLASSES, DATASETS, HALVES, WHOLE
-from alexnet.data.decode import DECODER, RULE, SIDE, decode_middle, decode_square
+from alexnet.data.decode import DECODER, decode_square
 from alexnet.data.halves import pack_half
 from alexnet.data.imagenet import ADVICE, list_imagenet
 from alexnet.data.imageset import FORMAT, DataError, ImageSet, open_imageset, pack
@@ -145,6 +145,8 @@ def prepare_imagenet(
     `split` says what images are for whose place does not say it. Raises DataError if labels are missing or images broken, or
     other images are packed already.
     """
+    from alexnet.data.middle import RULE, SIDE, decode_middle  # noqa: PLC0415 - torchvision is slow to import; no training needs it
+
     before = {part: _packed(root, f"{name}-{part}") for part in ("train", "test")}
     metas = {part: open_imageset(folder, verify=False).meta for part, folder in before.items() if folder}
     known = metas["train"].classes if "train" in metas else None

@@ -90,10 +90,10 @@ class Race:
         repeatable(False)
 
     def enter(self, row: Row, ratios: list[float], ours: Body | None = None, **about: Any) -> None:
-        """Enter and print the ratios of a row; where its bar is missed, with a profile of ours."""
+        """Enter and print the ratios of a row; where its bar is missed, with a profile of ours. `about` as in `measured`."""
         hardware = torch.cuda.get_device_name() if self.device.type == "cuda" else provenance.cpu_model()
         machine = {"hardware": hardware, "threads": torch.get_num_threads(), "torch": torch.__version__}
-        entry = measured(row, ratios, **about, **machine, date=datetime.now(UTC).date().isoformat())
+        entry = measured(row, ratios, **machine | about, date=datetime.now(UTC).date().isoformat())
         if ours and is_missed(entry):
             entry["bound"] = operations_of(self.synchronised(ours))
         self.entries.append(entry)

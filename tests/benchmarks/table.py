@@ -44,7 +44,11 @@ def _key(entry: Entry) -> str:
 
 
 def measured(row: Row, ratios: Sequence[float], **about: Any) -> Entry:
-    """The entry of a row. `about`: hardware, threads, torch and date; images_per_second, limit, fraction and bound where known."""
+    """The entry of a row.
+
+    `about`: hardware, threads (None where they do not matter), torch and date; images_per_second, limit, fraction and bound where
+    known.
+    """
     spread = {"n": len(ratios), "median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
     return asdict(row) | spread | {"ratios": list(ratios)} | about
 
@@ -98,13 +102,14 @@ def _line(entry: Entry) -> dict[str, str]:
     line = {"What": entry["what"], "Ours": entry["ours"], "Peer": entry["peer"]}
     if "missing" in entry:
         return line | {"Ratio": f"not measured yet: {entry['missing']}", "Bar": bar}
+    threads = f"{entry['threads']} threads, " if entry["threads"] else ""
     return line | {
         "Ratio": ratio(entry),
         "Bar": f"{bar}, missed" if is_missed(entry) else bar,
         "Of the limit": f"{entry['fraction']:.2f} of {entry['limit']}" if entry.get("limit") else "–",
         "Ours, images/s": number(entry.get("images_per_second"), 0),
         "n": str(entry["n"]),
-        "Machine": f"{entry['hardware']}, {entry['threads']} threads, torch {entry['torch']}",
+        "Machine": f"{entry['hardware']}, {threads}torch {entry['torch']}",
         "Date": entry["date"],
     }
 
