@@ -145,7 +145,7 @@ def prepare_imagenet(
     `split` says what images are for whose place does not say it. Raises DataError if labels are missing or images broken, or
     other images are packed already.
     """
-    from alexnet.data.middle import RULE, SIDE, decode_middle  # noqa: PLC0415 - torchvision is slow to import; no training needs it
+    from alexnet.data.middle import RULE, SIDE, decode_middle  # noqa: PLC0415 - nothing else here needs torch
 
     before = {part: _packed(root, f"{name}-{part}") for part in ("train", "test")}
     metas = {part: open_imageset(folder, verify=False).meta for part, folder in before.items() if folder}
