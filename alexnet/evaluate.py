@@ -11,6 +11,7 @@ from torch import Tensor
 from alexnet.data.augment import Views
 from alexnet.model import AlexNet
 from alexnet.parallel import place
+from alexnet.precision import image_type
 
 
 @torch.no_grad()
@@ -22,7 +23,7 @@ def probabilities(net: AlexNet, split: Views, *, views: int, precision: str, bat
     net.eval()
     rank, world = place()
     found = torch.zeros(split.count, net.config.classes, device=split.device)
-    for index, squares in split.in_order(batch_size, views, rank, world):
+    for index, squares in split.in_order(batch_size, views, rank, world, image_type(precision)):
         with torch.autocast(split.device.type, torch.bfloat16, enabled=precision == "bf16"):
             scores = [net(square) for square in squares]
         average = sum(score.float().softmax(1) for score in scores) / len(scores)

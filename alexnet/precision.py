@@ -22,6 +22,11 @@ def native_bf16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+def image_type(precision: str) -> torch.dtype:
+    """In which type images may be handed to a network: that to which autocast would round them before the first convolution."""
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
 def gradient_distance(net: nn.Module, images: Tensor, labels: Tensor) -> float:
     """|g_bf16 − g_fp32| / |g_fp32| over all parameters of `net`, for one batch; `net` is left as it was."""
     gradients = []

@@ -24,7 +24,7 @@ from alexnet.layout import dense_names, faster_dense, set_dense
 from alexnet.model import AlexNet, CifarNet, init_alexnet, init_weights
 from alexnet.optim import PaperSGD, layer_groups, paper_groups
 from alexnet.parallel import Sharded, place, total
-from alexnet.precision import batch_loss, choose_precision, gradient_distance, native_bf16
+from alexnet.precision import batch_loss, choose_precision, gradient_distance, image_type, native_bf16
 from alexnet.schedule import is_over, layer_factor, rate_of
 
 ROWS_PER_EPOCH = 5  # of AlexNet's history, each with a checkpoint
@@ -93,6 +93,7 @@ def fit(
     run = start(config, recipe, batches, seed, precision)
     if checkpoint and not load(checkpoint, run):
         run = start(config, recipe, batches, seed, precision)
+    batches.dtype = image_type(run.precision)
     steps_per_epoch = math.ceil(batches.count / recipe.batch_size)
     row_ends = [round(steps_per_epoch * (k + 1) / recipe.rows_per_epoch) for k in range(recipe.rows_per_epoch)]
     while not finished(run, recipe, steps_per_epoch):
@@ -230,6 +231,7 @@ def fit_alexnet(
     run = start_alexnet(config, recipe, views, seed, precision, initial)
     if checkpoint and not load(checkpoint, run):
         run = start_alexnet(config, recipe, views, seed, precision, initial)
+    views.dtype = image_type(run.precision)
     steps = math.ceil(views.count / recipe.batch_size)
     smallest = min(views.count, recipe.batch_size, views.count % recipe.batch_size or recipe.batch_size)
     if smallest < place()[1]:

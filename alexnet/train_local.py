@@ -15,7 +15,7 @@ from alexnet.data.imageset import ImageSet
 from alexnet.evaluate import probabilities
 from alexnet.model import LocalNet, init_local
 from alexnet.optim import PaperSGD, layer_groups
-from alexnet.precision import gradient_distance, native_bf16
+from alexnet.precision import gradient_distance, image_type, native_bf16
 from alexnet.train import ROWS_PER_EPOCH, Row, Run, load, save, train_row
 
 SHOWN = AlexNetRecipe(noise="none")  # of what this says to `Views`: a crop for every image, half of them mirrored, no other light
@@ -53,6 +53,7 @@ def fit_local(
     run = start_local(config, recipe, views, seed, precision)
     if checkpoint and not load(checkpoint, run):
         run = start_local(config, recipe, views, seed, precision)
+    views.dtype = image_type(run.precision)
     steps = math.ceil(views.count / recipe.batch_size)
     while not run.diverged and run.step < recipe.epochs * steps:
         for row in local_epoch(run, recipe, views, seed, steps):

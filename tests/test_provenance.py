@@ -107,7 +107,8 @@ def test_training_depends_on_what_decides_its_result() -> None:
                  "precision:choose_precision", "data.imageset:statistics"):  # fmt: skip
         assert f"alexnet.{name}" in used
     assert not used & WITHOUT_EFFECT
-    assert not any("AlexNetConfig" in name or "kernels" in name for name in used)
+    assert not any("AlexNetConfig" in name or "kernels.norm" in name for name in used)
+    assert {"alexnet.kernels.views:views.c", "alexnet.kernels.views:_eager"} <= used
     assert {"alexnet.kernels.norm:norm.c", "alexnet.kernels.compiled:FLAGS"} <= definitions_used(ENTRIES["train"]).keys()
     assert not any("ocal" in name for entry in ("evaluate", "train") for name in definitions_used(ENTRIES[entry]))
     assert {"alexnet.layers:_turned", "alexnet.kernels.norm:norm.c", "alexnet.optim:PaperSGD", "alexnet.data.augment:draw",

@@ -61,7 +61,7 @@ class Views:
 
     def __init__(self, data: ImageSet, train: ImageSet, size: int, recipe: AlexNetRecipe, device: torch.device) -> None:
         self.count, self.size, self.recipe, self.device = len(data), size, recipe, device
-        self.dtype = torch.float32  # of training's images; may be set to bf16 where the network would round them to that anyway
+        self.dtype = torch.float32  # of training's images; bf16 once it is known that the network rounds them to that anyway
         self.stored = recipe.resize or data.meta.shape[0]
         if self.stored < size:
             raise ValueError(f"crops of {size} pixels need stored images of at least that size, not {self.stored}")
@@ -99,9 +99,12 @@ class Views:
         """A batch of training: (images, labels). Of what is chosen on the device nothing comes back to the host."""
         return self._render(chosen, self.dtype).permute(0, 3, 1, 2), self.labels[chosen.index.to(self.device, non_blocking=True)]
 
-    def crop(self, index: NDArray[np.int64], corners: NDArray[np.int64] | None, mirrored: NDArray[np.bool_] | None) -> Tensor:
-        """Squares of the images at `index`, the mean subtracted: float32 [B, S, S, 3]; without corners the central ones."""
-        return self._render(self._chosen(index, corners, mirrored, None))
+    def crop(
+        self, index: NDArray[np.int64], corners: NDArray[np.int64] | None, mirrored: NDArray[np.bool_] | None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:  # fmt: skip
+        """Squares of the images at `index`, the mean subtracted: `dtype` [B, S, S, 3]; without corners the central ones."""
+        return self._render(self._chosen(index, corners, mirrored, None), dtype)
 
     def _chosen(
         self, index: NDArray[np.int64], corners: NDArray[np.int64] | None, mirrored: NDArray[np.bool_] | None,
@@ -116,7 +119,7 @@ class Views:
             None if light is None else torch.from_numpy(light) @ self.axes * self.recipe.noise_sd,
         )
 
-    def _render(self, chosen: Chosen, dtype: torch.dtype = torch.float32) -> Tensor:
+    def _render(self, chosen: Chosen, dtype: torch.dtype) -> Tensor:
         """Images that are resized first, or that lie elsewhere, come to the device as a batch."""
         images, divisor = self.images, 1.0 if chosen.shift is None else self.recipe.noise_divisor
         if self.recipe.resize or not self.resident:
@@ -128,7 +131,7 @@ class Views:
         return render(images, self.mean, chosen, divisor, dtype=dtype)
 
     def in_order(
-        self, batch_size: int, views: int, rank: int = 0, world: int = 1
+        self, batch_size: int, views: int, rank: int = 0, world: int = 1, dtype: torch.dtype = torch.float32
     ) -> Iterator[tuple[NDArray[np.int64], list[Tensor]]]:
         """Every image once as stored: (index, views of the images), the views being the centre or all ten.
 
@@ -144,7 +147,7 @@ class Views:
             yield (
                 index,
                 [
-                    self.crop(index, np.tile(corner, (len(index), 1)), turned).permute(0, 3, 1, 2)
+                    self.crop(index, np.tile(corner, (len(index), 1)), turned, dtype).permute(0, 3, 1, 2)
                     for turned in mirrored
                     for corner in corners
                 ],

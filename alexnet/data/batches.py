@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.data.imageset import ImageSet
+from alexnet.kernels.views import Chosen, render
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -39,7 +40,7 @@ class Feed:
 
 
 class Batches:
-    """One split on a device, handed out as (images, labels): float32 [B, 3, H, W] in channels-last memory, int64 [B].
+    """One split on a device, handed out as (images, labels): `dtype` [B, 3, H, W] in channels-last memory, int64 [B].
 
     Pixels stay uint8 until they are in a batch; there the mean image is subtracted and, where `scale` is not 1, the result is
     multiplied by it. `mean_image` [H, W, 3] is the training split's for every split.
@@ -51,6 +52,7 @@ class Batches:
         self.count = len(data)
         self.scale = scale
         self.device = device
+        self.dtype = torch.float32  # of the images; bf16 once it is known that the network rounds them to that anyway
         self.images = torch.from_numpy(data.images).to(device)
         self.labels = torch.from_numpy(data.labels).to(device)
         self.mean = torch.from_numpy(mean_image).to(device)
@@ -61,9 +63,8 @@ class Batches:
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The images and labels at `index`, int64 [B] on the device."""
-        images = self.images[index].float().sub_(self.mean)
-        if self.scale != 1.0:
-            images.mul_(self.scale)
+        whole = Chosen(index, index.new_zeros(len(index), 2), torch.zeros_like(index, dtype=torch.bool))
+        images = render(self.images, self.mean, whole, factor=self.scale, dtype=self.dtype)
         return images.permute(0, 3, 1, 2), self.labels[index]
 
     def epoch(self, seed: int, epoch: int, batch_size: int, skip: int = 0) -> Feed:

@@ -30,6 +30,13 @@ class Chosen:
     mirrored: Tensor  # bool [B]
     shift: Tensor | None = None  # float32 [B, 3], added to every pixel; None: nothing
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if the shapes do not fit."""
+        count = len(self.index)
+        shapes = [tuple(tensor.shape) for tensor in (self.index, self.corners, self.mirrored, self.shift) if tensor is not None]
+        if shapes != [(count,), (count, 2), (count,), (count, 3)][: len(shapes)]:
+            raise ValueError(f"index, corners, mirrored and shift cannot have the shapes {shapes}")
+
     def to(self, device: torch.device) -> "Chosen":
         """The same on a device."""
         index, corners, mirrored = (tensor.to(device, non_blocking=True) for tensor in (self.index, self.corners, self.mirrored))
@@ -41,14 +48,20 @@ def render(
 ) -> Tensor:
     """Squares of the chosen images [N, H, W, 3], uint8 or float32, minus the mean, float32 [S, S, 3]: `dtype` [B, S, S, 3].
 
-    Raises IndexError if an image or a part of a square does not exist. What is chosen on a GPU is not checked, not to wait for it.
+    C on a processor, Triton on a GPU, plain torch for all else give the same bits. Raises IndexError if an image or a part of a
+    square does not exist; what is chosen on a GPU is not checked, not to wait for it. Raises ValueError without 3 channels.
     """
+    if images.shape[3] != 3 or mean.shape[2] != 3:
+        raise ValueError(f"images have red, green and blue, not {images.shape[3]} channels, and the mean {mean.shape[2]}")
     if chosen.index.device.type == "cpu":
         check_index(chosen.index, len(images))
         _check_corners(chosen.corners, images.shape[1:3], mean.shape[:2])
     chosen = chosen.to(images.device)
-    compiled = _compiled() if images.device.type == "cpu" and images.dtype == torch.uint8 and dtype in DTYPES else None
-    body = _eager if compiled is None else partial(_in_c, compiled)
+    body, compiled = _eager, _compiled() if images.device.type == "cpu" and images.dtype == torch.uint8 else None
+    if compiled is not None and dtype in DTYPES:
+        body = partial(_in_c, compiled)
+    elif images.is_cuda and dtype in DTYPES:
+        from alexnet.kernels.views_triton import render as body  # noqa: PLC0415 - Triton comes with torch for CUDA alone
     return body(images, mean, chosen, divisor, factor, dtype)
 
 
@@ -76,7 +89,8 @@ def _in_c(function: Any, images: Tensor, mean: Tensor, chosen: Chosen, divisor: 
     _, height, width, _ = images.shape
     count, (rows, columns, _) = len(chosen.index), mean.shape
     out = _blocks.empty((count, rows, columns, 3), dtype)
-    read = [images, mean, chosen.index, chosen.corners, chosen.mirrored, chosen.shift]
+    shift = None if chosen.shift is None else chosen.shift.float()
+    read = [images, mean.float(), chosen.index.long(), chosen.corners.long(), chosen.mirrored.bool(), shift]
     read = [None if tensor is None else tensor.contiguous() for tensor in read]  # alive until C has read them
     arguments = _Arguments(
         *(None if tensor is None else tensor.data_ptr() for tensor in read), out.data_ptr(),
@@ -105,7 +119,8 @@ class _Blocks:
     Blocks above 32 MiB malloc gives back to the kernel, which has to clear every page of the next one.
     """
 
-    LARGE, KEPT = 32 << 20, 2  # bytes; a training reads one batch while it makes the next
+    LARGE, LINE = 32 << 20, 64  # bytes: what malloc gives back, and where a line of the cache begins
+    KEPT = 2  # a training reads one batch while it makes the next
 
     def __init__(self) -> None:
         self.free: list[NDArray[np.uint8]] = []
@@ -119,7 +134,8 @@ class _Blocks:
         while self.free and len(block) < size:  # what is too small is let go
             block = self.free.pop()
         if len(block) < size:
-            block = np.empty(size, np.uint8)  # on large pages, where the kernel has them
+            block = np.empty(size + self.LINE, np.uint8)  # on large pages, where the kernel has them
+            block = block[-block.ctypes.data % self.LINE :][:size]
         lent = block[:size]
         weakref.finalize(lent, self._back, block).atexit = False
         return torch.from_numpy(lent).view(dtype).view(shape)

@@ -19,6 +19,7 @@ from alexnet.data.batches import Batches
 from alexnet.data.imageset import ImageSet
 from alexnet.data.sources import open_dataset
 from alexnet.files import cache_root
+from alexnet.precision import image_type
 
 BATCH = 128  # §5
 Batch = tuple[Tensor, Tensor]
@@ -34,12 +35,12 @@ def standin(count: int, side: int) -> ImageSet:
 
 
 def cifar_epoch(run: train.Run, batches: Batches, batch_size: int = BATCH) -> Body:
-    steps = ceil(batches.count / batch_size)
+    steps, batches.dtype = ceil(batches.count / batch_size), image_type(run.precision)
     return lambda: train.train_row(run, batches.epoch(0, 0, batch_size), steps, steps)
 
 
 def alexnet_epoch(run: train.AlexNetRun, recipe: AlexNetRecipe, views: Views) -> Body:
-    steps = ceil(views.count / recipe.batch_size)
+    steps, views.dtype = ceil(views.count / recipe.batch_size), image_type(run.precision)
     train.set_rates(run, recipe, 0, recipe.learning_rate)
     run.net.train()
     return lambda: train.train_row(run, train.presented(run.net, run.net, views, 0, 0, steps, 0), steps, steps)

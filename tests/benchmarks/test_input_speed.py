@@ -22,6 +22,7 @@ from alexnet.data.augment import Views, draw
 from alexnet.data.batches import epoch_order
 from alexnet.data.imageset import DataError, ImageSet
 from alexnet.data.sources import open_dataset
+from alexnet.precision import image_type, native_bf16
 
 DATA = os.environ.get("ALEXNET_DATA")  # read here, since tests do not see it
 COUNT = 20 * BATCH
@@ -52,10 +53,17 @@ def drawn(views: Views, data: ImageSet, index: np.ndarray) -> Tensor:
     return torch.stack(shift)
 
 
-def limit(side: int, batches: int, device: torch.device) -> Work:
-    """Each byte of a view read, and written in fp32."""
-    values = BATCH * side * side * 3
-    return Work("a copy of what is read and written", (copies((1 + 4) * batches * values, device, at_once=4 * values),))
+def limit(views: Views, batches: int) -> Work:
+    """Each byte of a view read, and each value written in the type that a network here computes in."""
+    values, written = BATCH * views.size**2 * 3, views.dtype.itemsize
+    moved = copies((1 + written) * batches * values, views.device, at_once=written * values)
+    return Work("a copy of what is read and written", (moved,))
+
+
+def as_trained(views: Views) -> Views:
+    """The views in the type in which `fit_alexnet` takes them on this machine."""
+    views.dtype = image_type("bf16" if native_bf16(views.device) else "fp32")
+    return views
 
 
 def reading(views: Views) -> Callable[[], None]:
@@ -81,7 +89,7 @@ def test_views(race: Race, stored: int, side: int, batches: int) -> None:
         for start in range(0, len(data), BATCH):
             torch.stack([images[index][0] for index in range(start, start + BATCH)])
 
-    race(reading(views), {row: theirs}, limit(side, batches, device), images=len(data))
+    race(reading(as_trained(views)), {row: theirs}, limit(views, batches), images=len(data))
 
 
 @pytest.mark.parametrize(("stored", "side", "batches"), SIZES)
@@ -136,4 +144,4 @@ def test_reading(race: Race, tmp_path: Path) -> None:
         for _ in theirs:
             pass
 
-    race(reading(views), {row: epoch}, limit(56, COUNT // BATCH, device), images=COUNT)
+    race(reading(as_trained(views)), {row: epoch}, limit(views, COUNT // BATCH), images=COUNT)

@@ -1,0 +1,276 @@
+"""What is shown of images: the bodies in C, torch and Triton against the formula, and what their bits may depend on."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from alexnet.kernels import views
+from alexnet.kernels.views import Chosen, render
+
+needs_c = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is here")
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+Case = tuple[Tensor, Tensor, Chosen, float, float]
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets torch's number of threads for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def case(
+    seed: int,
+    count: int,
+    square: tuple[int, int],
+    spare: tuple[int, int],
+    lit: bool = True,
+    divisor: float = 1.1,
+    factor: float = 1.0,
+) -> Case:
+    """So many squares of five random images that are larger by `spare` pixels; the last one touches the end of the last image."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (5, square[0] + spare[0], square[1] + spare[1], 3), dtype=np.uint8)
+    corners, index = rng.integers(0, np.array(spare) + 1, (count, 2)), rng.integers(0, 5, count)
+    corners[-1:], index[-1:] = spare, 4
+    mean = rng.uniform(0, 255, (*square, 3)).astype(np.float32)
+    shift = torch.from_numpy(rng.normal(0, 30, (count, 3)).astype(np.float32)) if lit else None
+    chosen = Chosen(torch.from_numpy(index), torch.from_numpy(corners), torch.from_numpy(rng.random(count) < 0.5), shift)
+    return torch.from_numpy(images), torch.from_numpy(mean), chosen, divisor, factor
+
+
+def formula(images: Tensor, mean: Tensor, chosen: Chosen, divisor: float, factor: float, kind: type = np.float32) -> np.ndarray:
+    """One square after the other, every operation rounded to `kind`."""
+    shown = np.zeros((len(chosen.index), *mean.shape), kind)
+    for n, (number, (top, left), turned) in enumerate(zip(chosen.index, chosen.corners, chosen.mirrored, strict=True)):
+        square = images[number].numpy()[top : top + mean.shape[0], left : left + mean.shape[1]]
+        shown[n] = (square[:, ::-1] if turned else square).astype(kind) - mean.numpy().astype(kind)
+        if chosen.shift is not None:
+            shown[n] += chosen.shift[n].numpy().astype(kind)
+    return shown / kind(divisor) * kind(factor)
+
+
+def eager(*arguments) -> Tensor:
+    return views._eager(*arguments)
+
+
+cases = st.builds(
+    case, st.integers(0, 2**32), st.integers(0, 6), st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.integers(0, 9), st.integers(0, 9)), st.booleans(), st.sampled_from([1.0, 1.1]), st.sampled_from([1.0, 1 / 61.7]),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=200)
+@given(cases)
+def test_is_the_formula_to_the_bit(drawn: Case) -> None:
+    """Of any shape, in fp32 and rounded from that to bf16; C and torch alike, and in float64 up to four roundings."""
+    expected = formula(*drawn)
+    np.testing.assert_allclose(expected, formula(*drawn, np.float64), rtol=3e-7, atol=1e-4 * drawn[4])
+    for dtype in (torch.float32, torch.bfloat16):
+        for body in (render, eager):
+            shown = body(*drawn, dtype)
+            assert shown.dtype == dtype
+            assert shown.is_contiguous()
+            assert torch.equal(shown, torch.from_numpy(expected).to(dtype))
+
+
+@needs_c
+@pytest.mark.parametrize("size", [224, 227, 700])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_larger_sizes_and_results_past_the_cache(size: int, dtype: torch.dtype, threads) -> None:
+    """More than 32 MiB are written past the caches; 227 pixels end within a line of 64 bytes; a row of 700 is more than a part."""
+    drawn = case(3, (100 << 20) // (size * size * 3 * 2), (size, size), (7, 30))
+    threads(1)
+    alone = render(*drawn, dtype)
+    assert torch.equal(alone, eager(*drawn, dtype))
+    for count in (2, 3, 7):
+        threads(count)
+        assert torch.equal(render(*drawn, dtype), alone)
+
+
+@needs_c
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 3.4e38, 1e-40, -0.0])
+def test_any_mean_and_shift_are_taken_as_torch_takes_them(value: float) -> None:
+    images, mean, chosen, _, _ = case(0, 4, (5, 5), (2, 2))
+    images[:] = 0
+    mean[2, 3, 1], mean[0, 0] = value, 0
+    assert chosen.shift is not None
+    chosen.shift[1], chosen.shift[2] = value, 0
+    for dtype in (torch.float32, torch.bfloat16):
+        ours, plain = (body(images, mean, chosen, 1.1, 1.0, dtype) for body in (render, eager))
+        torch.testing.assert_close(ours, plain, rtol=0, atol=0, equal_nan=True)
+        assert ours.isfinite().all() == np.isfinite(value) or value == 3.4e38
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=64))
+def test_bf16_is_rounded_as_autocast_rounds(values: list[float]) -> None:
+    """Every float32 there is, brought to the result by way of the shift."""
+    shift = torch.tensor(values).repeat_interleave(3).view(-1, 3)
+    count = len(values)
+    black, nothing = torch.zeros(1, 1, 1, 3, dtype=torch.uint8), torch.zeros(1, 1, 3)
+    chosen = Chosen(torch.zeros(count).long(), torch.zeros(count, 2).long(), torch.zeros(count).bool(), shift)
+    shown = render(black, nothing, chosen, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = (0.0 + shift).view(-1, 1) @ torch.ones(1, 1)  # products are made of rounded numbers
+    torch.testing.assert_close(shown.view(-1, 1), rounded, rtol=0, atol=0, equal_nan=True)
+
+
+def test_images_in_float_are_shown_alike() -> None:
+    images, *rest = case(1, 6, (9, 7), (3, 2))
+    assert torch.equal(render(images.float(), *rest), render(images, *rest))
+
+
+def test_any_strides() -> None:
+    images, mean, chosen, divisor, factor = case(2, 6, (8, 8), (4, 4))
+    wide = Chosen(*(torch.stack([t, t], -1)[..., 0] for t in (chosen.index, chosen.corners, chosen.mirrored)), chosen.shift)
+    square = torch.stack([mean, mean], 3)[..., 0]
+    turned = images.transpose(1, 2).contiguous().transpose(1, 2)
+    assert torch.equal(render(turned, square, wide, divisor, factor), render(images, mean, chosen, divisor, factor))
+
+
+@pytest.mark.parametrize("body", ["c", "torch"])
+@pytest.mark.parametrize(
+    ("index", "corner", "message"),
+    [
+        (5, (0, 0), "images 0 to 5 are asked for, where there are 5"),
+        (-1, (0, 0), "images -1 to 0 are asked for"),
+        (0, (4, 0), r"squares of \[8, 8\] pixels at \[0, 0\] to \[4, 0\] do not lie in images of \[11, 10\]"),
+        (0, (0, 3), "do not lie"),
+        (0, (-1, 0), "do not lie"),
+        (0, (0, 2**62), "do not lie"),
+    ],
+)
+def test_what_does_not_exist_is_refused(
+    body: str, index: int, corner: tuple[int, int], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, mean, *_ = case(0, 1, (8, 8), (3, 2))
+    if body == "torch":
+        monkeypatch.setattr(views, "_compiled", lambda: None)
+    chosen = Chosen(torch.tensor([0, index]), torch.tensor([(0, 0), corner]), torch.tensor([False, False]))
+    with pytest.raises(IndexError, match=message):
+        render(images, mean, chosen)
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    three = torch.zeros(3).long()
+    with pytest.raises(ValueError, match=r"cannot have the shapes \[\(3,\), \(3, 3\), \(3,\)\]"):
+        Chosen(three, torch.zeros(3, 3).long(), three.bool())
+    chosen = Chosen(three, torch.zeros(3, 2).long(), three.bool())
+    with pytest.raises(ValueError, match="images have red, green and blue, not 4 channels, and the mean 3"):
+        render(torch.zeros(1, 2, 2, 4, dtype=torch.uint8), torch.zeros(2, 2, 3), chosen)
+    with pytest.raises(IndexError, match="do not lie"):
+        render(torch.zeros(1, 2, 2, 3, dtype=torch.uint8), torch.zeros(3, 2, 3), chosen)
+
+
+@needs_c
+def test_memory_is_lent_again_once_nobody_uses_it() -> None:
+    """Two batches at most are kept, and a tensor that somebody holds, or a part of one, is never written over."""
+    blocks = views._Blocks()
+    shape = (blocks.LARGE // 4, 3)
+    first, second, third = (blocks.empty(shape, torch.float32) for _ in range(3))
+    places = {t.data_ptr() for t in (first, second, third)}
+    assert len(places) == 3
+    assert all(place % 64 == 0 for place in places)
+    part = first[5:].fill_(7.0)
+    del first, second
+    again, fresh = blocks.empty(shape, torch.bfloat16).fill_(0), blocks.empty(shape, torch.float32).fill_(0)
+    assert again.data_ptr() in places
+    assert fresh.data_ptr() not in places
+    assert (part == 7.0).all()
+    del part, again, third, fresh
+    assert len(blocks.free) == blocks.KEPT
+    larger = blocks.empty((shape[0] * 2, 3), torch.float32)
+    assert len(larger) == 2 * shape[0]
+    assert blocks.free == []
+    assert blocks.empty((0, 3), torch.float32).shape == (0, 3)
+
+
+def start_interpreting() -> None:
+    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported, so it needs a process of its own
+    warnings.simplefilter("error")
+    torch.set_num_threads(1)
+
+
+def interpreted(drawn: Case, dtype: torch.dtype) -> Tensor:
+    from alexnet.kernels import views_triton
+
+    return views_triton.render(*drawn, dtype)
+
+
+@needs_triton
+def test_the_interpreted_kernel_for_gpus_is_the_formula() -> None:
+    """To the bit in fp32; the interpreter cuts the last bits off where a GPU rounds to bf16."""
+    drawn = [
+        case(0, 3, (20, 19), (4, 1)),  # more values than one program has
+        case(1, 2, (5, 3), (0, 0), lit=False),
+        case(2, 4, (1, 1), (2, 0), divisor=1.0, factor=1 / 61.7),
+        case(3, 0, (4, 4), (2, 2)),
+    ]
+    with ProcessPoolExecutor(1, get_context("spawn"), start_interpreting) as process:
+        for one in drawn:
+            expected = formula(*one)
+            assert torch.equal(process.submit(interpreted, one, torch.float32).result(), torch.from_numpy(expected))
+            halves = process.submit(interpreted, one, torch.bfloat16).result()
+            torch.testing.assert_close(halves.float(), torch.from_numpy(expected), rtol=8e-3, atol=0)
+
+
+COMPILE = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from alexnet.kernels import views_triton
+
+TYPES = {"images": "*u8", "mean": "*fp32", "index": "*i64", "corners": "*i64", "mirrored": "*i1", "shift": "*fp32", "out": "*bf16"}
+TYPES |= {"height": "i32", "width": "i32", "divisor": "fp32", "factor": "fp32"}
+kernel = views_triton._render
+signature = {name: TYPES.get(name, "constexpr") for name in kernel.arg_names}
+constants = {"ROWS": 224, "COLUMNS": 224, "BLOCK": 1024}
+made = triton.compile(ASTSource(kernel, signature, constants), GPUTarget("cuda", 90, 32), {"enable_fp_fusion": False})
+assert made.asm["cubin"]
+assert made.asm["ttgir"].count("tt.store") == 1
+assert "div.rn.f32" in made.asm["ptx"] and "fma.rn.f32" not in made.asm["ptx"]
+assert "cvt.rn.bf16" in made.asm["ptx"]
+"""
+
+
+@needs_triton
+def test_compiles_for_a_gpu_that_is_not_here(clean_env: dict[str, str], tmp_path: Path) -> None:
+    """For Hopper: divisions and the change to bf16 are rounded to nearest, nothing is contracted."""
+    environment = {**clean_env, "TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", COMPILE], check=False, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("lit", [True, False])
+def test_on_a_gpu(dtype: torch.dtype, lit: bool) -> None:
+    """The same bits as on the processor, without waiting for the GPU where what is chosen lies there."""
+    for drawn in (
+        case(0, 6, (224, 224), (32, 32), lit),
+        case(1, 3, (5, 7), (1, 2), lit, 1.0, 0.1),
+        case(2, 0, (4, 4), (2, 2), lit),
+    ):
+        images, mean, chosen, *rest = drawn
+        there = images.cuda(), mean.cuda(), chosen.to(torch.device("cuda"))
+        torch.cuda.set_sync_debug_mode("error")
+        shown = render(*there, *rest, dtype)
+        torch.cuda.set_sync_debug_mode("default")
+        assert torch.equal(shown.cpu(), render(*drawn, dtype))
+        assert torch.equal(render(there[0].float(), *there[1:], *rest, dtype), shown)
