@@ -114,6 +114,10 @@ static inline Floats widen(const uint8_t *from) {
 
 /* bf16 is rounded to nearest, ties to even; what is not a number stays none. */
 static inline Halves narrow(Floats values) {
+#if defined(__AVX512BF16__) && defined(__AVX512DQ__)
+    enum { DENORMAL = 0x20 }; /* for which the instruction takes 0 */
+    if (!_mm512_fpclass_ps_mask((__m512)values, DENORMAL)) return (Halves)_mm512_cvtneps_pbh((__m512)values);
+#endif
     const Words bits = (Words)values, rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
     const Words none = (Words)((bits & 0x7fffffff) > 0x7f800000), whole = (rounded & ~none) | (0x7fc0 & none);
 #ifdef __AVX512F__
