@@ -1,7 +1,9 @@
 """Our pooling against the formula in float64 and, to the bit, against torch's."""
 
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from alexnet.kernels import pool
+from alexnet.kernels import compiled, pool
 from alexnet.layers import average_pool, max_pool
 
 needs_c = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is here")
@@ -167,3 +169,19 @@ def test_gradients_come_in_any_memory_order() -> None:
     gradient = above(x, 3)
     for body, _ in PAIRS.values():
         assert_same_bits(both(body, x, gradient, 3, True), both(body, x, gradient.contiguous(), 3, True))
+
+
+@needs_c
+@pytest.mark.usefixtures("threads")
+def test_a_compiler_without_openmp_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = draw((5, 33, 45, 41), 0)
+    torch.set_num_threads(3)
+    threaded = both(max_pool, x, above(x, 3), 3, True)
+    lacking = tmp_path / "cc"
+    lacking.write_text(f'#!/bin/sh\ncase " $* " in *" -fopenmp "*) exit 1 ;; esac\nexec {shutil.which("cc")} "$@"\n')
+    lacking.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    functions = compiled.library.__wrapped__(Path(pool.__file__).with_suffix(".c"))
+    monkeypatch.setattr(pool, "_compiled", lambda: functions.pool)
+    assert_same_bits(both(max_pool, x, above(x, 3), 3, True), threaded)

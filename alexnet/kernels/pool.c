@@ -9,7 +9,7 @@
  *
  * ReLU, behind max-pooling or before average-pooling, is computed on the way. */
 
-#include <pthread.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -19,7 +19,6 @@ enum {
     STRIDE = 2,
     LANES = 16,        /* of a vector */
     BLOCK = 2 * LANES, /* channels worked on together */
-    MOST_THREADS = 64,
 };
 
 typedef struct {
@@ -32,12 +31,6 @@ typedef struct {
 } Pool;
 
 typedef void Rows(const Pool *, long first, long last); /* numbers of rows, those of all images counted on */
-
-typedef struct {
-    const Pool *pool;
-    Rows *body;
-    long first, last;
-} Share;
 
 typedef struct {
     long first, count;
@@ -233,29 +226,16 @@ static void of_largest_bf16(const Pool *p, long first, long last) { backward_row
 static void of_mean_fp32(const Pool *p, long first, long last) { backward_rows(p, first, last, 0, 0); }
 static void of_mean_bf16(const Pool *p, long first, long last) { backward_rows(p, first, last, 0, 1); }
 
-static void *pool_share(void *argument) {
-    const Share *share = argument;
-    const Pool pool = *share->pool; /* a copy that nothing which is written can change */
-    share->body(&pool, share->first, share->last);
-    return NULL;
-}
-
-/* Computes in `threads` equal shares, of which this thread has the first. */
+/* In `threads` equal shares, by the threads of torch where its OpenMP is the compiler's: those wait for work on all cores, and threads
+ * beside them would have to share with them. Without OpenMP one thread does all. */
 void pool(const Pool *p, int threads) {
     Rows *const bodies[2][2][2] = {{{mean_fp32, mean_bf16}, {largest_fp32, largest_bf16}},
                                    {{of_mean_fp32, of_mean_bf16}, {of_largest_fp32, of_largest_bf16}}};
     Rows *const body = bodies[p->gradient != NULL][p->taps != NULL][p->bf16];
-    Share shares[MOST_THREADS];
-    pthread_t others[MOST_THREADS];
-    int started[MOST_THREADS];
     const long rows = p->images * (p->gradient ? p->height : p->rows);
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-    for (int t = 0; t < threads; t++) shares[t] = (Share){p, body, rows * t / threads, rows * (t + 1) / threads};
-    for (int t = 1; t < threads; t++) started[t] = !pthread_create(&others[t], NULL, pool_share, &shares[t]);
-    pool_share(&shares[0]);
-    for (int t = 1; t < threads; t++)
-        if (started[t])
-            pthread_join(others[t], NULL);
-        else
-            pool_share(&shares[t]);
+#pragma omp parallel for num_threads(threads)
+    for (int t = 0; t < threads; t++) {
+        const Pool own = *p; /* a copy that nothing which is written can change */
+        body(&own, rows * t / threads, rows * (t + 1) / threads);
+    }
 }
