@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from alexnet.config import AlexNetConfig, CifarNetConfig, Layer
 from alexnet.config_local import LocalNetConfig
-from alexnet.layers import locally_connected, paper_dropout, response_norm, within_map_norm
+from alexnet.layers import average_pool, locally_connected, max_pool, paper_dropout, response_norm, within_map_norm
 from alexnet.layout import GroupedConv
 
 ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh}
@@ -32,9 +32,12 @@ class CifarNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores [N, 10] of images [N, 3, 32, 32]."""
-        x = self.activation(F.max_pool2d(self.conv1(images), 3, 2, ceil_mode=True))  # type: ignore[operator]  # [N, 32, 16, 16]
-        x = F.avg_pool2d(self.activation(self.conv2(x)), 3, 2, ceil_mode=True)  # type: ignore[operator]  # [N, 32, 8, 8]
-        x = F.avg_pool2d(self.activation(self.conv3(x)), 3, 2, ceil_mode=True)  # type: ignore[operator]  # [N, 64, 4, 4]
+        relu = self.activation is F.relu  # the pooling layers compute it on the way
+        x = max_pool(self.conv1(images), relu=relu)  # [N, 32, 16, 16]
+        x = self.conv2(x if relu else self.activation(x))  # type: ignore[operator]
+        x = average_pool(x if relu else self.activation(x), relu=relu)  # type: ignore[operator]  # [N, 32, 8, 8]
+        x = self.conv3(x)
+        x = average_pool(x if relu else self.activation(x), relu=relu)  # type: ignore[operator]  # [N, 64, 4, 4]
         return self.fc10(x.flatten(1))  # type: ignore[no-any-return]
 
 
@@ -118,7 +121,7 @@ class AlexNet(nn.Module):
         x = x if late else activation(x)  # type: ignore[operator]
         x = self.normalise(spec, x)
         if spec.pooled:
-            x = F.max_pool2d(x, self.config.pool_size, 2, ceil_mode=self.config.pool_size == 3)
+            x = max_pool(x, self.config.pool_size)
         return activation(x) if late else x  # type: ignore[operator]
 
     def normalise(self, spec: Layer, x: Tensor) -> Tensor:
@@ -188,8 +191,8 @@ class LocalNet(nn.Module):
         c, normed = self.config, self.specs[name].normed
         if normed and not late:
             x = response_norm(F.relu(x), c.norm_size, c.norm_alpha / c.norm_size, c.norm_beta, c.norm_k)
-            return F.max_pool2d(x, 3, 2, ceil_mode=True)
-        x = F.relu(F.max_pool2d(x, 3, 2, ceil_mode=True))
+            return max_pool(x)
+        x = max_pool(x, relu=True)
         return response_norm(x, c.norm_size, c.norm_alpha / c.norm_size, c.norm_beta, c.norm_k) if normed else x
 
 

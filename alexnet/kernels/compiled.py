@@ -13,6 +13,7 @@ from alexnet.files import cache_root, write_atomic
 # No contraction: with one rounding per operation results are the same whatever the compiler makes of a loop. No errno: it would
 # keep square roots out of vectors. Nothing of -ffast-math: a network that diverged must show it.
 FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC")
+OPENMP = "-fopenmp"  # where the compiler has it
 
 
 @cache
@@ -28,12 +29,16 @@ def library(source: Path) -> ctypes.CDLL | None:
         target = _output(
             [compiler, "-march=native", "-dM", "-E", "-x", "c", "/dev/null"]
         )  # version and instruction sets, as macros
-        digest = hashlib.sha256(b"\0".join([source.read_bytes(), repr(FLAGS).encode(), target])).hexdigest()[:16]
+        digest = hashlib.sha256(b"\0".join([source.read_bytes(), repr((FLAGS, OPENMP)).encode(), target])).hexdigest()[:16]
         path = cache_root() / "kernels" / f"{source.stem}-{digest}.so"
         if not path.exists():
             with tempfile.TemporaryDirectory() as folder:
                 fresh = Path(folder) / path.name
-                _output([compiler, *FLAGS, "-o", str(fresh), str(source), "-lm", "-lpthread"])
+                command = [compiler, *FLAGS, "-o", str(fresh), str(source), "-lm", "-lpthread"]
+                try:
+                    _output([*command, OPENMP])
+                except subprocess.CalledProcessError:
+                    _output(command)
                 write_atomic(path, fresh.read_bytes())
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.CalledProcessError):

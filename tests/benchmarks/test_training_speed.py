@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 from alexnet import train
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.augment import Views
-from alexnet.layers import response_norm
+from alexnet.layers import average_pool, max_pool, response_norm
 from alexnet.model import CifarNet
 
 STEPS = {"CPU": 10, "GPU": 50}  # of an epoch
@@ -30,9 +30,9 @@ class NormedNet(CifarNet):
     """The first two stages of `layers-conv-local-11pct.cfg`, with both normalisations, and the last two of `CifarNet`."""
 
     def forward(self, images: Tensor) -> Tensor:
-        x = response_norm(F.relu(F.max_pool2d(self.conv1(images), 3, 2, ceil_mode=True)), *NORM)
-        x = F.max_pool2d(response_norm(F.relu(self.conv2(x)), *NORM), 3, 2, ceil_mode=True)
-        x = F.avg_pool2d(F.relu(self.conv3(x)), 3, 2, ceil_mode=True)
+        x = response_norm(max_pool(self.conv1(images), relu=True), *NORM)
+        x = max_pool(response_norm(F.relu(self.conv2(x)), *NORM))
+        x = average_pool(self.conv3(x), relu=True)
         return self.fc10(x.flatten(1))
 
 
