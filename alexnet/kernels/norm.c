@@ -12,7 +12,6 @@
  * its segment is written again with the next, or cleared. */
 
 #include <math.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,6 @@ enum {
     VECTOR = 16, /* values in the longest vectors of a processor: 64 bytes */
     TILE = 512, /* values worked on together where neighbours are maps: what they need fits into the first-level cache */
     ARRAYS = 5, /* in Scratch */
-    MOST_THREADS = 64,
 };
 
 typedef struct {
@@ -48,12 +46,6 @@ typedef struct { /* what the loops are compiled for; three_quarters: beta is 3/4
     long reach; /* how far neighbours are added up in the loops; 0: they have been added up before */
     int bf16, three_quarters;
 } Known;
-
-typedef struct {
-    const Norm *norm;
-    long first, last; /* units */
-    int failed;
-} Share;
 
 static Cut cut(const Norm *n) {
     const long reach = n->reach, channels = n->channels;
@@ -204,44 +196,31 @@ static void normalise_some(const Norm *n, const Cut *c, const Scratch *a, long f
     }
 }
 
-static void *normalise_share(void *argument) {
-    Share *share = argument;
-    const Norm *n = share->norm;
+/* The units from `first` to before `last`. Returns 1 if memory is short, else 0. */
+static int normalise_share(const Norm *n, long first, long last) {
     const Cut c = cut(n);
     const long room = c.border + c.at_once * c.segments * c.step + c.border + 2 * VECTOR;
     float *memory = calloc(ARRAYS * room, sizeof(float)); /* borders and gaps stay zero */
-    share->failed = !memory;
-    if (!memory) return NULL;
+    if (!memory) return 1;
     float *start = memory + c.border;
     const Scratch a = {start, start + room, start + 2 * room, start + 3 * room, start + 4 * room};
     const long whole = (c.length + VECTOR - 1) / VECTOR * VECTOR;
-    const long exact = share->last - VECTOR / (c.segments * c.length) - 1; /* from here on, vectors could end beyond the share */
-    for (long unit = share->first, units; unit < share->last; unit += units) {
-        units = (unit < exact ? exact : share->last) - unit;
+    const long exact = last - VECTOR / (c.segments * c.length) - 1; /* from here on, vectors could end beyond the share */
+    for (long unit = first, units; unit < last; unit += units) {
+        units = (unit < exact ? exact : last) - unit;
         if (units > c.at_once) units = c.at_once;
         normalise_some(n, &c, &a, unit * c.segments, units * c.segments, unit < exact ? whole : c.length);
     }
     free(memory);
-    return NULL;
+    return 0;
 }
 
-/* Returns 0, or 1 if memory is short. */
+/* In `threads` equal shares. Returns 0, or 1 if memory is short. */
 int normalise(const Norm *n, int threads) {
-    Share shares[MOST_THREADS];
-    pthread_t others[MOST_THREADS];
-    int started[MOST_THREADS], failed = 0;
+    int failed = 0;
     if (!(n->images * n->height * n->width * n->channels)) return 0;
     const long units = cut(n).units;
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-    for (int t = 0; t < threads; t++) shares[t] = (Share){n, units * t / threads, units * (t + 1) / threads, 0};
-    for (int t = 1; t < threads; t++) started[t] = !pthread_create(&others[t], NULL, normalise_share, &shares[t]);
-    normalise_share(&shares[0]);
-    for (int t = 1; t < threads; t++) {
-        if (started[t])
-            pthread_join(others[t], NULL);
-        else
-            normalise_share(&shares[t]);
-    }
-    for (int t = 0; t < threads; t++) failed |= shares[t].failed;
+#pragma omp parallel for num_threads(threads) reduction(| : failed)
+    for (int t = 0; t < threads; t++) failed |= normalise_share(n, units * t / threads, units * (t + 1) / threads);
     return failed;
 }

@@ -20,7 +20,7 @@ from torch import Tensor
 from alexnet.kernels.compiled import library
 
 DTYPES = (torch.float32, torch.bfloat16)
-PER_THREAD = 1 << 16  # values; a thread takes about as long to start as to normalise a third of them
+PER_THREAD = 1 << 16  # values; fewer are not shared among threads
 
 
 class Norm(NamedTuple):

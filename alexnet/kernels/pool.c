@@ -226,8 +226,7 @@ static void of_largest_bf16(const Pool *p, long first, long last) { backward_row
 static void of_mean_fp32(const Pool *p, long first, long last) { backward_rows(p, first, last, 0, 0); }
 static void of_mean_bf16(const Pool *p, long first, long last) { backward_rows(p, first, last, 0, 1); }
 
-/* In `threads` equal shares, by the threads of torch where its OpenMP is the compiler's: those wait for work on all cores, and threads
- * beside them would have to share with them. Without OpenMP one thread does all. */
+/* In `threads` equal shares. */
 void pool(const Pool *p, int threads) {
     Rows *const bodies[2][2][2] = {{{mean_fp32, mean_bf16}, {largest_fp32, largest_bf16}},
                                    {{of_mean_fp32, of_mean_bf16}, {of_largest_fp32, of_largest_bf16}}};

@@ -8,7 +8,6 @@
  * Work goes by parts of a few rows. The bytes of a part are gathered into the first-level cache, mirrored or not, and from there on
  * are one line of values, as the mean's are; meanwhile the bytes of the next part are on their way from memory. */
 
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,6 @@ enum {
     PERIOD = 48,         /* values after which both a vector and a pixel begin: the shift repeats */
     PART = 2048,         /* values of a part, or one row: bytes and results fit into the first-level cache */
     CACHED = 32 << 20,   /* bytes of results that a cache may still hold when they are read */
-    MOST_THREADS = 64,
 };
 
 typedef uint8_t Bytes __attribute__((vector_size(VECTOR)));
@@ -52,12 +50,6 @@ typedef struct {
     long square, row, rows;
     const uint8_t *pixels;
 } Part;
-
-typedef struct {
-    const Views *views;
-    long first, last; /* parts of all squares */
-    int failed;
-} Share;
 
 static Cut cut(const Views *v) {
     const long length = 3 * v->columns, rows = length < PART ? PART / length : 1;
@@ -183,20 +175,18 @@ static void show(const Views *v, Part p, const uint8_t *line, char *made, int pa
     memcpy(out + whole * size, made, (count - whole) * size);
 }
 
-static void *show_share(void *argument) {
-    Share *share = argument;
-    const Views *v = share->views;
+/* The parts from `first` to before `last`. Returns 1 if memory is short, else 0. */
+static int show_share(const Views *v, long first, long last) {
     const Cut c = cut(v);
     const long room = (c.rows * 3 * v->columns + PERIOD + LINE) / LINE * LINE;
     const int past = v->count * v->rows * v->columns * 3 * (v->bf16 ? 2 : 4) > CACHED;
     char *made = aligned_alloc(LINE, 5 * room);
-    share->failed = !made;
-    if (!made) return NULL;
+    if (!made) return 1;
     uint8_t *line = (uint8_t *)made + 4 * room;
     memset(line, 0, room);
-    for (long number = share->first; number < share->last; number++) {
+    for (long number = first; number < last; number++) {
         const Part here = part(v, c, number);
-        if (number + 1 < share->last) prefetch(v, part(v, c, number + 1));
+        if (number + 1 < last) prefetch(v, part(v, c, number + 1));
         gather(v, here, line);
         show(v, here, line, made, past);
     }
@@ -204,25 +194,14 @@ static void *show_share(void *argument) {
     _mm_sfence(); /* what went past the caches is there for every thread */
 #endif
     free(made);
-    return NULL;
+    return 0;
 }
 
-/* Returns 0, or 1 if memory is short. */
+/* In `threads` equal shares. Returns 0, or 1 if memory is short. */
 int render(const Views *v, int threads) {
-    Share shares[MOST_THREADS];
-    pthread_t others[MOST_THREADS];
-    int started[MOST_THREADS], failed = 0;
+    int failed = 0;
     const long parts = v->count * cut(v).parts;
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-    for (int t = 0; t < threads; t++) shares[t] = (Share){v, parts * t / threads, parts * (t + 1) / threads, 0};
-    for (int t = 1; t < threads; t++) started[t] = !pthread_create(&others[t], NULL, show_share, &shares[t]);
-    show_share(&shares[0]);
-    for (int t = 1; t < threads; t++) {
-        if (started[t])
-            pthread_join(others[t], NULL);
-        else
-            show_share(&shares[t]);
-    }
-    for (int t = 0; t < threads; t++) failed |= shares[t].failed;
+#pragma omp parallel for num_threads(threads) reduction(| : failed)
+    for (int t = 0; t < threads; t++) failed |= show_share(v, parts * t / threads, parts * (t + 1) / threads);
     return failed;
 }
