@@ -181,7 +181,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 def test_memory_is_lent_again_once_nobody_uses_it() -> None:
     """Two batches at most are kept, and a tensor that somebody holds, or a part of one, is never written over."""
     blocks = views._Blocks()
-    shape = (blocks.LARGE // 4, 3)
+    shape = (1 << 10, 3)
     first, second, third = (blocks.empty(shape, torch.float32) for _ in range(3))
     places = {t.data_ptr() for t in (first, second, third)}
     assert len(places) == 3
@@ -194,7 +194,7 @@ def test_memory_is_lent_again_once_nobody_uses_it() -> None:
     assert (part == 7.0).all()
     del part, again, third, fresh
     assert len(blocks.free) == blocks.KEPT
-    larger = blocks.empty((shape[0] * 2, 3), torch.float32)
+    larger = blocks.empty((shape[0] * 2, 3), torch.float32)  # for which none of them will do
     assert len(larger) == 2 * shape[0]
     assert blocks.free == []
     assert blocks.empty((0, 3), torch.float32).shape == (0, 3)

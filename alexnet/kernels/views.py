@@ -114,12 +114,12 @@ class _Arguments(ctypes.Structure):
 
 
 class _Blocks:
-    """Memory for large results on a processor, handed out again once no tensor uses it.
+    """Memory for results on a processor, handed out again once no tensor uses it.
 
-    Blocks above 32 MiB malloc gives back to the kernel, which has to clear every page of the next one.
+    Large blocks malloc would give back to the kernel, which clears every page of the next one: a pass over memory more.
     """
 
-    LARGE, LINE = 32 << 20, 64  # bytes: what malloc gives back, and where a line of the cache begins
+    LINE = 64  # bytes: where a line of the cache begins
     KEPT = 2  # a training reads one batch while it makes the next
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class _Blocks:
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """As torch.empty."""
         size = int(np.prod(shape)) * dtype.itemsize
-        if size < self.LARGE:
+        if not size:
             return torch.empty(shape, dtype=dtype)
         block = np.empty(0, np.uint8)
         while self.free and len(block) < size:  # what is too small is let go
