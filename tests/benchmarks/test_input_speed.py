@@ -114,7 +114,7 @@ def test_views_on_a_gpu(race: Race, stored: int, side: int, batches: int) -> Non
         for _ in resident:
             pass
 
-    race(reading(views), {each: one_by_one, whole: at_once}, limit(side, batches, device), images=len(data))
+    race(reading(as_trained(views)), {each: one_by_one, whole: at_once}, limit(views, batches), images=len(data))
 
 
 def folder_and_set(tmp_path: Path) -> tuple[Path, ImageSet]:
