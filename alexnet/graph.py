@@ -66,9 +66,10 @@ class Captured:
 
     def __init__(self, step: Body, chosen: Any, device: torch.device, net: nn.Module) -> None:
         self.net = net
-        self.fields = [None if field is None else field.to(device, copy=True) for field in fields(chosen)]
+        # The first image in every place: a graph that did not read what is chosen later would be found out.
+        self.fields = [None if field is None else field.to(device)[:1].expand_as(field).clone() for field in fields(chosen)]
         fixed = self.fields[0] if isinstance(chosen, Tensor) else type(chosen)(*self.fields)
-        self.replay = record(lambda: step(fixed), seeded(net))
+        self.replay = capture(lambda: step(fixed), seeded(net))
 
     def __call__(self, chosen: Any) -> None:
         """One step. The host does not wait for it, nor for the copies: pinned memory is not used again before they are made."""
@@ -90,7 +91,7 @@ def fields(chosen: Any) -> tuple[Tensor | None, ...]:
     return (chosen,) if isinstance(chosen, Tensor) else tuple(vars(chosen).values())
 
 
-def record(body: Callable[[], None], generator: torch.Generator | None) -> Callable[[], None]:
+def capture(body: Callable[[], None], generator: torch.Generator | None) -> Callable[[], None]:
     """Do `body` once, so that all that it needs is loaded, capture it, and return what replays it.
 
     After "Whole-network capture" in torch's notes on CUDA.
@@ -102,7 +103,9 @@ def record(body: Callable[[], None], generator: torch.Generator | None) -> Calla
     here.wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     if generator is not None:
-        graph.register_generator_state(generator)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch 2.15 registers what draws by itself, and says so
+            graph.register_generator_state(generator)
     with torch.cuda.graph(graph):
         body()
     return graph.replay
@@ -125,13 +128,16 @@ def checked(step: Body, chosen: Any, changed: Sequence[Tensor], net: nn.Module) 
         fault = f"{type(error).__name__}: {error}".splitlines()[0]
     put_back(changed, before)
     if fault:
+        if hasattr(net, "masks"):
+            net.masks = None  # type: ignore[assignment]  # a generator that a capture left behind can draw no more
         warnings.warn(f"training goes on without a CUDA graph ({fault})", RuntimeWarning, stacklevel=2)
     return None if fault else made
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    """Whether all values are equal; what is not a number equals itself."""
-    return torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+    """Whether all bits are equal."""
+    bits = {4: torch.int32, 8: torch.int64}[a.element_size()]
+    return torch.equal(a.detach().view(bits), b.view(bits))
 
 
 @torch.no_grad()

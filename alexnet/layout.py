@@ -2,7 +2,8 @@
 
 Libraries for GPUs have been slow with groups in channels-last memory. Which is faster depends on the device, the library and the
 shape, so a training on a GPU finds out at its start. Both give the same values up to rounding, from the same parameters; a
-checkpoint tells the choice, so that a run that is continued has the bits of one that was not. A processor always has groups.
+checkpoint and the record tell the choice, so that a run that is continued has the bits of one that was not. On a processor a
+training begins with groups.
 """
 
 import time
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet.graph import record
+from alexnet.graph import capture
 
 ROUNDS, CALLS = 5, 10  # the best of so many rounds of so many calls
 GAIN = 1.1  # dense ones must be so much faster: of two that are alike, chance shall not choose
@@ -76,7 +77,7 @@ def gains(layer: GroupedConv, x: Tensor, precision: str) -> bool:
     bodies = []
     for dense in (False, True):
         layer.dense = dense
-        bodies.append(record(both_ways(layer, x, precision), None))
+        bodies.append(capture(both_ways(layer, x, precision), None))
     best = [float("inf")] * 2
     for _ in range(ROUNDS):
         best = [min(least, seconds(body, x.device)) for least, body in zip(best, bodies, strict=True)]

@@ -231,6 +231,8 @@ def fit_alexnet(
     run = start_alexnet(config, recipe, views, seed, precision, initial)
     if checkpoint and not load(checkpoint, run):
         run = start_alexnet(config, recipe, views, seed, precision, initial)
+    if checkpoint and dense_names(run.net) and not run.history:
+        save(checkpoint, run)  # what was faster at this start
     views.dtype = image_type(run.precision)
     steps = math.ceil(views.count / recipe.batch_size)
     smallest = min(views.count, recipe.batch_size, views.count % recipe.batch_size or recipe.batch_size)

@@ -53,7 +53,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Callable[[Record], None]:
 
     def record_by(way: Record) -> None:
         monkeypatch.setattr(graph, "possible", lambda source, sums: True)
-        monkeypatch.setattr(graph, "record", way)
+        monkeypatch.setattr(graph, "capture", way)
 
     return record_by
 

@@ -79,7 +79,7 @@ def test_the_faster_way_is_found_and_nothing_changed(started, monkeypatch: pytes
         asked.append(body)
         return (lambda: None) if len(asked) in (4, 5) else body
 
-    monkeypatch.setattr(layout, "record", record)
+    monkeypatch.setattr(layout, "capture", record)
     before = {name: weight.clone() for name, weight in run.net.state_dict().items()}
     assert "layers.conv4" in (found := faster_dense(run.net, images, "fp32"))
     assert "layers.conv5" not in found
@@ -93,7 +93,7 @@ def test_without_graphs_there_are_groups(started, monkeypatch: pytest.MonkeyPatc
     def record(body: Callable[[], None], generator: None) -> Callable[[], None]:
         raise RuntimeError("no CUDA driver")
 
-    monkeypatch.setattr(layout, "record", record)
+    monkeypatch.setattr(layout, "capture", record)
     run, images = started
     assert faster_dense(run.net, images, "fp32") == []
     assert not run.net.layers["conv2"]._forward_pre_hooks

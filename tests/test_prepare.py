@@ -100,7 +100,9 @@ def test_a_killed_packing_goes_on_where_it_was(tmp_path: Path, listing: Listing,
     assert not (tmp_path / "set.partial").exists()
 
 
-def stopped_before_the_end(tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+def stopped_before_the_end(
+    tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch, decode: prepare.Decode | None = None
+) -> None:
     """Decode everything, then stop before the ImageSet is finished."""
 
     def stop(*_: object, **__: object) -> None:
@@ -109,7 +111,7 @@ def stopped_before_the_end(tmp_path: Path, listing: Listing, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(prepare, "finish", stop)
         with pytest.raises(KeyboardInterrupt):
-            packed(tmp_path, listing)
+            packed(tmp_path, listing, decode)
 
 
 def test_whoever_is_stopped_at_the_end_decodes_nothing_again(
@@ -163,6 +165,18 @@ def test_chunks_that_another_library_decoded_are_decoded_again(
     monkeypatch.setitem(ABOUT, "source", "test, decoded by the next version")
     data = packed(tmp_path, listing, lambda content: 255 - decode_square(content, SIDE))
     np.testing.assert_array_equal(data.images, 255 - expected(listing))
+
+
+def test_what_another_library_has_decoded_in_between_is_decoded_again(
+    tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By this version, by the next and by this one again, and only the last gets to its end."""
+    stopped_before_the_end(tmp_path, listing, monkeypatch)
+    with monkeypatch.context() as next_version:
+        next_version.setitem(ABOUT, "source", "test, decoded by the next version")
+        stopped_before_the_end(tmp_path, listing, next_version, lambda content: 255 - decode_square(content, SIDE))
+    data = packed(tmp_path, listing)
+    np.testing.assert_array_equal(data.images, expected(listing))
 
 
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,13 +54,13 @@ def test_the_device_must_be_there() -> None:
     assert set_up("cpu", 1).type == "cpu"
 
 
-def test_on_a_gpu_the_record_tells_the_source_of_the_normalisation(splits: dict[str, ImageSet], tmp_path: Path) -> None:
-    source = (Path(norm.__file__).parent / "norm_triton.py").read_bytes()
-    (trained,) = planned_runs(discover()["ten_view_gain"], "smoke")[:1]
-    (swept,) = planned_runs(discover()["fig1_relu"], "smoke")[:1]
-    bench = Bench(tmp_path, {"stand-in": splits}, torch.device("cuda"), 1)
-    assert versions_of(trained, bench)["norm"] == f"triton-{hashlib.sha256(source).hexdigest()[:12]}"
-    assert "norm" not in versions_of(swept, bench)
+def test_on_a_gpu_the_record_tells_the_source_of_its_kernels(splits: dict[str, ImageSet], tmp_path: Path) -> None:
+    names = "norm_triton.py", "update_triton.py", "views_triton.py"
+    sources = b"".join((Path(norm.__file__).parent / name).read_bytes() for name in names)
+    for claim in ("ten_view_gain", "fig1_relu"):
+        run, bench = planned_runs(discover()[claim], "smoke")[0], Bench(tmp_path, {"stand-in": splits}, torch.device("cuda"), 1)
+        assert versions_of(run, bench)["triton"] == hashlib.sha256(sources).hexdigest()[:12]
+        assert "norm" not in versions_of(run, bench)
 
 
 def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageSet], tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ def line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_line_begins_with_its_first_code(line: None) -> None:
-    assert provenance.line("a code between") == code_hash(BEFORE)
-    assert provenance.line(code_hash(code_of(planned("relu", 0)))) == code_hash(BEFORE)
-    assert provenance.line("another") == "another"
+    assert provenance.line("a code between", "cpu", "") == code_hash(BEFORE)
+    assert provenance.line(code_hash(code_of(planned("relu", 0))), "cpu", "") == code_hash(BEFORE)
+    assert provenance.line("another", "cpu", "") == "another"
 
 
 def test_records_of_slower_code_count(line: None, tmp_path: Path) -> None:
@@ -49,23 +49,46 @@ def test_records_of_any_other_code_are_outdated(line: None) -> None:
     assert why.startswith("code changed: alexnet.")
 
 
+def test_a_gpu_has_other_kernels_and_no_line(line: None) -> None:
+    """What was shown on a processor says nothing of it, and its kernels count by their digest."""
+
+    def on_gpu(kernels: str, code: dict[str, str] | None = None) -> Record:
+        record = make_record(code=code)
+        versions = {**record.machine.versions, "triton": kernels}
+        return record.model_copy(update={"machine": record.machine.model_copy(update={"device": "cuda", "versions": versions})})
+
+    run, today = planned("relu", 0), provenance.triton()
+    assert differences(on_gpu(today), run, {}) == []
+    assert differences(on_gpu(today, BEFORE), run, {})
+    assert differences(on_gpu("before"), run, {}) == ["code changed: the kernels for GPUs"]
+    assert len({record.cohort for record in (on_gpu(today), on_gpu("before"), on_gpu(today, BEFORE), make_record())}) == 4
+
+
+def test_no_line_runs_in_a_circle() -> None:
+    for code in SAME_BITS:
+        passed = [code]
+        while passed[-1] in SAME_BITS:
+            passed.append(SAME_BITS[passed[-1]])
+            assert len(set(passed)) == len(passed)
+
+
 def test_code_that_changes_after_it_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "SAME_BITS", {"the code of then": code_hash(BEFORE)})
     assert differences(make_record("relu", 0, code=BEFORE), planned("relu", 0), {})
 
 
 def numbers(item: Stored) -> tuple[object, ...]:
-    """Everything that a run has learned: its metrics, its history but for the seconds, every answer and every weight."""
+    """Everything that a run has learned: its metrics, its history but for the seconds, every answer and, of an AlexNet, conv1."""
     with (item.folder / "history.csv").open(newline="") as file:
         history = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
     arrays = {path.name: path.read_bytes() for path in item.folder.glob("*.npy")}
-    return item.record.metrics, history, arrays, item.record.weights
+    return item.record.metrics, history, arrays
 
 
 def made_alike(record: Record) -> tuple[object, ...]:
     """What two records of a run have in common where nothing but the code differs."""
-    m = record.machine
-    return record.key, record.config, record.recipe, record.data, m.hardware, m.threads, m.precision, m.versions
+    m, pixels = record.machine, record.data and record.data.fingerprint
+    return record.key, record.config, record.recipe, pixels, m.hardware, m.threads, m.precision, m.versions
 
 
 @pytest.mark.parametrize(("new", "old"), SAME_BITS.items())
@@ -76,6 +99,7 @@ def test_the_records_prove_it(new: str, old: str) -> None:
     assert pairs, "no run of these two codes on one machine"
     for a, b in pairs:
         assert numbers(a) == numbers(b), f"{a.folder} and {b.folder} differ"
+        assert len({a.record.weights, b.record.weights} - {None}) < 2  # the first records do not tell theirs
 
 
 def test_one_other_bit_is_seen(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The bytes of an image file to the middle 256×256 pixels of the image whose shorter side is brought to 256 (§2).
 
-Colour JPEGs larger than that, which nearly all of ImageNet are, go through simplejpeg and torch in half of Pillow's time; Pillow
-takes all others, and those that simplejpeg doubts. A module of its own: only packing ImageNet needs what it imports.
+Colour JPEGs larger than that, which nearly all of ImageNet are, go through simplejpeg and torch, 1.9 times faster than by Pillow
+alone (a core of an AMD EPYC, n = 9); Pillow takes all others, and those that simplejpeg doubts. A module of its own: only packing
+ImageNet needs what it imports.
 """
 
 import io
@@ -18,7 +19,7 @@ from alexnet.data.decode import BROKEN, DECODER, read_rgb
 
 SIDE = 256  # §2: the shorter side of every image, and the square cut out of its middle
 SLIMMEST = 4  # longer sides to a shorter one: torch resizes the whole of an image, which of a slim one is most of the work
-HAS_AVX2 = torch.backends.cpu.get_cpu_capability() in {"AVX2", "AVX512"}  # with it torch resizes 4 times faster than Pillow
+HAS_AVX2 = torch.backends.cpu.get_cpu_capability() in {"AVX2", "AVX512"}  # without it torch resizes slower than Pillow
 BY_TORCH = (
     f"colour JPEGs that shrink decoded by simplejpeg {simplejpeg.__version__} and averaged by torch {torch.__version__}, others "
 )

@@ -1,4 +1,4 @@
-"""Decode many images into one ImageSet: in parallel, in chunks, so that a kill at any moment costs the chunks in work alone."""
+"""Decode many images into one ImageSet: in parallel, in chunks, so that a kill at any moment costs the chunks in work."""
 
 import hashlib
 import os
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet.data.imageset import DataError, ImageSet, finish, partial_of
+from alexnet.files import write_atomic
 
 Progress = Callable[[str, int, int], None]  # what is being done, images done, images in all
 Decode = Callable[[bytes], NDArray[np.uint8]]
 DONE = "done.txt"  # the list of finished chunks, a line each
-CHUNK_BYTES = 1 << 25  # of pixels; a kill costs each worker about one chunk
+CHUNK_BYTES = 1 << 25  # of pixels; a kill costs each worker one chunk, and those that wait for the disk
 NAMED = 5  # broken images named in an error; the others are counted
 ENOUGH = 100  # broken images after which the rest is not looked at
 
@@ -94,7 +95,7 @@ def pack_listing(
 
 def _decoded(images: Path, todo: dict[int, Sequence[Item]], decode: Decode) -> Iterator[tuple[int, list[str]]]:
     """Decode chunks on every core; each as it is ready, with what is broken in it. Stopping early leaves the rest undone."""
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # Pillow decodes without holding the interpreter's lock
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # decoding does not hold the interpreter's lock
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # from 179 megapixels on it is an error
         try:
@@ -130,7 +131,9 @@ def _resume(partial: Path, chunks: dict[int, Sequence[Item]], shape: tuple[int, 
     except (OSError, ValueError):
         old, lines = (), set()
     if old == shape:
-        return images, {start for start, chunk in chunks.items() if _line(start, chunk, source) in lines}
+        valid = {start: line for start, chunk in chunks.items() if (line := _line(start, chunk, source)) in lines}
+        write_atomic(noted, "".join(f"{line}\n" for line in valid.values()))  # what is decoded again is no longer what others noted
+        return images, set(valid)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     free, needed = shutil.disk_usage(partial).free, int(np.prod(shape))

@@ -17,10 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet.kernels.compiled import library
+from alexnet.kernels.compiled import library, threads_for
 
 DTYPES = (torch.float32, torch.bfloat16)
-PER_THREAD = 1 << 16  # values; fewer are not shared among threads
 
 
 class Norm(NamedTuple):
@@ -83,7 +82,7 @@ def _in_c(function: Any, norm: Norm, x: Tensor, gradient: Tensor | None) -> Tens
         x.data_ptr(), None if gradient is None else gradient.data_ptr(), out.data_ptr(), images, height, width, maps,
         norm.columns, norm.size // 2, norm.alpha, norm.beta, norm.k, x.dtype == torch.bfloat16,
     )  # fmt: skip
-    threads = min(torch.get_num_threads(), 1 + x.numel() // PER_THREAD)
+    threads = threads_for(x.numel())
     if function(ctypes.byref(arguments), threads):
         raise MemoryError("no memory to normalise in; give fewer threads or a smaller batch")
     return out

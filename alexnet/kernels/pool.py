@@ -11,12 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet.kernels.compiled import library
+from alexnet.kernels.compiled import library, threads_for
 
 DTYPES = (torch.float32, torch.bfloat16)
 STRIDE = 2
 BLOCK = 32  # of pool.c
-PER_THREAD = 1 << 16  # values; see norm.py
 
 
 class _Arguments(ctypes.Structure):
@@ -87,4 +86,4 @@ def _run(
     pooled = out if gradient is None else gradient
     pointers = (None if tensor is None else tensor.data_ptr() for tensor in (x, gradient, out, taps))
     arguments = _Arguments(*pointers, images, height, width, maps, size, *pooled.shape[2:], relu, out.dtype == torch.bfloat16)
-    _compiled()(ctypes.byref(arguments), min(torch.get_num_threads(), 1 + shape.numel() // PER_THREAD))
+    _compiled()(ctypes.byref(arguments), threads_for(shape.numel()))

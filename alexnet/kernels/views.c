@@ -200,6 +200,7 @@ static int show_share(const Views *v, long first, long last) {
 /* In `threads` equal shares. Returns 0, or 1 if memory is short. */
 int render(const Views *v, int threads) {
     int failed = 0;
+    if (!(v->count * v->rows * v->columns)) return 0;
     const long parts = v->count * cut(v).parts;
 #pragma omp parallel for num_threads(threads) reduction(| : failed)
     for (int t = 0; t < threads; t++) failed |= show_share(v, parts * t / threads, parts * (t + 1) / threads);

@@ -15,10 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet.kernels.compiled import library
+from alexnet.kernels.compiled import library, threads_for
 
 DTYPES = (torch.float32, torch.bfloat16)
-PER_THREAD = 1 << 16  # values; see norm.py
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _in_c(function: Any, images: Tensor, mean: Tensor, chosen: Chosen, divisor: 
         *(None if tensor is None else tensor.data_ptr() for tensor in read), out.data_ptr(),
         height, width, count, rows, columns, divisor, factor, dtype == torch.bfloat16,
     )  # fmt: skip
-    threads = min(torch.get_num_threads(), 1 + out.numel() // PER_THREAD)
+    threads = threads_for(out.numel())
     if function(ctypes.byref(arguments), threads):
         raise MemoryError("no memory to show images in; give fewer threads")
     return out

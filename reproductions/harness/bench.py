@@ -1,8 +1,8 @@
 """Where runs are made: images, device and results folder, and what a record says of them."""
 
 import ctypes
-import hashlib
 import resource
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,22 +78,15 @@ def data_of(bench: Bench, dataset: str) -> Data:
 
 
 def versions_of(run: PlannedRun, bench: Bench) -> dict[str, str]:
-    """Versions of what computes the numbers; for nets with normalisation also in what that is written."""
-    return provenance.versions() | ({"norm": _norm(bench.device)} if run.role in ("train", "unshared") else {})
+    """Versions of what computes the numbers; on a processor, for nets with normalisation, in what that is written."""
+    if bench.device.type == "cuda":
+        return provenance.versions() | {"triton": provenance.triton()}
+    return provenance.versions() | ({"norm": norm.body(bench.device)} if run.role in ("train", "unshared") else {})
 
 
-def _norm(device: torch.device) -> str:
-    """The body of the normalisation; Triton's with the digest of its file, which is no part of the code hash: few runs use it."""
-    body = norm.body(device)
-    if body != "triton":
-        return body
-    source = Path(norm.__file__).with_name("norm_triton.py").read_bytes()
-    return f"{body}-{hashlib.sha256(source).hexdigest()[:12]}"
-
-
-def machine_of(run: PlannedRun, bench: Bench, precision: str) -> Machine:
-    """What a record says of where it was made."""
-    cuda = bench.device.type == "cuda"
+def machine_of(run: PlannedRun, bench: Bench, precision: str, dense: Sequence[str]) -> Machine:
+    """What a record says of where it was made; `dense` are the layers whose columns were dense convolutions."""
+    cuda, columns = bench.device.type == "cuda", {"dense columns": ", ".join(dense)} if dense else {}
     return Machine(
         hardware=bench.hardware,
         device="cuda" if cuda else "cpu",
@@ -101,7 +94,7 @@ def machine_of(run: PlannedRun, bench: Bench, precision: str) -> Machine:
         processes=place()[1],
         precision=precision,
         determinism="bitwise repeatable on one machine with one number of threads",
-        versions=versions_of(run, bench),
+        versions=versions_of(run, bench) | columns,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun
-from reproductions.harness.record import Record, Stored
+from reproductions.harness.record import Machine, Record, Stored
 
 Key = tuple[str, str, str, int]  # claim, variant, scale, seed
 NOT_KEPT = "its weights are needed and not kept here"
@@ -45,10 +45,9 @@ def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]
         if getattr(record, part) != getattr(run, part)
         for name, old, new in _apart(dict(_flat(part, getattr(record, part))), dict(_flat(part, getattr(run, part))))
     ]
-    code = code_of(run)
-    before, now = (provenance.line(provenance.code_hash(made_by)) for made_by in (record.code.definitions, code))
-    if before != now:
-        changed = [name.replace(":", ".") for name, _, _ in _apart(record.code.definitions, code)]
+    before, now, machine = record.code.definitions, code_of(run), record.machine
+    if _line(before, machine, machine.versions.get("triton", "")) != _line(now, machine, provenance.triton()):
+        changed = [name.replace(":", ".") for name, _, _ in _apart(before, now)] or ["the kernels for GPUs"]
         reasons.append(f"code changed: {', '.join(changed[:3])}{' and more' if len(changed) > 3 else ''}")
     if not reasons and record.declaration != run.declaration:
         reasons.append("made under another declaration of the claim")
@@ -60,6 +59,10 @@ def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]
         if fingerprints.get(part.dataset, part.fingerprint) != part.fingerprint
     ][:1]
     return reasons
+
+
+def _line(code: dict[str, str], machine: Machine, kernels: str) -> str:
+    return provenance.line(provenance.code_hash(code), machine.device, kernels)
 
 
 def _apart(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

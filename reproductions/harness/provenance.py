@@ -31,14 +31,16 @@ ENTRIES = {
         "alexnet.data.imageset:statistics",
     ),
 }
-# Reached but without effect on the numbers: checkpoints (the tests compare a killed run's bits with an uninterrupted run's), the
-# ImageSet container (its content is told by its fingerprint), and where compiled files lie.
+# Reached but without effect on the numbers: checkpoints (the tests compare a killed run's bits with an uninterrupted run's), CUDA
+# graphs (each is compared with the same step made without), the ImageSet container (its content is told by its fingerprint), and
+# where compiled files lie.
 WITHOUT_EFFECT = {
     "alexnet.train:save",
     "alexnet.train:load",
     "alexnet.data.imageset:ImageSet",
     "alexnet.files:cache_root",
     "alexnet.files:write_atomic",
+    "alexnet.graph:Graphs",
 }
 # Changes of speed alone: the hash of code that gives, on a processor, the bits of the code before it, whose hash stands behind.
 # Records of one stand for the other. The proof lies in results/records: a run made by both, equal in everything but its seconds
@@ -148,8 +150,17 @@ def code_hash(definitions: dict[str, str]) -> str:
     return hashlib.sha256(repr(sorted(definitions.items())).encode()).hexdigest()[:12]
 
 
-def line(code: str) -> str:
-    """The first of the codes, by their hashes, that give the same bits as this one."""
+@cache
+def triton() -> str:
+    """A digest of the kernels for GPUs. They are no part of the code hash, since a change of them concerns no other records."""
+    sources = sorted((Path(__file__).parents[2] / "alexnet" / "kernels").glob("*_triton.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+
+
+def line(code: str, device: str, kernels: str) -> str:
+    """The first of the codes, by their hashes, that give the same bits on a device; on "cuda" the code and its kernels' digest."""
+    if device == "cuda":
+        return f"{code} {kernels}"
     while code in SAME_BITS:
         code = SAME_BITS[code]
     return code

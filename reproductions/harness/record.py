@@ -143,9 +143,9 @@ class Record(Part):
     def cohort(self) -> tuple[str, ...]:
         """What records must share to be judged together: data, code, hardware class and precision; for counts the code alone.
 
-        Code that was only made faster, and gives the same bits, is the same code.
+        Code that was only made faster on a processor, and gives the same bits, is the same code.
         """
-        code = line(self.code.hash)
+        code = line(self.code.hash, self.machine.device, self.machine.versions.get("triton", ""))
         if self.data is None:
             return ("", "", code, "", "")
         return self.data.name, self.data.fingerprint, code, self.machine.hardware, self.machine.precision

@@ -19,6 +19,7 @@ from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.config_local import LocalNetConfig, LocalRecipe
 from alexnet.data.imageset import ImageSet
 from alexnet.files import locked
+from alexnet.layout import dense_names
 from alexnet.model import AlexNet
 from alexnet.parallel import place, told
 from alexnet.train import Row
@@ -168,7 +169,7 @@ def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", start
         declaration=run.declaration,
         data=data_of(bench, run.dataset) if run.dataset else None,
         code=code,
-        machine=machine_of(run, bench, outcome.precision),
+        machine=machine_of(run, bench, outcome.precision, dense_names(outcome.net) if outcome.net else ()),
         cost=Cost(
             wall_seconds=round(wall, 3),
             images=outcome.images,

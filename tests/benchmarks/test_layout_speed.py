@@ -7,7 +7,7 @@ from loops import BATCH
 from table import Row
 
 from alexnet.config import AlexNetConfig
-from alexnet.graph import record
+from alexnet.graph import capture
 from alexnet.layout import GroupedConv, both_ways
 
 CALLS = 20
@@ -25,6 +25,6 @@ def test_columns(race: Race, spec) -> None:
     replays = []
     for dense in (False, True):
         layer.dense = dense
-        replays.append(record(both_ways(layer, x, "bf16"), None))
+        replays.append(capture(both_ways(layer, x, "bf16"), None))
     groups, columns = (lambda replay=replay: [replay() for _ in range(CALLS)] for replay in replays)
     race(columns, {row: groups}, images=CALLS * BATCH)
