@@ -29,8 +29,8 @@ COUNT = 20 * BATCH
 RECIPE = AlexNetRecipe()
 TRIED = {
     224: "Tried, all slower or alike (one thread, best of 25): plain stores (1.25 times), no prefetch (1.6 times), the parts of "
-    "all images in turn, so that the mean stays in the cache (1.2 times), parts twice as long. Of 4.5 ms for a batch the writing is "
-    "0.6 and the reading 1.0: most goes to arithmetic in the first-level cache."
+    "all images in turn, so that the mean stays in the cache (1.2 times), parts twice as long. Of 4.5 ms for a batch writing is "
+    "0.6 and reading 1.0: most goes to arithmetic in the first-level cache."
 }
 SIZES = [(32, 24, 20), (64, 56, 10), (256, 224, 4)]  # pixels stored and seen by the CIFAR nets, the mini network, AlexNet; batches
 
