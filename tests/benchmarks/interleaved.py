@@ -122,13 +122,23 @@ def repeatable(wanted: bool) -> None:
 
 
 def operations_of(body: Body) -> str:
-    """The operations that take most of a body's time, with their shares; empty where torch does nothing in it."""
+    """The operations that take most of a body's time, with their shares; empty where torch does nothing in it.
+
+    On a processor what runs outside of torch's operations, such as bodies in C that no autograd function calls, stands last.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the profiler's own
         with profile() as found:
+            began = time.perf_counter()
             body()
+            seconds = time.perf_counter() - began
     events = found.key_averages()
     kind = "self_device_time_total" if any(event.self_device_time_total for event in events) else "self_cpu_time_total"
     taken = sorted(((getattr(event, kind), event.key) for event in events), reverse=True)
-    whole = sum(time for time, _ in taken) or 1
-    return ", ".join(f"`{name}` {100 * time / whole:.0f} %" for time, name in taken[:SHOWN] if time > whole / 100)
+    inside = sum(spent for spent, _ in taken)
+    if not inside:
+        return ""
+    whole = max(inside, 1e6 * seconds) if kind == "self_cpu_time_total" else inside
+    shares = [f"`{name}` {100 * spent / whole:.0f} %" for spent, name in taken[:SHOWN] if spent > whole / 100]
+    outside = [f"outside of torch's operations {100 * (1 - inside / whole):.0f} %"] if inside < 0.99 * whole else []
+    return ", ".join(shares + outside)
