@@ -64,12 +64,14 @@ def folder_items(folder: Path, root: Path, suffixes: Collection[str]) -> list[It
 
 
 def pack_listing(
-    folder: Path, listing: Listing, shape: tuple[int, int, int], decode: Decode, progress: Progress | None = None, **about: Any
-) -> ImageSet:
+    folder: Path, listing: Listing, shape: tuple[int, int, int], decode: Decode, progress: Progress | None = None,
+    begin: Callable[[], None] | None = None, **about: Any,
+) -> ImageSet:  # fmt: skip
     """Decode a listing into the ImageSet `folder`; what an interrupted call had finished is not done again.
 
-    `decode` gives uint8 of `shape`, or raises ValueError or OSError for bytes that are no such image. `about` is what `finish`
-    asks for. Raises DataError naming broken images, and nothing appears under `folder`.
+    `decode` gives uint8 of `shape`, or raises ValueError or OSError for bytes that are no such image; `begin` is called first in
+    every thread that decodes. `about` is what `finish` asks for. Raises DataError naming broken images, and
+    nothing appears under `folder`.
     """
     partial = partial_of(folder)
     chunks = _chunks(listing.items, int(np.prod(shape)))
@@ -77,7 +79,7 @@ def pack_listing(
     todo = {start: chunk for start, chunk in chunks.items() if start not in done}
     total, count = len(listing.items), sum(len(chunks[start]) for start in done)
     broken: list[str] = []
-    for start, found in _decoded(images, todo, decode):
+    for start, found in _decoded(images, todo, decode, begin):
         if not found:
             _note(images, _line(start, chunks[start], about["source"]))
         broken += found
@@ -93,9 +95,11 @@ def pack_listing(
     return data
 
 
-def _decoded(images: Path, todo: dict[int, Sequence[Item]], decode: Decode) -> Iterator[tuple[int, list[str]]]:
+def _decoded(
+    images: Path, todo: dict[int, Sequence[Item]], decode: Decode, begin: Callable[[], None] | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """Decode chunks on every core; each as it is ready, with what is broken in it. Stopping early leaves the rest undone."""
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # decoding does not hold the interpreter's lock
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=begin)  # decoding does not hold the interpreter's lock
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # from 179 megapixels on it is an error
         try:

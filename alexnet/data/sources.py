@@ -145,7 +145,7 @@ def prepare_imagenet(
     `split` says what images are for whose place does not say it. Raises DataError if labels are missing or images broken, or
     other images are packed already.
     """
-    from alexnet.data.middle import RULE, SIDE, decode_middle  # noqa: PLC0415 - nothing else here needs torch
+    from alexnet.data.middle import RULE, SIDE, decode_middle, resize_alone  # noqa: PLC0415 - nothing else here needs torch
 
     before = {part: _packed(root, f"{name}-{part}") for part in ("train", "test")}
     metas = {part: open_imageset(folder, verify=False).meta for part, folder in before.items() if folder}
@@ -161,7 +161,7 @@ def prepare_imagenet(
 
     def make(folder: Path, part: str) -> None:
         about = {"name": name, "split": part, "canonical": False, "source": source}
-        pack_listing(folder, listings[part], (SIDE, SIDE, 3), decode_middle, progress, **about)
+        pack_listing(folder, listings[part], (SIDE, SIDE, 3), decode_middle, progress, resize_alone, **about)
 
     return _whole({part: _open_packed(root, f"{name}-{part}", part, make, pack_missing=True) for part in listings})
 
@@ -235,7 +235,7 @@ def _open_listings(
     def make(folder: Path, split: str) -> None:
         decode = partial(decode_square, side=side)
         about = {"name": name, "split": split, "canonical": False, "source": source}
-        pack_listing(folder, listings[split], (side, side, 3), decode, progress, **about)
+        pack_listing(folder, listings[split], (side, side, 3), decode, progress, None, **about)
 
     names = {split: f"{name}-{listing.key}-{split}" for split, listing in listings.items()}
     return _whole({split: _open_packed(root, folder, split, make, pack_missing) for split, folder in names.items()})

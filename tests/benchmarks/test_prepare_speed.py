@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 from alexnet.data import prepare
 from alexnet.data.imagenet import list_imagenet
 from alexnet.data.imageset import DataError, partial_of
-from alexnet.data.middle import decode_middle
+from alexnet.data.middle import decode_middle, resize_alone
 from alexnet.data.prepare import Item, folder_items
 
 DATA = os.environ.get("ALEXNET_DATA")  # read here, since tests do not see it
@@ -69,7 +69,7 @@ def ours(items: list[Item], folder: Path) -> Body:
     def decode() -> None:
         chunks = prepare._chunks(items, 256 * 256 * 3)
         images, _ = prepare._resume(folder, chunks, (len(items), 256, 256, 3), "")
-        for start, broken in prepare._decoded(images, chunks, decode_middle):
+        for start, broken in prepare._decoded(images, chunks, decode_middle, resize_alone):
             assert not broken
             prepare._note(images, prepare._line(start, chunks[start], ""))
 
