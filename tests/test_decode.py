@@ -1,28 +1,18 @@
 """Files of every kind that ImageNet holds, to RGB: values on real bytes, and nothing hostile is decoded."""
 
 import contextlib
-import io
 import struct
 import warnings
 import zlib
 
 import numpy as np
 import pytest
+from pictures import encoded, noise
 from PIL import Image
 
 from alexnet.data.decode import decode_square, read_rgb
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def noise(height: int, width: int, seed: int = 0) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 def test_grey_becomes_three_equal_channels() -> None:

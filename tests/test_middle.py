@@ -1,7 +1,6 @@
 """The middle 256×256 pixels by the rule of §2: both bodies against the formula in float64, and the same files refused by both."""
 
 import contextlib
-import io
 import struct
 import warnings
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pictures import encoded, noise
 from PIL import Image
 
 from alexnet.data import middle
@@ -19,16 +19,6 @@ from alexnet.data.decode import read_rgb
 from alexnet.data.middle import HAS_AVX2, RULE, decode_middle
 
 SIDES = st.integers(256, 700)
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def noise(height: int, width: int, seed: int = 0) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 @contextlib.contextmanager

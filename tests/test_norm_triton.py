@@ -1,32 +1,17 @@
 """The normalisation for GPUs where there is none: computed by Triton's interpreter, and compiled without being run."""
 
-import importlib.util
-import os
-import subprocess
-import sys
-import warnings
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from gpuless import compile_for_gpu, interpreter, needs_triton
 from test_norm import NORMS, assert_is_the_formula, assert_reaches_neighbours_alone, draw
 from torch import Tensor
 
 from alexnet.kernels.norm import Norm
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
-
-
-def start_interpreting() -> None:
-    """As on a GPU, what is not finite is no error."""
-    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported, so it needs a process of its own
-    warnings.simplefilter("error")
-    np.seterr(all="ignore")
-    torch.set_num_threads(1)
+pytestmark = needs_triton
 
 
 def interpreted(n: Norm, x: Tensor, above: Tensor | None) -> Tensor:
@@ -38,7 +23,7 @@ def interpreted(n: Norm, x: Tensor, above: Tensor | None) -> Tensor:
 @pytest.fixture(scope="module")
 def body() -> Iterator:
     """`normalise` of norm_triton.py, in a process that interprets it."""
-    with ProcessPoolExecutor(1, get_context("spawn"), start_interpreting) as process:
+    with interpreter() as process:
         yield lambda n, x, above=None: process.submit(interpreted, n, x, above).result()
 
 
@@ -104,6 +89,4 @@ for kernel, constants, types, loads in (
 
 def test_compiles_for_a_gpu_that_is_not_here(clean_env: dict[str, str], tmp_path: Path) -> None:
     """For Hopper: every value is loaded once, nothing is contracted, and results are rounded to bf16, not cut."""
-    environment = {**clean_env, "TRITON_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", COMPILE], check=False, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    compile_for_gpu(COMPILE, clean_env, tmp_path)

@@ -1,33 +1,18 @@
 """The update for GPUs where there is none: computed by Triton's interpreter, and compiled without being run."""
 
-import importlib.util
-import os
-import subprocess
-import sys
-import warnings
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from gpuless import compile_for_gpu, interpreter, needs_triton
 from torch import Tensor
 
 from alexnet.optim import PaperSGD
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+pytestmark = needs_triton
 
 RATES = [(0.9, 0.0005, 0.01), (0.9, 0.0, 0.02), (0.0, 0.1, 0.3)]  # momentum, weight decay, ε
-
-
-def start_interpreting() -> None:
-    """As on a GPU, what is not finite is no error."""
-    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported, so it needs a process of its own
-    warnings.simplefilter("error")
-    np.seterr(all="ignore")
-    torch.set_num_threads(1)
 
 
 def interpreted(weight: Tensor, velocity: Tensor, gradient: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,7 +26,7 @@ def interpreted(weight: Tensor, velocity: Tensor, gradient: Tensor, rates: Tenso
 @pytest.fixture(scope="module")
 def body() -> Iterator:
     """`update` of update_triton.py, in a process that interprets it: (weight, velocity) from after it."""
-    with ProcessPoolExecutor(1, get_context("spawn"), start_interpreting) as process:
+    with interpreter() as process:
         yield lambda *tensors: process.submit(interpreted, *tensors).result()
 
 
@@ -133,9 +118,7 @@ assert ptx.count("st.global.v4") == 2 * BLOCK // 512
 
 def test_compiles_for_a_gpu_that_is_not_here(clean_env: dict[str, str], tmp_path: Path) -> None:
     """For Hopper: each value is read once and written once, 16 bytes at a time, and nothing is contracted."""
-    environment = {**clean_env, "TRITON_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", COMPILE], check=False, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    compile_for_gpu(COMPILE, clean_env, tmp_path)
 
 
 @pytest.mark.gpu

@@ -1,19 +1,13 @@
 """What is shown of images: the bodies in C, torch and Triton against the formula, and what their bits may depend on."""
 
-import importlib.util
-import os
 import shutil
-import subprocess
-import sys
-import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from gpuless import compile_for_gpu, interpreter, needs_triton
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -22,7 +16,6 @@ from alexnet.kernels import views
 from alexnet.kernels.views import Chosen, render
 
 needs_c = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is here")
-needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 Case = tuple[Tensor, Tensor, Chosen, float, float]
 
 
@@ -200,12 +193,6 @@ def test_memory_is_lent_again_once_nobody_uses_it() -> None:
     assert blocks.empty((0, 3), torch.float32).shape == (0, 3)
 
 
-def start_interpreting() -> None:
-    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported, so it needs a process of its own
-    warnings.simplefilter("error")
-    torch.set_num_threads(1)
-
-
 def interpreted(drawn: Case, dtype: torch.dtype) -> Tensor:
     from alexnet.kernels import views_triton
 
@@ -221,7 +208,7 @@ def test_the_interpreted_kernel_for_gpus_is_the_formula() -> None:
         case(2, 4, (1, 1), (2, 0), divisor=1.0, factor=1 / 61.7),
         case(3, 0, (4, 4), (2, 2)),
     ]
-    with ProcessPoolExecutor(1, get_context("spawn"), start_interpreting) as process:
+    with interpreter() as process:
         for one in drawn:
             expected = formula(*one)
             assert torch.equal(process.submit(interpreted, one, torch.float32).result(), torch.from_numpy(expected))
@@ -251,9 +238,7 @@ assert "cvt.rn.bf16" in made.asm["ptx"]
 @needs_triton
 def test_compiles_for_a_gpu_that_is_not_here(clean_env: dict[str, str], tmp_path: Path) -> None:
     """For Hopper: divisions and the change to bf16 are rounded to nearest, nothing is contracted."""
-    environment = {**clean_env, "TRITON_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", COMPILE], check=False, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    compile_for_gpu(COMPILE, clean_env, tmp_path)
 
 
 @pytest.mark.gpu
