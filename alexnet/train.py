@@ -28,8 +28,7 @@ from alexnet.precision import batch_loss, choose_precision, gradient_distance, i
 from alexnet.schedule import is_over, layer_factor, rate_of
 
 ROWS_PER_EPOCH = 5  # of AlexNet's history, each with a checkpoint
-# Like precision.TOLERANCE, for eight layers with normalisation: 1 % (paper profile) and 4.5 % (original) were measured at the first
-# step of the mini network.
+# precision.TOLERANCE for eight layers: 1 % (paper profile) and 4.5 % (original) were measured at the mini network's first step.
 DEEP_TOLERANCE = 0.1
 
 
@@ -47,7 +46,7 @@ class Row:
 
 @dataclass
 class Run:
-    """A training in progress: what a checkpoint holds is exactly this."""
+    """A training in progress: what a checkpoint holds is this, but for the graphs and the sums of the row in hand."""
 
     net: CifarNet
     optimizer: PaperSGD
@@ -85,9 +84,8 @@ def fit(
 ) -> Run:
     """Train until the budget is spent, `recipe.stop_below` is reached or the loss diverges.
 
-    The result depends on (config, recipe, train, seed) and on the arithmetic of (device, precision, thread count), on nothing
-    else: a run killed at any moment and started again with the same `checkpoint` ends with the same bits.
-    `precision` None takes bf16 where it is native and agrees with fp32.
+    The result depends on (config, recipe, train, seed) and on the arithmetic of (device, precision, thread count) alone: a run
+    killed and started again with its `checkpoint` ends with the same bits. `precision` None is bf16 if native and close to fp32.
     """
     batches = training_batches(config, train, train, device)
     run = start(config, recipe, batches, seed, precision)
@@ -136,10 +134,7 @@ def finished(run: Run, recipe: Recipe, steps_per_epoch: int) -> bool:
 
 
 def train_row(run: Run, feed: Feed, steps: int, steps_per_epoch: int) -> Row:
-    """Make `steps` updates and sum what the network said of each batch before it learned from it.
-
-    On a GPU nothing comes back to the host before the last step.
-    """
+    """Make `steps` updates and sum what the network said of each batch before it learned from it."""
     began, images, step = time.perf_counter(), 0, stepper(run, feed)
     run.loss_sum.zero_()
     run.wrong.zero_()
@@ -147,7 +142,7 @@ def train_row(run: Run, feed: Feed, steps: int, steps_per_epoch: int) -> Row:
         chosen = next(feed.chosen)
         step(chosen)
         images += len(fields(chosen)[0])  # type: ignore[arg-type]  # which images: always there
-    error = 100 * run.wrong.item() / images
+    error = 100 * run.wrong.item() / images  # the first that comes back from a GPU
     seconds = (run.history[-1].seconds if run.history else 0.0) + time.perf_counter() - began
     done = run.step + steps
     return Row(done, done / steps_per_epoch, images, run.loss_sum.item() / images, error, seconds)
@@ -221,9 +216,8 @@ def fit_alexnet(
 
     As with `fit`, a run that was killed goes on from `checkpoint` to the same bits. `initial` are weights to start from
     (fine-tuning, §6): layers that fit are taken, others drawn. Under `torch.distributed` each process trains its share of every
-    batch.
-    Raises ValueError if the images are smaller than the network's, have another number of classes or leave a last batch with fewer
-    images than processes.
+    batch. Raises ValueError if the images are smaller than the network's, have another number of classes or leave a last batch with
+    fewer images than processes.
     """
     if len(train.meta.classes) != config.classes:
         raise ValueError(f"the network has {config.classes} classes, the images {len(train.meta.classes)}")

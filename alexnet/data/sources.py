@@ -14,6 +14,7 @@ import urllib.error
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -234,8 +235,8 @@ def _open_listings(
 
     def make(folder: Path, split: str) -> None:
         decode = partial(decode_square, side=side)
-        about = {"name": name, "split": split, "canonical": False, "source": source}
-        pack_listing(folder, listings[split], (side, side, 3), decode, progress, None, **about)
+        about: dict[str, Any] = {"name": name, "split": split, "canonical": False, "source": source}
+        pack_listing(folder, listings[split], (side, side, 3), decode, progress, **about)
 
     names = {split: f"{name}-{listing.key}-{split}" for split, listing in listings.items()}
     return _whole({split: _open_packed(root, folder, split, make, pack_missing) for split, folder in names.items()})
