@@ -26,7 +26,7 @@ from alexnet.train import Run, fit, fit_alexnet
 from alexnet.train_local import fit_local
 
 CPU = torch.device("cpu")
-Record = Callable[[Callable[[], None], torch.Generator | None], Callable[[], None]]
+Capture = Callable[[Callable[[], None], torch.Generator | None], Callable[[], None]]
 
 
 def local(splits: dict[str, ImageSet], device: torch.device = CPU) -> Run:
@@ -48,27 +48,27 @@ TRAININGS = {"Figure 1": cifar, "local": local, "AlexNet": alexnet}
 
 
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Callable[[Record], None]:
-    """Makes a processor take graphs, recorded in the given way."""
+def captured(monkeypatch: pytest.MonkeyPatch) -> Callable[[Capture], None]:
+    """Makes a processor take graphs, captured in the given way."""
 
-    def record_by(way: Record) -> None:
+    def capture_by(way: Capture) -> None:
         monkeypatch.setattr(graph, "possible", lambda source, sums: True)
         monkeypatch.setattr(graph, "capture", way)
 
-    return record_by
+    return capture_by
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_run_has_the_same_bits_through_graphs(name: str, splits: dict[str, ImageSet], recorded) -> None:
+def test_a_run_has_the_same_bits_through_graphs(name: str, splits: dict[str, ImageSet], captured) -> None:
     """Each has seven batches an epoch, of which the last is smaller: two graphs. AlexNet's loses its noise and freezes a layer."""
     expected, made = TRAININGS[name](splits), []
 
-    def record(body: Callable[[], None], generator: torch.Generator | None) -> Callable[[], None]:
+    def capture(body: Callable[[], None], generator: torch.Generator | None) -> Callable[[], None]:
         made.append(generator)
         body()
         return body
 
-    recorded(record)
+    captured(capture)
     found = TRAININGS[name](splits)
     assert bits(found) == bits(expected)
     assert len(made) == {"Figure 1": 2, "local": 2, "AlexNet": 6}[name]
@@ -86,13 +86,13 @@ def goes_astray(body: Callable[[], None], generator: torch.Generator | None) -> 
 
 
 @pytest.mark.parametrize(
-    ("record", "reason"), [(fails, r"RuntimeError: operation .* capturing\)"), (goes_astray, "its bits differ")]
+    ("capture", "reason"), [(fails, r"RuntimeError: operation .* capturing\)"), (goes_astray, "its bits differ")]
 )
 def test_a_graph_that_fails_its_check_is_left_after_one_warning(
-    record: Record, reason: str, splits: dict[str, ImageSet], recorded
+    capture: Capture, reason: str, splits: dict[str, ImageSet], captured
 ) -> None:
     expected = cifar(splits)
-    recorded(record)
+    captured(capture)
     with pytest.warns(RuntimeWarning, match=reason) as said:
         found = cifar(splits)
     assert len(said) == 1
@@ -128,8 +128,8 @@ def choice(*index: int) -> Chosen:
     return Chosen(torch.tensor(index), torch.zeros(count, 2, dtype=torch.int64), torch.zeros(count, dtype=torch.bool))
 
 
-def test_the_check_trains_nothing_and_each_choice_counts(recorded) -> None:
-    recorded(lambda body, generator: body)
+def test_the_check_trains_nothing_and_each_choice_counts(captured) -> None:
+    captured(lambda body, generator: body)
     task, graphs = Doubling(), Graphs()
     step = task.through(graphs)
     for index in ((2, 3), (5,), (7, 1), (2,)):
@@ -140,16 +140,16 @@ def test_the_check_trains_nothing_and_each_choice_counts(recorded) -> None:
     assert task.calls == 4 + 2 * 2  # two of each check
 
 
-def test_what_is_not_a_number_is_no_fault(recorded) -> None:
-    recorded(lambda body, generator: body)
+def test_what_is_not_a_number_is_no_fault(captured) -> None:
+    captured(lambda body, generator: body)
     task, graphs = Doubling(), Graphs()
     nn.init.constant_(task.net.weight, torch.nan)
     task.through(graphs)(choice(2))
     assert not graphs.refused
 
 
-def test_graphs_are_made_anew_for_other_layers_and_kept_from_row_to_row(recorded) -> None:
-    recorded(lambda body, generator: body)
+def test_graphs_are_made_anew_for_other_layers_and_kept_from_row_to_row(captured) -> None:
+    captured(lambda body, generator: body)
     task, graphs = Doubling(), Graphs()
     optimizer = PaperSGD(task.net.parameters(), lr=0.1)
     for _ in range(2):

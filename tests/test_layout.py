@@ -74,12 +74,12 @@ def test_the_faster_way_is_found_and_nothing_changed(started, monkeypatch: pytes
     run, images = started
     asked: list[Callable[[], None]] = []
 
-    def record(body: Callable[[], None], generator: None) -> Callable[[], None]:
+    def capture(body: Callable[[], None], generator: None) -> Callable[[], None]:
         body()
         asked.append(body)
         return (lambda: None) if len(asked) in (4, 5) else body
 
-    monkeypatch.setattr(layout, "capture", record)
+    monkeypatch.setattr(layout, "capture", capture)
     before = {name: weight.clone() for name, weight in run.net.state_dict().items()}
     assert "layers.conv4" in (found := faster_dense(run.net, images, "fp32"))
     assert "layers.conv5" not in found
@@ -90,10 +90,10 @@ def test_the_faster_way_is_found_and_nothing_changed(started, monkeypatch: pytes
 
 
 def test_without_graphs_there_are_groups(started, monkeypatch: pytest.MonkeyPatch) -> None:
-    def record(body: Callable[[], None], generator: None) -> Callable[[], None]:
+    def capture(body: Callable[[], None], generator: None) -> Callable[[], None]:
         raise RuntimeError("no CUDA driver")
 
-    monkeypatch.setattr(layout, "capture", record)
+    monkeypatch.setattr(layout, "capture", capture)
     run, images = started
     assert faster_dense(run.net, images, "fp32") == []
     assert not run.net.layers["conv2"]._forward_pre_hooks
