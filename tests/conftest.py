@@ -13,6 +13,13 @@ from alexnet.data.imageset import ImageSet, pack
 from alexnet.data.standin import standin_arrays
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--accept-golden` of test_golden.py."""
+    parser.addoption(
+        "--accept-golden", action="store_true", help="store the numbers of the golden runs; refused under the same version"
+    )
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _quiet_machine() -> None:
     torch.set_num_threads(1)  # tests compare bits and share the machine

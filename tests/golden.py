@@ -1,0 +1,455 @@
+"""Golden runs: tiny trainings of every kind through the code that makes records, and their numbers.
+
+    python tests/golden.py                       # the numbers of all runs on this machine, as JSON
+    python tests/golden.py --only cifar-relu     # of some runs alone
+    python tests/golden.py --against COMMIT      # do both trees give the same bits here?
+
+`tests/golden/runs.json` holds the numbers under short names of their own, with the versions of the code
+(`alexnet/version.py`) that gave them. `test_golden.py` compares within TOLERANCE; `pytest --accept-golden`
+stores new numbers where the version was raised. Names that the code may change are mapped below.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import torch.distributed as dist  # noqa: E402
+
+from alexnet import version  # noqa: E402
+from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe  # noqa: E402
+from alexnet.config_local import LocalNetConfig, LocalRecipe  # noqa: E402
+from alexnet.data.augment import Views  # noqa: E402
+from alexnet.data.imageset import pack  # noqa: E402
+from alexnet.evaluate import probabilities  # noqa: E402
+from alexnet.weights import import_weights, network  # noqa: E402
+from reproductions.harness.bench import Bench, set_up  # noqa: E402
+from reproductions.harness.claim import PRETRAINED, PlannedRun, as_data, discover  # noqa: E402
+from reproductions.harness.run import make  # noqa: E402
+
+STORED = ROOT / "tests" / "golden" / "runs.json"
+Numbers = dict[str, list[float]]  # of one run: "history.loss", "metrics.codes.neighbours", ...
+
+# How far a number may be from the stored one: for losses, weights and scores as a share of the largest
+# number in the list, for others (points of an error, images) as they are. Ten times the largest distance
+# for fp32, several times for bf16, that `--distances` showed on two cores of an AMD EPYC with AVX2 and
+# torch 2.15 under ATEN_CPU_CAPABILITY=avx2 and =default (that one with ONEDNN_MAX_CPU_ISA=SSE41 and with
+# MKL_ENABLE_INSTRUCTIONS=SSE4_2), with two threads and without a C compiler. fp32: losses 4.2e-5, weights
+# 3.0e-5, scores 2.4e-5, errors 1 point, shares 1 point; bf16 (emulated): 2.7e-3, 4.1e-3, 1.5e-3, 6, 2.8.
+TOLERANCE = {
+    "fp32": {"loss": 5e-4, "error": 3.2, "weights": 3e-4, "scores": 3e-4, "share": 3.0, "exact": 1e-9},
+    "bf16": {"loss": 2e-2, "error": 12.0, "weights": 2e-2, "scores": 1e-2, "share": 10.0, "exact": 1e-9},
+}
+
+# Short names of this file for columns of a record's history and for its metrics, by group.
+HISTORY = {
+    "step": ("step", "exact"),
+    "epoch": ("epoch", "exact"),
+    "images": ("images", "exact"),
+    "loss": ("train_loss", "loss"),
+    "error": ("train_error", "error"),
+    "rate": ("learning_rate", "exact"),
+    "validation": ("validation_error", "error"),
+}
+METRICS = {
+    "errors.last-epoch": ("train_error", "error"),
+    "errors.first-epoch": ("first_epoch_error", "error"),
+    "errors.epochs-to-target": ("epochs_to_target", "loss"),
+    "errors.test": ("test_error", "error"),
+    "errors.top1": ("top1", "error"),
+    "errors.top5": ("top5", "error"),
+    "errors.top1-ten": ("top1_ten", "error"),
+    "errors.top5-ten": ("top5_ten", "error"),
+    "errors.top1-member": ("top1_ten_member", "error"),
+    "errors.top5-member": ("top5_ten_member", "error"),
+    "errors.training": ("top1_train", "error"),
+    "errors.gap": ("gap", "error"),
+    "retrieval.features": ("retrieval_features", "share"),
+    "retrieval.pixels": ("retrieval_pixels", "exact"),
+    "codes.neighbours": ("retrieval_codes", "share"),
+    "colour.gap": ("colour_gap", "weights"),
+}
+ARRAYS = {"answers": "share", "weights": "weights", "scores": "scores"}
+
+
+@dataclass(frozen=True)
+class GoldenRun:
+    """One tiny run: what is trained and by which family's version."""
+
+    family: str  # of alexnet.version.TRAINING
+    run: PlannedRun
+    precision: str = "fp32"
+    interrupt: int = 0  # stop after so many rows of history, then go on from the checkpoint
+    processes: int = 1  # that train it together
+
+
+def planned(kind: str, config: Any, recipe: Any, name: str, *needs: PlannedRun, images: str = "all") -> PlannedRun:
+    """A run of the harness: `kind` is what it calls such a training."""
+    return PlannedRun(
+        claim="golden", question="", variant=name, scale="smoke", seed=0, role=kind,  # type: ignore[arg-type]
+        dataset=images, config=as_data(config), recipe=recipe if isinstance(recipe, dict) else as_data(recipe),
+        declaration="golden", needs=needs,
+    )  # fmt: skip
+
+
+def golden_runs() -> dict[str, GoldenRun]:
+    """All golden runs by name."""
+    cifar = CifarNetConfig(widths=(8, 8, 16), init_std=(0.01, 0.05, 0.05, 0.05))
+    slow = Recipe(learning_rate=0.002, batch_size=32, weight_decay=0.01, epochs=3, stop_below=50.0)
+    modern = replace(cifar, init="modern", inputs="standardised")
+    local = LocalNetConfig().smoke()
+    wide = LocalNetConfig.eleven().smoke()
+    local_recipe = LocalRecipe(batch_size=32, learning_rate=0.002, epochs=3, drops=(2,))
+    recipe = replace(
+        AlexNetRecipe.original(), learning_rate=0.003, batch_size=40, epochs=4, drops=(2,), conv1_drops=(1,), conv1_freeze=3,
+        noise_off=3, crop_chunk=8,
+    )  # fmt: skip
+    lively: dict[str, Any] = {"conv_std": 0.08, "deep_conv_std": 0.12, "hidden_std": 0.08}  # learn something in 32 steps
+    original = replace(AlexNetConfig.original().smoke(), **lively)
+    paper = replace(AlexNetRecipe.paper(), batch_size=40, epochs=4, plateau=1)
+    first = planned("train", original, recipe, "original")
+    second = replace(first, seed=1)
+    half = replace(original.six_convolutions(), classes=5)
+    six = planned("train", original.six_convolutions(), recipe, "six")
+    tuned = replace(AlexNetRecipe.finetuning(), batch_size=40, epochs=2, drops=(1,), conv1_drops=(0,), conv1_freeze=1,
+                    class_factor_until=1, noise_off=1)  # fmt: skip
+    origin = {"dataset": six.dataset, "variant": six.variant, "config": six.config, "recipe": six.recipe}
+    return {
+        "cifar-relu": GoldenRun("cifar", planned("evaluate", cifar, slow, "relu")),
+        "cifar-tanh": GoldenRun("cifar", planned("evaluate", replace(cifar, activation="tanh"), slow, "tanh")),
+        "cifar-he": GoldenRun("cifar", planned("evaluate", modern, replace(slow, stop_below=40.0), "he")),
+        "cifar-glorot": GoldenRun(
+            "cifar", planned("evaluate", replace(modern, activation="tanh"), replace(slow, stop_below=40.0), "glorot")
+        ),
+        "cifar-bf16": GoldenRun("cifar", planned("evaluate", modern, replace(slow, stop_below=40.0), "bf16"), "bf16"),
+        "local": GoldenRun("cifar", planned("unshared", local, local_recipe, "local")),
+        "local-norm": GoldenRun("cifar", planned("unshared", wide, local_recipe, "local-norm")),
+        "original": GoldenRun("alexnet", first),
+        "original-seed1": GoldenRun("alexnet", second),
+        "original-bf16": GoldenRun("alexnet", replace(first, variant="bf16"), "bf16"),
+        "original-interrupted": GoldenRun("alexnet", replace(first, variant="interrupted"), interrupt=7),
+        "original-two-processes": GoldenRun("alexnet", replace(first, variant="two"), processes=2),
+        "paper": GoldenRun("alexnet", planned("train", replace(AlexNetConfig.paper().smoke(), **lively), paper, "paper")),
+        "six": GoldenRun("alexnet", six),
+        "fine-tuned": GoldenRun(
+            "alexnet", planned("train", half, {**as_data(tuned), PRETRAINED: origin}, "tuned", six, images="half")
+        ),
+        "average": GoldenRun("alexnet", planned("average", {"members": []}, {}, "average", first, second)),
+    }
+
+
+def images(folder: Path) -> dict[str, Any]:
+    """320 + 100 images of 32×32 in ten classes, from integers alone, and those of every second class."""
+    found: dict[str, Any] = {"all": {}, "half": {}}
+    for key, (split, count) in enumerate((("train", 320), ("test", 100))):
+        rng = np.random.Generator(np.random.Philox(key=[2012, key]))
+        labels = np.arange(count) % 10
+        y, x = np.mgrid[0:32, 0:32]
+        k = labels[:, None, None] + 1
+        stripes = ((k * x + (7 * k % 11) * y) % 32 < 16)[..., None]
+        colour = np.stack([labels * 7 % 10, labels * 3 % 10, (labels + 4) % 10], -1)[:, None, None, :]
+        shade = rng.integers(0, 60, (count, 1, 1, 1))
+        noise = rng.integers(0, 80, (count, 32, 32, 3))
+        pixels = (9 * colour + 25 * stripes + shade + noise).astype(np.uint8)
+        for name, own in (("all", labels >= 0), ("half", labels % 2 == 0)):
+            names = tuple(map(str, range(10 if name == "all" else 5)))
+            marks = labels[own] if name == "all" else labels[own] // 2
+            found[name][split] = pack(
+                folder / f"{name}-{split}", pixels[own], marks, name=name, split=split, classes=names,
+                canonical=False, source="golden",
+            )  # fmt: skip
+    return found
+
+
+@contextmanager
+def forced(precision: str) -> Iterator[None]:
+    """Let the processor say that it has bf16, or that it has not."""
+    with mock.patch.object(torch.cpu, "get_capabilities", return_value={"avx512_bf16": precision == "bf16"}):
+        yield
+
+
+class StopHereError(Exception):
+    """Stands for a kill between two rows of history."""
+
+
+class Golden:
+    """The golden runs of this process: each is made once, where it is asked for, in one results folder."""
+
+    def __init__(self, root: Path, threads: int = 1) -> None:
+        self.root, self.threads = root, threads
+        self.runs = golden_runs()
+        self.bench = Bench(root / "results", images(root), set_up("cpu", threads), threads)
+        self.claim = next(iter(discover().values()))
+        self.made: dict[str, Path] = {}
+        self.deterministic: dict[str, bool] = {}
+
+    def numbers(self, name: str) -> Numbers:
+        """The numbers of a golden run."""
+        golden = self.runs[name]
+        for need in golden.run.needs:
+            self.record(next(n for n, other in self.runs.items() if other.run == need))
+        folder = self.record(name)
+        found = {**history_of(folder), **metrics_of(folder), **self.arrays_of(golden, folder)}
+        found["history.deterministic"] = [float(self.deterministic.get(name, True))]
+        return found
+
+    def record(self, name: str) -> Path:
+        """The folder of a golden run's record."""
+        if name not in self.made:
+            golden = self.runs[name]
+            with forced(golden.precision):
+                self.made[name] = self.together(name) if golden.processes > 1 else self.alone(name)
+            assert json.loads((self.made[name] / "record.json").read_text())["machine"]["precision"] == golden.precision
+        return self.made[name]
+
+    def alone(self, name: str) -> Path:
+        """Made in this process, with a stop on the way where it has one."""
+        golden, rows = self.runs[name], 0
+
+        def on_row(_: Any) -> None:
+            nonlocal rows
+            rows += 1
+            self.deterministic[name] = torch.are_deterministic_algorithms_enabled()
+            if rows == golden.interrupt:
+                raise StopHereError
+
+        for _ in range(2):
+            try:
+                folder = make(golden.run, self.claim, self.bench, on_row)
+            except StopHereError:
+                continue
+            assert folder is not None
+            return folder
+        raise AssertionError(f"{name} was interrupted twice")
+
+    def together(self, name: str) -> Path:
+        """Made by several processes of their own."""
+        command = [sys.executable, __file__, "--rank-of", name, "--root", str(self.root), "--threads", str(self.threads)]
+        world = self.runs[name].processes
+        ranks = [subprocess.Popen([*command, "--rank", str(rank)]) for rank in range(world)]
+        assert [rank.wait() for rank in ranks] == [0] * world
+        return Path((self.root / f"{name}.folder").read_text())
+
+    def arrays_of(self, golden: GoldenRun, folder: Path) -> Numbers:
+        """Which images were right and, where weights were kept, they and the probabilities of the ten crops, in short."""
+        found: Numbers = {}
+        if (folder / "correct.npy").exists():
+            found["arrays.answers"] = [float(np.unpackbits(np.load(folder / "correct.npy")).sum())]
+        if (folder / "weights.safetensors").exists():
+            config, weights = import_weights(folder / "weights.safetensors")
+            found["arrays.weights"] = [n for _, tensor in sorted(weights.items()) for n in shadow(tensor)]
+            splits = self.bench.images[str(golden.run.dataset)]
+            recipe = AlexNetRecipe(noise="none")
+            views = Views(splits["test"], splits["train"], config.image_size, recipe, torch.device("cpu"))
+            net = network(config, weights)
+            found["arrays.scores"] = shadow(probabilities(net, views, views=10, precision="fp32"))
+        return found
+
+
+def shadow(tensor: torch.Tensor) -> list[float]:
+    """A tensor in two numbers: its length, and its product with a fixed vector over that one's length."""
+    flat = tensor.detach().double().flatten()
+    ray = torch.cos(torch.arange(len(flat), dtype=torch.float64) * 0.7 + 0.3)
+    return [flat.norm().item(), (flat @ ray).item() / ray.norm().item()]
+
+
+def history_of(folder: Path) -> Numbers:
+    """The columns of a history, by their short names."""
+    with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        f"history.{short}": [float(row[column]) for row in rows if row[column]]
+        for short, (column, _) in HISTORY.items()
+        if rows and column in rows[0]
+    }
+
+
+def metrics_of(folder: Path) -> Numbers:
+    """The metrics of a record, by their group and short names. Every metric must have one."""
+    metrics = json.loads((folder / "record.json").read_text(encoding="utf-8"))["metrics"]
+    names = {name: short for short, (name, _) in METRICS.items()}
+    return {f"metrics.{names[name]}": [m["value"]] for name, m in metrics.items() if m["value"] is not None}
+
+
+def kind_of(key: str) -> str:
+    """Which tolerance a number has."""
+    part, _, rest = key.partition(".")
+    if part == "metrics":
+        return METRICS[rest][1]
+    return ARRAYS[rest] if part == "arrays" else HISTORY.get(rest, ("", "exact"))[1]
+
+
+def distance(key: str, old: list[float], new: list[float]) -> float:
+    """The largest difference of two lists of numbers: relative to the largest of the old ones for losses, weights and scores."""
+    if len(old) != len(new):
+        return float("inf")
+    apart = max((abs(a - b) for a, b in zip(old, new, strict=True)), default=0.0)
+    relative = kind_of(key) in ("loss", "weights", "scores")
+    return apart / max(map(abs, old)) if relative and any(old) else apart
+
+
+def moved(golden: GoldenRun, old: Numbers, new: Numbers) -> list[str]:
+    """The numbers that are further from the stored ones than they may be, or there on one side alone."""
+    limits = TOLERANCE[golden.precision]
+    return [
+        key
+        for key in sorted(old.keys() | new.keys())
+        if key not in old or key not in new or not distance(key, old[key], new[key]) <= limits[kind_of(key)]
+    ]
+
+
+def version_behind(golden: GoldenRun, key: str) -> tuple[str, str]:
+    """The version that must be raised before another number under `key` may be stored: its table and its name."""
+    part, group, *_ = key.split(".")
+    return ("metrics", group) if part == "metrics" else ("training", golden.family)
+
+
+class EditedError(Exception):
+    """The stored numbers are not what was written."""
+
+
+def versions() -> dict[str, dict[str, int]]:
+    """Today's versions."""
+    return {"training": version.TRAINING, "metrics": version.METRICS}
+
+
+def read_stored(path: Path = STORED) -> dict[str, Any]:
+    """The stored versions and numbers. Raises EditedError where the file was changed by hand or cannot be read."""
+    advice = f"restore it with `git checkout {path.name}` or store new numbers with `pytest --accept-golden`"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["checksum"] != checksum(found):
+            raise EditedError(f"{path} was edited by hand: {advice}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EditedError(f"{path} cannot be read ({type(error).__name__}: {error}): {advice}") from error
+    return dict(found)
+
+
+def checksum(content: dict[str, Any]) -> str:
+    """sha256 of the versions and numbers."""
+    text = json.dumps([content["versions"], content["runs"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_stored(runs: dict[str, Numbers], path: Path = STORED) -> None:
+    """Store numbers with today's versions, one line for each list."""
+    content: dict[str, Any] = {"versions": versions(), "runs": runs}
+    lines = ["{", f' "checksum": "{checksum(content)}",', f' "versions": {json.dumps(versions())},', ' "runs": {']
+    for name, numbers in runs.items():
+        rows = ",\n".join(f"   {json.dumps(key)}: {json.dumps(values)}" for key, values in numbers.items())
+        lines += [f"  {json.dumps(name)}: {{", rows, "  }" + ("" if name == list(runs)[-1] else ",")]
+    fresh = path.with_suffix(".partial")
+    fresh.write_text("\n".join([*lines, " }", "}", ""]), encoding="utf-8")
+    fresh.replace(path)
+
+
+def rounded(numbers: Numbers) -> Numbers:
+    """Nine digits: enough for every tolerance."""
+    return {key: [float(f"{value:.9g}") for value in values] for key, values in numbers.items()}
+
+
+def refused(golden: GoldenRun, stored: dict[str, Any], old: Numbers, new: Numbers) -> list[str]:
+    """The moved numbers that may not be stored, since their version is still the one of the stored numbers."""
+    behind = {key: version_behind(golden, key) for key in moved(golden, old, new) if old}
+    same = {key for key, (table, name) in behind.items() if stored["versions"][table].get(name) == versions()[table][name]}
+    return sorted(same)
+
+
+def train_one_rank(name: str, root: Path, rank: int, threads: int) -> None:
+    """One of the processes that make a run together."""
+    golden = Golden(root / f"rank{rank}", threads)
+    golden.bench = replace(golden.bench, root=root / "results")
+    made = golden.runs[name]
+    dist.init_process_group("gloo", init_method=f"file://{root}/{name}.meeting", rank=rank, world_size=made.processes)
+    with forced(made.precision):
+        folder = make(made.run, golden.claim, golden.bench)
+    dist.destroy_process_group()
+    if folder is not None:
+        (root / f"{name}.folder").write_text(str(folder))
+
+
+def all_numbers(names: list[str], threads: int) -> dict[str, Numbers]:
+    """The numbers of some golden runs, made in a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        golden = Golden(Path(folder), threads)
+        return {name: golden.numbers(name) for name in names or golden.runs}
+
+
+def against(commit: str, names: list[str], threads: int) -> int:
+    """Make the runs with this tree and with that of `commit` and compare every bit; 0 where all are equal, else 1."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), commit], check=True)
+        try:
+            options = [word for name in names for word in ("--only", name)]
+            command = [sys.executable, "tests/golden.py", "--threads", str(threads), *options]
+            clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+            outputs = [subprocess.run(command, cwd=t, check=True, stdout=subprocess.PIPE, env=clean).stdout for t in (tree, ROOT)]
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+    before, after = (json.loads(output) for output in outputs)
+    differing = [
+        f"{name} {key}"
+        for name in before.keys() & after.keys()
+        for key in before[name].keys() | after[name].keys()
+        if before[name].get(key) != after[name].get(key)
+    ]
+    alone = sorted(before.keys() ^ after.keys())
+    print(f"{len(before.keys() & after.keys())} runs in both trees; numbers with other bits: {len(differing)}")
+    print("\n".join(sorted(differing) + [f"{name}: in one tree alone" for name in alone]))
+    return int(bool(differing))
+
+
+def show_distances(names: list[str], threads: int) -> None:
+    """How far this machine's numbers are from the stored ones, the largest of every kind."""
+    largest: dict[tuple[str, str], tuple[float, str]] = {}
+    stored, runs = read_stored()["runs"], golden_runs()
+    for name, numbers in all_numbers(names, threads).items():
+        for key, values in numbers.items():
+            place = runs[name].precision, kind_of(key)
+            apart = distance(key, stored[name].get(key, []), values)
+            largest[place] = max(largest.get(place, (0.0, "")), (apart, f"{name} {key}"))
+    for (precision, kind), (apart, where) in sorted(largest.items()):
+        print(f"{precision} {kind}: {apart:.2g} ({where})")
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", default=[], choices=list(golden_runs()), help="make this run alone")
+    parser.add_argument("--against", metavar="COMMIT", help="compare every bit with another commit's tree")
+    parser.add_argument("--distances", action="store_true", help="print the largest distances from the stored numbers")
+    parser.add_argument("--threads", type=int, default=1)
+    for hidden in ("--rank-of", "--root", "--rank"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.rank_of:
+        train_one_rank(args.rank_of, Path(args.root), int(args.rank), args.threads)
+        return 0
+    if args.against:
+        return against(args.against, args.only, args.threads)
+    if args.distances:
+        show_distances(args.only, args.threads)
+        return 0
+    print(json.dumps(all_numbers(args.only, args.threads), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
