@@ -81,9 +81,9 @@ def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> N
 
 
 @app.command()
-def explain(cell: str, results: Results = RESULTS) -> None:
+def explain(cell: str, results: Results = RESULTS, as_json: Json = False) -> None:
     """Show where a number of the report comes from: formula, values, records, data, code and machine of CLAIM.QUESTION."""
-    from reproductions.harness.describe import explain_cell
+    from reproductions.harness.describe import explain_cell, explain_data
 
     name, _, question = cell.partition(".")
     claim = choose([name])[0]
@@ -91,7 +91,10 @@ def explain(cell: str, results: Results = RESULTS) -> None:
         near = difflib.get_close_matches(question, [q.name for q in claim.questions], n=1, cutoff=0.0)
         fail(f"{name} has no question {question!r}; did you mean {name}.{near[0]}?")
     with reported():
-        typer.echo(explain_cell(claim, question, results))
+        if as_json:
+            show_table(explain_data(claim, question, results), as_json)
+        else:
+            typer.echo(explain_cell(claim, question, results))
 
 
 @app.command("data")

@@ -8,9 +8,7 @@ import numpy as np
 
 from reproductions.harness.claim import PlannedRun, discover, planned_runs
 from reproductions.harness.examples import COLUMNS, NEAREST, Example, Examples, Guess, example_files
-from reproductions.harness.plan import code_of
-from reproductions.harness.provenance import code_hash
-from reproductions.harness.record import Code, Cost, Data, Machine, Metric, Record, write_record
+from reproductions.harness.record import Code, Cost, Data, Machine, Metric, Record, Version, version_of, write_record
 
 
 def planned(variant: str, seed: int, scale: str = "paper", claim: str = "fig1_relu") -> PlannedRun:
@@ -29,18 +27,20 @@ def make_record(
     canonical: bool = True,
     hardware: str = "a processor",
     precision: str = "bf16",
-    code: dict[str, str] | None = None,
+    training: int | None = None,
+    dirty: bool = False,
+    started: str = "2026-01-01T00:00:00Z",
     rate: float | None = None,
     declaration: str | None = None,
     wall: float = 90.0,
 ) -> Record:
     """A record that answers today's plan, except where told otherwise."""
     run = planned(variant, seed, scale)
-    definitions = code_of(run) if code is None else code
     metrics = {"train_error": Metric(value=24.5, unit="percent", split="train", examples=10_000)}
     metrics["epochs_to_target"] = Metric(value=epochs, unit="epochs", split="train", examples=10_000)
     if run.role == "evaluate":
         metrics["test_error"] = Metric(value=30.0 + seed / 10, unit="percent", split="test", examples=10_000)
+    version = version_of(run.role, metrics)
     data: dict[str, Any] = {"name": "cifar10", "source": "the tests", "train_images": 50_000, "test_images": 10_000}
     return Record(
         claim=run.claim,
@@ -55,7 +55,8 @@ def make_record(
         recipe=run.recipe if rate is None else {**run.recipe, "learning_rate": rate},
         declaration=run.declaration if declaration is None else declaration,
         data=Data(**data, fingerprint=fingerprint, canonical=canonical),
-        code=Code(hash=code_hash(definitions), definitions=definitions, commit="f" * 40, dirty=False),
+        version=version if training is None else Version(training=training, metrics=version.metrics),
+        code=Code(commit="f" * 40, dirty=dirty),
         machine=Machine(
             hardware=hardware,
             device="cpu",
@@ -65,7 +66,7 @@ def make_record(
             versions={"python": "3.11.0", "torch": "2.11.0", "numpy": "2.0.0", "system": "Linux"},
         ),
         cost=Cost(wall_seconds=wall, images=320_000, images_per_second=3_000.0, peak_memory_bytes=10**9, attempts=1),
-        started="2026-01-01T00:00:00Z",
+        started=started,
     )
 
 
@@ -81,14 +82,13 @@ def make_alexnet(
     """A record of an AlexNet, or of an average, at scale mini; without metrics it diverged. `run` where its name is not enough."""
     run = run or planned(variant, seed, "mini", claim)
     like = make_record()
-    definitions = code_of(run)
     return like.model_copy(
         update={
             "claim": run.claim, "question": "", "variant": run.variant, "scale": run.scale, "seed": run.seed, "role": run.role,
             "status": "ok" if metrics else "diverged", "config": run.config, "recipe": run.recipe, "declaration": run.declaration,
             "metrics": {name: Metric(value=v, unit="percent", split="test", examples=10_000) for name, v in metrics.items()},
             "data": like.data and like.data.model_copy(update={"name": run.dataset, "train_images": 100_000}),
-            "code": like.code.model_copy(update={"hash": code_hash(definitions), "definitions": definitions}),
+            "version": version_of(run.role, metrics),
             "machine": like.machine.model_copy(update={"hardware": hardware}),
         }
     )  # fmt: skip

@@ -24,6 +24,8 @@ from reproductions.harness.claim import (
     planned_runs,
 )
 from reproductions.harness.describe import describe, variant_differences
+from reproductions.harness.places import RESULTS
+from reproductions.harness.record import read_records
 from reproductions.harness.variant import Arm, Ensemble, Scale, Variant
 
 CLAIMS = discover()
@@ -263,3 +265,11 @@ def test_what_all_claims_train_at_a_scale(scale: str) -> None:
     assert len(trained) == (18 if scale == "paper" else 16)
     assert set(averaged.values()) == {averages}
     assert len(averaged) == (2 if scale == "paper" else 3)
+
+
+def test_committed_counts_are_what_the_code_counts_today() -> None:
+    """They cost seconds, so no version has to be trusted."""
+    stored = {item.record.claim: item.record for item in read_records(RESULTS)[0] if item.record.role == "inspect"}
+    for name, claim in discover().items():
+        for question in (q for q in claim.questions if isinstance(q, Exact)):
+            assert stored[name].metrics[question.name].value == question.measure(), f"{name}.{question.name}"

@@ -1,9 +1,12 @@
 """Claims and numbers in words."""
 
+import json
 from pathlib import Path
 
 from records import curve, full_set, make_alexnet, make_record, store
+from typer.testing import CliRunner
 
+from reproductions.__main__ import app
 from reproductions.harness.claim import discover
 from reproductions.harness.describe import compare_sets, describe, explain_cell, provenance_differences
 from reproductions.harness.record import Stored, write_record
@@ -28,20 +31,39 @@ def test_explain_lists_every_value_behind_a_number(tmp_path: Path) -> None:
     full_set(tmp_path)
     text = explain_cell(CLAIM, "speedup", tmp_path)
     assert "effect 5.9" in text
-    assert text.count("; code") == 10
+    assert text.count("training version 1, commit ffffffffff; a processor, bf16") == 10
+    assert "which decides nothing: torch was 2.11.0, is " in text
+    assert "(10 records)" in text
     assert "tanh seed 3: epochs 38.1000" in text
     assert "paper-seed3-" in text
+
+
+def test_explain_names_both_kinds_of_machine_of_a_row(tmp_path: Path) -> None:
+    for seed in range(5):
+        hardware = "an Intel" if seed < 2 else "an AMD"
+        store(tmp_path, make_record("relu", seed, hardware=hardware), make_record("tanh", seed, epochs=36.0, hardware=hardware))
+    command = ["explain", "fig1_relu.speedup", "--json", "--results", str(tmp_path)]
+    (row,) = json.loads(CliRunner().invoke(app, command).stdout)
+    assert (row["n"], row["planned"]) == (5, 5)
+    assert row["kinds"] == [
+        {"hardware": "an AMD", "precision": "bf16", "seeds": [2, 3, 4]},
+        {"hardware": "an Intel", "precision": "bf16", "seeds": [0, 1]},
+    ]
+    assert {(record["seed"], record["hardware"]) for record in row["records"]} == {
+        (seed, "an Intel" if seed < 2 else "an AMD") for seed in range(5)
+    }
+    assert all("torch was 2.11.0" in " ".join(record["differs"]) for record in row["records"])
 
 
 def test_compare_also_sees_sets_of_other_code(tmp_path: Path) -> None:
     full_set(tmp_path / "ours")
     for seed in range(3):
-        store(tmp_path / "old", make_record("relu", seed, epochs=12.2 + seed / 10, code={"alexnet.train:fit": "before"}))
+        store(tmp_path / "old", make_record("relu", seed, epochs=12.2 + seed / 10, training=7))
     rows = compare_sets([CLAIM], tmp_path / "ours", tmp_path / "old")
     assert [row["arm"] for row in rows] == ["relu", "tanh"]
     assert rows[0]["theirs / ours [95 %]"].startswith("2.02 [")
     assert rows[1]["theirs"] == "–"
-    assert "code: " in rows[0]["differs in"]
+    assert "version: " in rows[0]["differs in"]
 
 
 def test_what_two_records_do_not_share() -> None:

@@ -7,7 +7,6 @@ from records import RELU, TANH, curve, full_set, make_alexnet, make_record, plan
 
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.judge import Judged, Tuned, best_rate, judge, sweep_table
-from reproductions.harness.plan import code_of
 from reproductions.harness.record import Source, read_records, write_record
 from reproductions.harness.verdict import judge_speedup
 
@@ -33,9 +32,9 @@ def test_images_that_are_not_the_publishers_are_consistent_at_most(tmp_path: Pat
     assert rows(tmp_path)[0].verdict.word == "consistent"
 
 
-@pytest.mark.parametrize("other", [{"fingerprint": "copy"}, {"hardware": "GPU"}, {"precision": "fp32"}])
-def test_other_data_and_other_hardware_are_never_pooled(tmp_path: Path, other: dict[str, str]) -> None:
+def test_other_data_are_never_pooled(tmp_path: Path) -> None:
     full_set(tmp_path)
+    other = {"fingerprint": "copy"}
     store(tmp_path, make_record("relu", 0, epochs=59.0, **other), make_record("tanh", 0, epochs=1.0, **other))  # type: ignore[arg-type]
     by_n = {row.n: row for row in rows(tmp_path)}
     assert set(by_n) == {5, 1}
@@ -43,21 +42,79 @@ def test_other_data_and_other_hardware_are_never_pooled(tmp_path: Path, other: d
     assert by_n[1].verdict.word == "inconclusive"
 
 
-def test_records_of_changed_code_are_stale_and_stand_beside_new_ones(tmp_path: Path) -> None:
-    old = {**code_of(planned("relu", 0)), "alexnet.train:fit": "before"}
+def test_records_of_another_version_are_stale_and_have_a_row_of_their_own(tmp_path: Path) -> None:
     for seed in range(5):
-        store(tmp_path, make_record("relu", seed, code=old), make_record("tanh", seed, epochs=36.0, code=old))
+        store(tmp_path, make_record("relu", seed, training=7), make_record("tanh", seed, epochs=36.0, training=7))
     (row,) = rows(tmp_path)
     assert row.verdict.word == "stale"
-    assert "alexnet.train.fit" in row.verdict.reason
+    assert "made by version 7 of training, which is 1 now" in row.verdict.reason
     full_set(tmp_path)
     assert {row.verdict.word for row in rows(tmp_path)} == {"stale", "confirmed"}
 
 
-def test_records_of_another_declaration_are_exploratory(tmp_path: Path) -> None:
+def test_another_declaration_decides_nothing(tmp_path: Path) -> None:
+    full_set(tmp_path, declaration="old")
+    assert rows(tmp_path)[0].verdict.word == "confirmed"
+
+
+def test_a_seed_made_whole_on_another_machine_completes_the_row(tmp_path: Path) -> None:
+    """Also where one arm of the seed exists on the first machine; that one is shown and not counted."""
+    times = dict(enumerate(zip(RELU, TANH, strict=True)))
+    for seed, (fast, slow) in times.items():
+        kind = {"hardware": "A", "precision": "bf16"} if seed < 3 else {"hardware": "B", "precision": "fp32"}
+        store(tmp_path, make_record("relu", seed, epochs=fast, **kind), make_record("tanh", seed, epochs=slow, **kind))
+    store(tmp_path, make_record("relu", 3, epochs=59.0, hardware="A"))
+    (row,) = rows(tmp_path)
+    assert row.verdict == judge_speedup(RELU, TANH, budget=60, paper=6, worthwhile=2, planned=5)
+    assert dict(row.kinds) == {("A", "bf16"): (0, 1, 2), ("B", "fp32"): (3, 4)}
+    assert row.hardware == "A, bf16: seeds 0, 1, 2; B, fp32: seeds 3, 4"
+    assert [(item.record.seed, item.record.kind) for item in row.extra] == [(3, ("A", "bf16"))]
+
+
+@pytest.mark.parametrize("other", [{"hardware": "B"}, {"precision": "fp32"}])
+def test_two_arms_of_different_machines_are_no_pair(tmp_path: Path, other: dict[str, str]) -> None:
     for seed in range(5):
-        store(tmp_path, make_record("relu", seed, declaration="old"), make_record("tanh", seed, epochs=36.0, declaration="old"))
-    assert rows(tmp_path)[0].verdict.word == "exploratory"
+        store(tmp_path, make_record("relu", seed), make_record("tanh", seed, epochs=36.0, **other))  # type: ignore[arg-type]
+    (row,) = rows(tmp_path)
+    assert (row.n, row.verdict.word, row.verdict.reason) == (0, "not run", "no seed has both arms yet")
+
+
+def test_of_two_whole_pairs_the_one_that_was_complete_first_counts(tmp_path: Path) -> None:
+    full_set(tmp_path, hardware="B", started="2026-01-02T00:00:00Z")
+    store(tmp_path, make_record("relu", 0, epochs=RELU[0] + 1, hardware="A", started="2026-01-01T00:00:00Z"))
+    store(tmp_path, make_record("tanh", 0, epochs=TANH[0] + 1, hardware="A", started="2026-01-03T00:00:00Z"))
+    (row,) = rows(tmp_path)
+    assert set(row.kinds) == {("B", "bf16")}
+
+
+def test_of_several_records_of_a_run_the_earliest_counts(tmp_path: Path) -> None:
+    full_set(tmp_path, started="2026-01-02T00:00:00Z")
+    later = rows(tmp_path)[0].verdict
+    store(tmp_path, make_record("relu", 0, epochs=50.0, started="2026-01-03T00:00:00Z"))
+    assert rows(tmp_path)[0].verdict == later
+    store(tmp_path, make_record("relu", 0, epochs=50.0, started="2026-01-01T00:00:00Z"))
+    assert rows(tmp_path)[0].verdict != later
+
+
+def test_uncommitted_code_is_never_counted_beside_committed_code(tmp_path: Path) -> None:
+    full_set(tmp_path)
+    clean = rows(tmp_path)[0].verdict
+    full_set(tmp_path, dirty=True)
+    committed, uncommitted = sorted(rows(tmp_path), key=lambda row: "uncommitted" in row.data)
+    assert committed.verdict == clean
+    assert uncommitted.data.endswith("; uncommitted code")
+
+
+def test_a_metric_of_another_version_makes_the_questions_that_read_it_stale(tmp_path: Path) -> None:
+    for seed in range(3):
+        record = make_alexnet("original", seed, top1=80.0, top1_ten=79.0, retrieval_codes=30.0, retrieval_pixels=10.0)
+        old = record.version.model_copy(update={"metrics": {**record.version.metrics, "codes": 7}})
+        write_record(tmp_path, record.model_copy(update={"version": old}))
+    assert alexnets(tmp_path, "ten_view_gain", "top1").n == 3
+    codes = next(question.name for question in discover()["binary_codes"].questions if "retrieval_codes" in question.metrics)  # type: ignore[union-attr]
+    row = alexnets(tmp_path, "binary_codes", codes)
+    assert (row.verdict.word, row.n) == ("stale", 0)
+    assert "made by version 7 of codes metrics, which is 1 now" in row.verdict.reason
 
 
 def test_missing_seeds_decide_nothing(tmp_path: Path) -> None:

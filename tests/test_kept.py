@@ -22,6 +22,7 @@ from alexnet.model import AlexNet, init_alexnet
 from alexnet.train import fit_alexnet
 from alexnet.weights import export_weights, import_weights, network
 from reproductions.__main__ import app
+from reproductions.harness import provenance
 from reproductions.harness.average import average
 from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import PlannedRun, asked_runs, discover, typed, with_needs
@@ -67,7 +68,7 @@ def only(root: Path, run: PlannedRun) -> Stored:
 
 
 def missing(bench: Bench) -> dict[str, str]:
-    items = plan(RUNS, read_records(bench.root)[0], bench.fingerprints, bench.hardware)
+    items = plan(RUNS, read_records(bench.root)[0], bench.fingerprints, bench.hardware, dirty=provenance.uncommitted())
     return {str(item.run): item.reason for item in items if item.current is None}
 
 

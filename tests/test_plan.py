@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from records import full_set, keep, make_alexnet, make_record, planned, store
 
-from reproductions.harness.claim import PlannedRun, discover, planned_runs
-from reproductions.harness.plan import NOT_KEPT, code_of, differences, expected_seconds, plan
+from reproductions.harness.claim import PlannedRun, blocks, discover, planned_runs
+from reproductions.harness.counted import differences, not_deciding
+from reproductions.harness.plan import NOT_KEPT, expected_seconds, plan
 from reproductions.harness.record import Record, Source, read_records, write_record
 
 RUNS = [run for run in planned_runs(discover()["fig1_relu"], "paper") if run.question == "speedup"]
@@ -29,9 +30,7 @@ def test_nothing_is_missing_when_all_is_there(tmp_path: Path) -> None:
     ("changes", "reason"),
     [
         ({"rate": 0.5}, "recipe.learning_rate was 0.5, is"),
-        ({"code": {**code_of(planned("relu", 0)), "alexnet.train:fit": "x"}}, "code changed: alexnet.train.fit"),
-        ({"code": {}}, "and more"),
-        ({"declaration": "old"}, "made under another declaration"),
+        ({"training": 7}, "made by version 7 of training, which is 1 now"),
         ({"fingerprint": "other"}, "made from another copy of the data (the tests)"),
     ],
 )
@@ -50,23 +49,53 @@ def test_other_hardware_is_an_answer_too(tmp_path: Path) -> None:
     assert item.current is not None
 
 
-def test_two_halves_made_on_different_machines_are_no_whole(tmp_path: Path) -> None:
-    """The judge pools nothing across hardware, so the plan asks for what would make one machine's set whole."""
-    for seed in range(5):
-        for arm in ("relu", "tanh"):
-            store(tmp_path, make_record(arm, seed, hardware="CPU" if seed < 3 else "GPU"))
+def test_what_a_machine_lacks_of_a_seed_that_no_machine_has_whole(tmp_path: Path) -> None:
+    """Seeds 0 to 2 are whole on A, 3 is half on A, 4 is half on both: pairs are completed on one kind of machine."""
+    for seed in range(4):
+        store(tmp_path, make_record("relu", seed, hardware="A"))
+    for seed in range(3):
+        store(tmp_path, make_record("tanh", seed, epochs=36.0, hardware="A"))
+    store(tmp_path, make_record("relu", 4, hardware="A"), make_record("tanh", 4, epochs=36.0, hardware="B"))
     stored = read_records(tmp_path)[0]
     evaluate = [run for run in RUNS if run.role == "evaluate"]
+    together = blocks(discover()["fig1_relu"], "paper")
 
-    def missing(hardware: str | None) -> set[int]:
-        return {item.run.seed for item in plan(evaluate, stored, COPY, hardware) if item.current is None}
+    def missing(hardware: str | None) -> set[tuple[str, int]]:
+        items = plan(evaluate, stored, COPY, hardware, blocks=together)
+        return {(item.run.variant, item.run.seed) for item in items if item.current is None}
 
-    assert missing("CPU") == {3, 4}
-    assert missing("GPU") == {0, 1, 2}
-    assert missing("another") == {0, 1, 2, 3, 4}
-    assert missing(None) == {3, 4}
-    reason = next(item.reason for item in plan(evaluate, stored, COPY, "GPU") if item.run.seed == 0)
-    assert reason == "there only by CPU, bf16"
+    assert missing("A") == {("tanh", 3), ("tanh", 4)}
+    assert missing("B") == {("relu", 3), ("tanh", 3), ("relu", 4)}
+    assert missing("C") == {("relu", 3), ("tanh", 3), ("relu", 4), ("tanh", 4)}
+    assert missing(None) == {("tanh", 3), ("relu", 4)}
+    item = next(item for item in plan(evaluate, stored, COPY, "C", blocks=together) if item.run.key == planned("relu", 3).key)
+    assert item.reason.startswith("there only by A, bf16, where its partner is not")
+
+
+def test_a_pair_in_two_precisions_is_completed_in_one(tmp_path: Path) -> None:
+    for seed in range(5):
+        store(tmp_path, make_record("relu", seed, precision="fp32"), make_record("tanh", seed, epochs=36.0, precision="bf16"))
+    together = blocks(discover()["fig1_relu"], "paper")
+    items = plan([run for run in RUNS if run.role == "evaluate"], read_records(tmp_path)[0], COPY, "a processor", blocks=together)
+    assert sum(item.current is None for item in items) == 5
+
+
+def test_uncommitted_code_answers_itself_alone(tmp_path: Path) -> None:
+    full_set(tmp_path, dirty=True)
+    stored = read_records(tmp_path)[0]
+    assert {item.reason for item in plan(RUNS, stored, COPY)} == {"made with uncommitted changes, so it is never counted"}
+    assert all(item.current for item in plan(RUNS, stored, COPY, dirty=True))
+
+
+def test_what_differs_and_decides_nothing_is_named() -> None:
+    record, run = make_record(declaration="old"), planned("relu", 0)
+    here = {"commit": "0" * 10, "hardware": "a processor", "threads": 1, "torch": "9.9.0"}
+    assert not_deciding(record, run, here) == [
+        f"declaration was old, is {run.declaration}",
+        "commit was ffffffffff, is 0000000000",
+        "threads was 2, is 1",
+        "torch was 2.11.0, is 9.9.0",
+    ]
 
 
 def test_one_of_two_copies_is_enough(tmp_path: Path) -> None:
@@ -140,7 +169,7 @@ def test_a_file_that_is_gone_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_machine_are_none_of_this_one(tmp_path: Path) -> None:
-    """Or an average would be of two cohorts, and the judge could not see it."""
+    """Or an average would be of networks of two kinds of machine, and the judge could not see it."""
     for seed in range(15):
         keep(tmp_path, original(seed, hardware="another"))
     assert [name for name, why in missing(tmp_path).items() if why == NOT_KEPT] == [f"original {seed}" for seed in range(15)]
@@ -175,8 +204,8 @@ def test_an_average_of_changed_networks_is_outdated(tmp_path: Path) -> None:
         "config.members.0.recipe.epochs was 5, is 6",
         "config.members.0.seeds was [0, 1, 2, 3, 9], is [0, 1, 2, 3, 4]",
     ]
-    code = record.code.model_copy(update={"definitions": {**record.code.definitions, "alexnet.train:fit_alexnet": "before"}})
-    assert differences(record.model_copy(update={"code": code}), run, {}) == ["code changed: alexnet.train.fit_alexnet"]
+    old = record.version.model_copy(update={"training": 0})
+    assert differences(record.model_copy(update={"version": old}), run, {}) == ["made by version 0 of training, which is 1 now"]
 
 
 def test_networks_of_another_copy_of_what_they_start_from_are_outdated() -> None:

@@ -10,6 +10,7 @@ from records import planned
 
 from reproductions.harness import segment
 from reproductions.harness.jobs import End, new_job, read_job, write_job
+from reproductions.harness.record import version_of
 from reproductions.harness.segment import BARREN, Segment
 
 RUN = planned("relu", 0)
@@ -23,7 +24,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     monkeypatch.setattr(segment.os, "register_at_fork", lambda **_: None)  # else the tests' own children would be deaf for good
     write_job(tmp_path, RUN, new_job("12", "slurm", tmp_path))
-    return Segment(RUN, RUN.claim, tmp_path, None, "cpu", 1, {}, minutes=MINUTES, began=time.monotonic())
+    return Segment(RUN, RUN.claim, tmp_path, None, "cpu", 1, version_of("train", ()), minutes=MINUTES, began=time.monotonic())
 
 
 def after(job: Segment, minutes: float, rows: int = 0) -> Segment:

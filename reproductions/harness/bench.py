@@ -80,7 +80,7 @@ def data_of(bench: Bench, dataset: str) -> Data:
 def versions_of(run: PlannedRun, bench: Bench) -> dict[str, str]:
     """Versions of what computes the numbers; on a processor, for nets with normalisation, in what that is written."""
     if bench.device.type == "cuda":
-        return provenance.versions() | {"triton": provenance.triton()}
+        return provenance.versions()
     return provenance.versions() | ({"norm": norm.body(bench.device)} if run.role in ("train", "unshared") else {})
 
 

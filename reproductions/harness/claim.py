@@ -18,6 +18,7 @@ from reproductions.harness.variant import Arm, Ensemble, Scale, Variant
 # nothing trained.
 Role = Literal["tune", "evaluate", "train", "average", "unshared", "inspect"]
 SHARED = ("train", "average", "unshared")  # their records lie under their data set, for all claims
+SPEED_METRICS = ("epochs_to_target", "train_error")
 PRETRAINED = "pretrained"  # in the recipe of a run that starts from another's weights: what that other run was
 
 
@@ -162,6 +163,7 @@ class PlannedRun:
     recipe: dict[str, Any] = field(default_factory=dict)
     declaration: str = ""  # digest of the declaration that asks for this run
     needs: "tuple[PlannedRun, ...]" = ()  # runs that must be done before, with their records and their weights
+    metrics: tuple[str, ...] = field(default=(), compare=False)  # those that the claim's questions read of it
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -237,9 +239,31 @@ def asked_runs(claim: Claim, scale_name: str) -> list[PlannedRun]:
         runs += [] if isinstance(question, Exact) else question_runs(claim, question, scale_name)
     exact = [q for q in claim.questions if isinstance(q, Exact)]
     if exact:
-        declared = digest([[q.name, q.paper, q.tolerance, q.at_most] for q in exact])
-        runs.append(PlannedRun(claim.name, "", "count", scale_name, 0, "inspect", None, declaration=declared))
-    return sorted({run.key: run for run in runs}.values(), key=lambda run: run.role != "tune")
+        declared, asked = digest([[q.name, q.paper, q.tolerance, q.at_most] for q in exact]), tuple(q.name for q in exact)
+        runs.append(PlannedRun(claim.name, "", "count", scale_name, 0, "inspect", None, declaration=declared, metrics=asked))
+    found: dict[tuple[str, str, str, int], PlannedRun] = {}
+    for run in runs:
+        before = found.get(run.key, run).metrics
+        found[run.key] = replace(run, metrics=tuple(dict.fromkeys((*before, *run.metrics))))
+    return sorted(found.values(), key=lambda run: run.role != "tune")
+
+
+def blocks(claim: Claim, scale_name: str) -> list[tuple[PlannedRun, ...]]:
+    """The runs that must be made on one kind of machine and in one precision: of every question both arms of a seed."""
+    found: list[tuple[PlannedRun, ...]] = []
+    for question in claim.questions:
+        if not isinstance(question, Exact):
+            found += seed_blocks(claim, question, scale_name)
+    return found
+
+
+def seed_blocks(claim: Claim, question: "Trained", scale_name: str) -> list[tuple[PlannedRun, ...]]:
+    """The runs of a question without its sweep, those of each seed together."""
+    seeds: dict[int, list[PlannedRun]] = {}
+    for run in question_runs(claim, question, scale_name):
+        if run.role != "tune":
+            seeds.setdefault(run.seed, []).append(run)
+    return [tuple(runs) for runs in seeds.values()]
 
 
 def with_needs(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
@@ -255,11 +279,13 @@ def question_runs(claim: Claim, question: Trained, scale_name: str) -> list[Plan
     brief, scale = at_scale(claim, question, scale_name), claim.scales[scale_name]
     if isinstance(brief, SpeedUp) and isinstance(brief.fast.config, CifarNetConfig):
         return list(_speedup_runs(claim, brief, scale_name, scale.dataset))
-    return [
+    metrics = ("train_error",) if isinstance(brief, SpeedUp) else brief.metrics
+    runs = [
         _average_run(arm, scale_name, seed, scale) if isinstance(arm, Ensemble) else _shared_run(arm, scale_name, seed, scale)
         for arm in brief.variants
         for seed in brief.seeds
     ]
+    return [replace(run, metrics=metrics) for run in runs]
 
 
 @cache  # a report plans the same networks for every claim
@@ -314,11 +340,15 @@ def _speedup_runs(claim: Claim, question: SpeedUp, scale: str, dataset: str | No
             recipe = replace(variant.recipe, learning_rate=rate, epochs=sweep.epochs)
             for seed in sweep.seeds:
                 name = f"{variant.name}-rate{rate:g}"
-                yield PlannedRun(claim.name, question.name, name, scale, seed, "tune", dataset, config, as_data(recipe), tuning)
+                yield PlannedRun(
+                    claim.name, question.name, name, scale, seed, "tune", dataset, config, as_data(recipe), tuning,
+                    metrics=SPEED_METRICS,
+                )  # fmt: skip
         for seed in question.seeds:
             yield PlannedRun(
-                claim.name, question.name, variant.name, scale, seed, "evaluate", dataset, config, as_data(variant.recipe), verdict
-            )
+                claim.name, question.name, variant.name, scale, seed, "evaluate", dataset, config, as_data(variant.recipe), verdict,
+                metrics=SPEED_METRICS,
+            )  # fmt: skip
 
 
 def discover() -> dict[str, Claim]:

@@ -3,11 +3,25 @@
 import dataclasses
 import math
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reproductions.harness.claim import Claim, Difference, Exact, SpeedUp, Sweep, Trained, Value, as_data, at_scale
+from reproductions.harness import provenance
+from reproductions.harness.claim import (
+    Claim,
+    Difference,
+    Exact,
+    SpeedUp,
+    Sweep,
+    Trained,
+    Value,
+    as_data,
+    at_scale,
+    planned_runs,
+)
+from reproductions.harness.counted import not_deciding
 from reproductions.harness.judge import Judged, epochs_of, judge, values_of
 from reproductions.harness.record import Stored, read_records
 from reproductions.harness.student import t_quantile
@@ -118,6 +132,50 @@ def _numbers(row: Judged, item: Stored) -> dict[str, str]:
     return {name: ", ".join(f"{value:,.4f}" for value in values_of([item], name)) or "none" for name in names}
 
 
+def unlike_today(row: Judged, item: Stored) -> list[str]:
+    """The fields of a counted record that differ from a run made here today and do not decide whether it counts."""
+    run = next((run for run in planned_runs(row.claim, row.scale) if run.key == item.record.key), None)
+    return not_deciding(item.record, run, provenance.here()) if run else []
+
+
+def explain_data(claim: Claim, name: str, root: Path) -> list[dict[str, Any]]:
+    """What `explain_cell` says, as data: one entry for each row of the question."""
+    return [_row_data(row, root) for row in judge(claim, read_records(root)[0]) if row.question.name == name]
+
+
+def _row_data(row: Judged, root: Path) -> dict[str, Any]:
+    v = row.verdict
+    return {
+        "cell": row.cell,
+        "scale": row.scale,
+        "data": row.data,
+        "verdict": v.word,
+        "reason": v.reason,
+        "effect": v.effect,
+        "low": v.low,
+        "high": v.high,
+        "n": row.n,
+        "planned": row.planned,
+        "kinds": row.kinds_as_data,
+        "records": [
+            {
+                "record": str(item.folder.relative_to(root)),
+                "variant": item.record.variant,
+                "seed": item.record.seed,
+                "values": _numbers(row, item),
+                "version": item.record.version.model_dump(),
+                "commit": item.record.code.commit,
+                "uncommitted": item.record.code.dirty,
+                "hardware": item.record.kind[0],
+                "precision": item.record.kind[1],
+                "differs": unlike_today(row, item),
+            }
+            for item in row.members
+        ],
+        "not counted": [str(item.folder.relative_to(root)) for item in row.extra],
+    }
+
+
 def explain_cell(claim: Claim, name: str, root: Path) -> str:
     """Formula, values, records and provenance of every row of one question."""
     rows = [row for row in judge(claim, read_records(root)[0]) if row.question.name == name]
@@ -143,9 +201,12 @@ def _explain_row(row: Judged, root: Path) -> list[str]:
     for item in row.members:
         r = item.record
         value = ", ".join(f"{name} {number}" for name, number in _numbers(row, item).items())
-        commit = f"commit {(r.code.commit or 'none')[:10]}{' with changes' if r.code.dirty else ''}"
-        lines.append(f"  {r.variant} seed {r.seed}: {value}; code {r.code.hash}, {commit}; {item.folder.relative_to(root)}")
+        commit = f"commit {(r.code.commit or 'none')[:10]}{' with uncommitted changes' if r.code.dirty else ''}"
+        made = f"training version {r.version.training}, " if r.version.training else ""
+        lines.append(f"  {r.variant} seed {r.seed}: {value}; {made}{commit}; {', '.join(r.kind)}; {item.folder.relative_to(root)}")
         lines += [f"    made from records/{part.record}" for part in r.made_from]
+    unlike = Counter(line for item in row.members for line in unlike_today(row, item))
+    lines += [f"  differs from a run made here today, which decides nothing: {line} ({n} records)" for line, n in unlike.items()]
     lines += [f"  not counted: {item.folder.relative_to(root)}" for item in row.extra]
     return lines
 
@@ -153,7 +214,7 @@ def _explain_row(row: Judged, root: Path) -> list[str]:
 def compare_sets(claims: Sequence[Claim], ours: Path, other: Path) -> list[dict[str, Any]]:
     """Arm by arm, the epochs to the target in two results folders, their ratio with its 95 % interval, and what differs.
 
-    Of each question the cohort with the most records is taken, also where the code or the declaration has changed since.
+    Of each question the row with the most records is taken, also where the code has changed since.
     """
     first, second = (read_records(root)[0] for root in (ours, other))
     rows = []
@@ -235,7 +296,7 @@ def provenance_differences(a: Stored, b: Stored) -> list[str]:
     x, y = a.record, b.record
     pairs = {
         "data": (x.data and f"{x.data.name} {x.data.fingerprint}", y.data and f"{y.data.name} {y.data.fingerprint}"),
-        "code": (x.code.hash, y.code.hash),
+        "version": (x.version.model_dump(), y.version.model_dump()),
         "hardware": (x.machine.hardware, y.machine.hardware),
         "threads": (x.machine.threads, y.machine.threads),
         "precision": (x.machine.precision, y.machine.precision),

@@ -10,10 +10,10 @@ from pathlib import Path
 from alexnet.files import locked
 from reproductions.harness import slurm
 from reproductions.harness.claim import PlannedRun, with_needs
+from reproductions.harness.counted import Key
 from reproductions.harness.forecast import gpu_hours
 from reproductions.harness.jobs import Job
 from reproductions.harness.launch import Order, arrays, sbatch_text, sendable, to_processes, to_slurm
-from reproductions.harness.plan import Key
 from reproductions.harness.session import interrupt
 from reproductions.harness.settle import console
 from reproductions.harness.site import Wishes, shape_of

@@ -12,6 +12,7 @@ from alexnet.config_local import LocalNetConfig
 from alexnet.data.catalogue import images_of
 from reproductions.harness import provenance
 from reproductions.harness.claim import Exact, PlannedRun, SpeedUp, Trained, Value, at_scale, question_runs, typed
+from reproductions.harness.counted import not_deciding
 from reproductions.harness.judge import epochs_of, values_of
 from reproductions.harness.places import RESULTS, root_of
 from reproductions.harness.plan import expected_seconds
@@ -27,12 +28,13 @@ ASSUMED_RATE = 10e12  # operations per second of a GPU before there is a record 
 def plan_rows(work: Work) -> list[dict[str, Any]]:
     """One row per planned run: state, reason, expected minutes; and the effect that the plan can see."""
     seconds_of = estimates(work, len(os.sched_getaffinity(0)))
-    rows = []
+    rows, here = [], provenance.here()
     for item in work.planned:
         seconds = seconds_of(item.run) if item.current is None else 0.0
         rows.append({
             "run": str(item.run), "role": item.run.role, "state": "done" if item.current else "missing",
             "why": item.reason, "minutes": None if seconds is None else round(seconds / 60, 1), "sees": detects(work, item.run),
+            "differs and decides nothing": "; ".join(not_deciding(item.current.record, item.run, here) if item.current else ()),
         })  # fmt: skip
     return rows
 
@@ -50,7 +52,7 @@ def detects(work: Work, run: PlannedRun) -> str:
 def _detects(work: Work, question: Trained, run: PlannedRun) -> str:
     brief = at_scale(work.claim, question, work.scale)
     n, current = len(brief.seeds), [item.current for item in work.planned if item.current]
-    items = [s for s in current if s.record.key[:3] == run.key[:3] and s.record.status == "ok"]  # one cohort, as when it is judged
+    items = [s for s in current if s.record.key[:3] == run.key[:3] and s.record.status == "ok"]
     if n < 2 or isinstance(brief, Value):
         return ""
     if isinstance(brief, SpeedUp):

@@ -2,11 +2,12 @@
 
 import math
 import statistics
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from reproductions.harness.claim import (
     SHARED,
+    SPEED_METRICS,
     Claim,
     Exact,
     PlannedRun,
@@ -17,17 +18,18 @@ from reproductions.harness.claim import (
     at_scale,
     planned_runs,
     question_runs,
+    seed_blocks,
 )
-from reproductions.harness.plan import Key, differences
-from reproductions.harness.record import Record, Stored
-from reproductions.harness.verdict import Verdict, Word, at_most_earned, judge_difference, judge_exact, judge_speedup, judge_value
+from reproductions.harness.counted import Key, Kind, block_kind, differences, earliest_first, first_on, why_not
+from reproductions.harness.record import Record, Stored, version_of
+from reproductions.harness.verdict import Verdict, at_most_earned, judge_difference, judge_exact, judge_speedup, judge_value
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One row of the verdict table: one question, answered by one cohort of records.
+    """One row of the verdict table: one question, answered by records of the same data and the same versions of the code.
 
-    A cohort shares data, code, hardware class and precision. Nothing is ever pooled across cohorts.
+    Both arms of a seed are of one kind of machine and one precision; seeds of several kinds stand in one row, which names them.
     """
 
     claim: Claim
@@ -37,7 +39,7 @@ class Judged:
     planned: int
     n: int  # seeds per arm that count
     data: str
-    hardware: str
+    kinds: Mapping[Kind, tuple[int, ...]]  # the seeds that count by the kind of machine and precision of their records
     members: tuple[Stored, ...] = ()  # the records that count, by arm and seed
     sweep: tuple[Stored, ...] = ()
     extra: tuple[Stored, ...] = field(default=())  # repeats and seeds outside the plan: shown, not counted
@@ -46,6 +48,19 @@ class Judged:
     def cell(self) -> str:
         """The row's name: claim and question."""
         return f"{self.claim.name}.{self.question.name}"
+
+    @property
+    def hardware(self) -> str:
+        """The kinds of machine in words and, where there are several, the seeds of each."""
+        names = {kind: kind[0] if kind[0] == "any" else ", ".join(" ".join(part.split()) for part in kind) for kind in self.kinds}
+        if len(names) < 2:
+            return next(iter(names.values()), "–")
+        return "; ".join(f"{name}: seeds {', '.join(map(str, self.kinds[kind]))}" for kind, name in names.items())
+
+    @property
+    def kinds_as_data(self) -> list[dict[str, object]]:
+        """The kinds of machine with the seeds that each gave, for JSON."""
+        return [{"hardware": kind[0], "precision": kind[1], "seeds": list(seeds)} for kind, seeds in self.kinds.items()]
 
     @property
     def sensitivity(self) -> bool:
@@ -70,7 +85,7 @@ class Judged:
 
 
 def judge(claim: Claim, stored: Sequence[Stored]) -> list[Judged]:
-    """All rows of a claim: every cohort at every scale, or one `not run` row where there is none."""
+    """All rows of a claim: one for each data set, version and scale, or one `not run` row where there are no records."""
     rows = []
     there = {item.record.scale for item in stored}
     planned = {scale: {run.key: run for run in planned_runs(claim, scale)} for scale in claim.scales if scale in there}
@@ -79,7 +94,7 @@ def judge(claim: Claim, stored: Sequence[Stored]) -> list[Judged]:
         for scale, runs in planned.items():
             asked = set() if isinstance(question, Exact) else {run.key for run in question_runs(claim, question, scale)}
             mine = [item for item in stored if item.record.scale == scale and _concerns(claim, question, asked, item)]
-            found += [_judge_cohort(claim, question, scale, items, runs) for items in _cohorts(mine)]
+            found += [_judge_group(claim, question, scale, items, runs) for items in _groups(mine, _metrics_of(question))]
         rows += found or [_not_run(claim, question)]
     return rows
 
@@ -125,19 +140,33 @@ def _concerns(claim: Claim, question: Question, asked: Collection[Key], item: St
     return mine and record.status != "failed"
 
 
-def _cohorts(items: Sequence[Stored]) -> Iterator[list[Stored]]:
-    """Records that are judged together: of one cohort, and none made from networks of another copy of other data."""
-    cohorts: dict[tuple[str, ...], list[Stored]] = {}
+def _metrics_of(question: Question) -> tuple[str, ...]:
+    """The metrics that a question reads."""
+    if isinstance(question, Exact):
+        return (question.name,)
+    return SPEED_METRICS if isinstance(question, SpeedUp) else question.metrics
+
+
+def _groups(items: Sequence[Stored], metrics: Sequence[str]) -> Iterator[list[Stored]]:
+    """Records of the same data and versions, as far as `metrics` go, and made from networks of the same copies of other data.
+
+    What uncommitted code made stands apart from what committed code made.
+    """
+    groups: dict[tuple[str, ...], list[Stored]] = {}
     for item in items:
-        cohorts.setdefault(item.record.cohort, []).append(item)
-    for _, mine in sorted(cohorts.items()):
+        record = item.record
+        data = (record.data.name, record.data.fingerprint) if record.data else ("", "")
+        versions = [record.version.metrics.get(group, today) for group, today in version_of(record.role, metrics).metrics.items()]
+        groups.setdefault((*data, str([record.version.training, *versions]), str(bool(record.code.dirty))), []).append(item)
+    for _, mine in sorted(groups.items()):
         for origins in sorted({item.record.origins for item in mine} - {()}) or [()]:
             yield [item for item in mine if item.record.origins in ((), origins)]
 
 
-def _judge_cohort(claim: Claim, question: Question, scale: str, items: Sequence[Stored], runs: dict[Key, PlannedRun]) -> Judged:
-    counted, stale, extra = _sort(items, runs)
-    members = tuple(item for item in counted if item.record.role != "tune")
+def _judge_group(claim: Claim, question: Question, scale: str, items: Sequence[Stored], runs: dict[Key, PlannedRun]) -> Judged:
+    answers, stale = _sort(items, runs)
+    tried = [firsts[0] for key, firsts in answers.items() if firsts and runs[key].role == "tune"]
+    members = _members(claim, question, scale, answers)
     if isinstance(question, Exact):
         planned, n, verdict = 1, len(members), _judge_exact(question, members)
     else:
@@ -148,7 +177,10 @@ def _judge_cohort(claim: Claim, question: Question, scale: str, items: Sequence[
         verdict = _judge_trained(brief, arms)
     outdated = [(item, why) for item, why in stale if item.record.role != "tune"]
     if n < planned and outdated:
-        verdict = _judge_outdated(outdated)
+        verdict = Verdict("stale", f"{len(outdated)} records: {'; '.join(outdated[0][1])}")
+    if not members and verdict.reason == "no records" and not isinstance(question, Exact):
+        verdict = replace(verdict, reason="no seed has both arms yet")
+    shown = {id(item) for item in (*members, *tried)}
     first = min(items, key=lambda item: item.record.id).record
     canonical = first.data is None or first.data.canonical
     return Judged(
@@ -159,45 +191,60 @@ def _judge_cohort(claim: Claim, question: Question, scale: str, items: Sequence[
         planned,
         n,
         _data_words(first),
-        "any" if first.role == "inspect" else " ".join(f"{first.machine.hardware}, {first.machine.precision}".split()),
-        members,
-        tuple(item for item in counted if item.record.role == "tune"),
-        tuple(extra + [item for item, _ in stale]),
+        _kinds(members or items),
+        tuple(members),
+        tuple(sorted(tried, key=_by_arm)),
+        tuple(sorted((item for item in items if id(item) not in shown), key=_by_arm)),
     )
 
 
+def _by_arm(item: Stored) -> tuple[str, str, int, int, str]:
+    record = item.record
+    return record.role, record.variant, record.seed, item.repeat, item.folder.name
+
+
+def _kinds(items: Sequence[Stored]) -> dict[Kind, tuple[int, ...]]:
+    found: dict[Kind, set[int]] = {}
+    for item in items:
+        found.setdefault(item.record.kind, set()).add(item.record.seed)
+    return {kind: tuple(sorted(seeds)) for kind, seeds in sorted(found.items())}
+
+
 def _sort(
-    items: Sequence[Stored], runs: dict[Key, PlannedRun]
-) -> tuple[list[Stored], list[tuple[Stored, list[str]]], list[Stored]]:
-    """Records that count (the first whole one of each planned run), outdated ones with the reason, and all others."""
-    counted: list[Stored] = []
-    stale: list[tuple[Stored, list[str]]] = []
-    extra: list[Stored] = []
-    seen = set()
-    for item in sorted(items, key=lambda i: (i.record.role, i.record.variant, i.record.seed, i.repeat, i.folder.name)):
+    items: Sequence[Stored], runs: Mapping[Key, PlannedRun]
+) -> tuple[dict[Key, list[Stored]], list[tuple[Stored, list[str]]]]:
+    """The records that answer each planned run, the earliest first, and those that no longer do, with the reason."""
+    answers: dict[Key, list[Stored]] = {}
+    stale = []
+    for item in earliest_first(items):
         run = runs.get(item.record.key)
-        if run is None or item.record.key in seen:
-            extra.append(item)
-        elif why := differences(item.record, run, {}):
+        if run is None:
+            continue
+        if why := differences(item.record, run, {}):
             stale.append((item, why))
-        else:
-            seen.add(item.record.key)
-            counted.append(item)
-    return counted, stale, extra
+        elif not why_not(item, run, {}, dirty=True):
+            answers.setdefault(run.key, []).append(item)
+    return answers, stale
 
 
-def _judge_outdated(outdated: Sequence[tuple[Stored, list[str]]]) -> Verdict:
-    why = outdated[0][1]
-    word: Word = "exploratory" if all("declaration" in reason for reason in why) else "stale"
-    return Verdict(word, f"{len(outdated)} records: {'; '.join(why)}")
+def _members(claim: Claim, question: Question, scale: str, answers: Mapping[Key, Sequence[Stored]]) -> list[Stored]:
+    """The records that a verdict rests on: of each seed both arms from one kind of machine, the earliest that has them."""
+    if isinstance(question, Exact):
+        return [firsts[0] for firsts in answers.values() if firsts][:1]
+    found = []
+    for block in seed_blocks(claim, question, scale):
+        kind = block_kind(block, answers)
+        found += [first_on(answers[run.key], kind) for run in block] if kind else []
+    return sorted((item for item in found if item), key=_by_arm)
 
 
 def _data_words(record: Record) -> str:
     if record.data is None:
-        return "none"
+        return "none; uncommitted code" if record.code.dirty else "none"
     if record.scale == "smoke":
-        return "stand-in"
-    return f"{record.data.name}, {'canonical' if record.data.canonical else 'other copy'} {record.data.fingerprint[:6]}"
+        return "stand-in; uncommitted code" if record.code.dirty else "stand-in"
+    mark = "; uncommitted code" if record.code.dirty else ""
+    return f"{record.data.name}, {'canonical' if record.data.canonical else 'other copy'} {record.data.fingerprint[:6]}{mark}"
 
 
 def _judge_exact(question: Exact, counted: Sequence[Stored]) -> Verdict:
@@ -242,7 +289,7 @@ def values_of(items: Sequence[Stored], metric: str) -> list[float]:
 def _not_run(claim: Claim, question: Question) -> Judged:
     scale = next(iter(claim.scales))
     planned = 1 if isinstance(question, Exact) else len(at_scale(claim, question, scale).seeds)
-    return Judged(claim, question, scale, Verdict("not run", "no records"), planned, 0, "–", "–")
+    return Judged(claim, question, scale, Verdict("not run", "no records"), planned, 0, "–", {})
 
 
 @dataclass(frozen=True)

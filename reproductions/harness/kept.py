@@ -15,9 +15,9 @@ class NeedsError(RecordError):
     """What a run needs is not here; the message says what would make it."""
 
 
-def needed(need: PlannedRun, root: Path, fingerprints: Mapping[str, str], hardware: str) -> Stored:
+def needed(need: PlannedRun, root: Path, fingerprints: Mapping[str, str], hardware: str, *, dirty: bool = False) -> Stored:
     """The record of a run that another needs. Raises NeedsError if it is not there with its weights, by this class of machine."""
-    found = kept(need, read_records(root, need)[0], fingerprints, hardware)
+    found = kept(need, read_records(root, need)[0], fingerprints, hardware, dirty=dirty)
     if found is None:
         raise NeedsError(f"needs the weights of {need}, made by {hardware}; the same command makes it first")
     return found

@@ -14,11 +14,11 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import _make_sbatch_string  # needs no Slurm on this machine, unlike its executor
 
-from reproductions.harness import slurm
+from reproductions.harness import provenance, slurm
 from reproductions.harness.claim import PlannedRun
 from reproductions.harness.jobs import new_job, write_job
-from reproductions.harness.plan import code_of, plan
-from reproductions.harness.record import read_records
+from reproductions.harness.plan import plan
+from reproductions.harness.record import read_records, version_of
 from reproductions.harness.site import Shape, Site, shape_of
 from reproductions.harness.status import BUSY, Standing, standings
 
@@ -41,7 +41,8 @@ class Order:
         """The job of this run."""
         from reproductions.harness.segment import Segment  # noqa: PLC0415 - torch takes seconds to import
 
-        return Segment(self.run, self.asked_by, self.root, self.data, device, threads, code_of(self.run), share_machine, minutes)
+        version = version_of(self.run.role, self.run.metrics)
+        return Segment(self.run, self.asked_by, self.root, self.data, device, threads, version, share_machine, minutes)
 
 
 def sendable(items: Iterable[Standing], retry_failed: bool) -> tuple[list[Standing], dict[str, list[Standing]]]:
@@ -221,6 +222,6 @@ def to_processes(
 
 
 def _outcome(order: Order) -> str:
-    planned = plan([order.run], read_records(order.root, order.run)[0], {})
+    planned = plan([order.run], read_records(order.root, order.run)[0], {}, dirty=provenance.uncommitted())
     (standing,) = standings(order.root, planned)
     return f"{standing.state}{f': {standing.why}' if standing.why else ''}"

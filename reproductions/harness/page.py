@@ -23,9 +23,9 @@ METHOD = """\
 - The paper's number is one run per arm; `compatible` says that such a pair could have drawn it.
 - A run that never reaches the target within its budget is censored: it counts as later than all that did, and the ratio
   becomes a bound. No run is dropped.
-- Records made from other data, by other code or on other hardware form rows of their own and are never pooled. A record made by
-  code or with a recipe that has changed since is `stale`, one made under another declaration of its claim is `exploratory`. Code
-  that was only made faster counts as the same code where a run made by both, side by side in the records, has the same bits.
+- Records made from other data, by another version of the code or with uncommitted changes form rows of their own and are never
+  pooled. A record whose recipe or version has changed since is `stale`. Both arms of a seed are made on one kind of machine and in
+  one precision, the earliest on which both exist; seeds of several kinds stand in one row, which names them.
 - An AlexNet is trained once for all claims that ask for it, so its record holds the declaration of its variant and not that of
   every claim: that their rules were fixed before the run is seen from the commit in the record and the history of the claim file.
 - `confirmed` takes the claim's own data, verified by checksum, at its own scale; elsewhere the strongest word is `consistent`.
@@ -128,7 +128,7 @@ def _claim_page(claim: Claim, rows: Sequence[Judged], shown: dict[int, str]) -> 
 
 
 def _failures(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[str]) -> str:
-    negative = ("refuted", "reversed", "not supported", "direction only", "inconclusive", "stale", "exploratory")
+    negative = ("refuted", "reversed", "not supported", "direction only", "inconclusive", "stale")
     lines = [
         f"`{row.cell}` ({row.scale}): {row.verdict.word}; {row.verdict.reason}" for row in rows if row.verdict.word in negative
     ]
@@ -177,12 +177,14 @@ def _provenance(stored: Sequence[Stored]) -> str:
     groups: dict[tuple[str, ...], int] = {}
     for item in stored:
         r = item.record
-        commit = f"{(r.code.commit or 'no git')[:10]}{', changed since' if r.code.dirty else ''}"
+        commit = f"{(r.code.commit or 'no git')[:10]}{' with uncommitted changes' if r.code.dirty else ''}"
         data = f"{r.data.name} {r.data.fingerprint} ({r.data.source})" if r.data else "–"
         versions = ", ".join(f"{name} {version}" for name, version in r.machine.versions.items())
-        key = (r.code.hash, commit, data, f"{r.machine.hardware}, {r.machine.precision}", versions)
+        made = ", ".join(f"{name} {number}" for name, number in r.version.metrics.items())
+        made = made if r.version.training is None else f"training {r.version.training}; {made}"
+        key = (made, commit, data, f"{r.machine.hardware}, {r.machine.precision}", versions)
         groups[key] = groups.get(key, 0) + 1
-    names = ("code", "commit", "data", "machine", "versions")
+    names = ("version", "commit", "data", "machine", "versions")
     return table([{"records": str(count), **dict(zip(names, key, strict=True))} for key, count in sorted(groups.items())])
 
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-RESULTS = Path(__file__).parents[2] / "results"  # the committed records and their report
+REPOSITORY = Path(__file__).parents[2]
+RESULTS = REPOSITORY / "results"  # the committed records and their report
 
 
 def root_of(results: Path, scale: str) -> Path:

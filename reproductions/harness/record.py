@@ -18,11 +18,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from alexnet import version
 from alexnet.files import write_atomic
 from reproductions.harness.claim import PlannedRun, digest
-from reproductions.harness.provenance import line
 
 WEIGHTS = "weights.safetensors"  # in a record's folder; the record has its sha256
+GROUPS = {  # of metrics by name (alexnet/version.py); a trained network's others are "errors", counts are "counts"
+    "retrieval_features": "retrieval",
+    "retrieval_pixels": "retrieval",
+    "retrieval_codes": "codes",
+    "colour_gap": "colour",
+}
+FAMILIES = {"tune": "cifar", "evaluate": "cifar", "unshared": "cifar", "train": "alexnet", "average": "alexnet"}
 HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")  # an AlexNet's has more columns after these
 
 
@@ -65,13 +72,25 @@ class Source(Part):
     weights: str | None  # sha256 of the file; None of a network that diverged
 
 
-class Code(Part):
-    """The source that made a record: a digest per definition used, and the commit."""
+class Version(Part):
+    """The versions of the code that made a record (`alexnet/version.py`): they decide whether it answers a run."""
 
-    hash: str
-    definitions: dict[str, str]
+    training: int | None  # of its family of networks; null for what is only counted
+    metrics: dict[str, int]  # of each group of metrics that it holds
+
+
+class Code(Part):
+    """Where the code of a record can be found: shown, and decides nothing."""
+
     commit: str | None
-    dirty: bool | None
+    dirty: bool | None  # whether the tree had uncommitted changes outside of claim files
+
+
+def version_of(role: str, metrics: Iterable[str]) -> Version:
+    """Today's versions of what decides a run of this role and these metrics of it."""
+    groups = {"counts" if role == "inspect" else GROUPS.get(name, "errors") for name in metrics}
+    training = version.TRAINING[FAMILIES[role]] if role in FAMILIES else None
+    return Version(training=training, metrics={name: version.METRICS[name] for name in sorted(groups)})
 
 
 class Machine(Part):
@@ -99,7 +118,7 @@ class Cost(Part):
 class Record(Part):
     """One run."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     claim: str
     question: str
     variant: str
@@ -113,12 +132,13 @@ class Record(Part):
     recipe: dict[str, Any]
     declaration: str
     data: Data | None
+    version: Version
     code: Code
     machine: Machine
     cost: Cost
     started: str  # UTC, to the second; of the last attempt
     weights: str | None = None  # sha256 of the weights that were kept beside it
-    made_from: tuple[Source, ...] = ()  # all of its own hardware class and code
+    made_from: tuple[Source, ...] = ()  # all of its own kind of machine
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Record":
@@ -140,22 +160,16 @@ class Record(Part):
         return self.claim, self.variant, self.scale, self.seed
 
     @property
-    def cohort(self) -> tuple[str, ...]:
-        """What records must share to be judged together: data, code, hardware class and precision; for counts the code alone.
-
-        Code that was only made faster on a processor, and gives the same bits, is the same code.
-        """
-        code = line(self.code.hash, self.machine.device, self.machine.versions.get("triton", ""))
-        if self.data is None:
-            return ("", "", code, "", "")
-        return self.data.name, self.data.fingerprint, code, self.machine.hardware, self.machine.precision
+    def kind(self) -> tuple[str, str]:
+        """The kind of machine and the precision: both arms of a seed must share them. Counts are the same everywhere."""
+        return (self.machine.hardware, self.machine.precision) if self.data else ("any", "exact")
 
     @property
     def id(self) -> str:
         """Digest of everything that tells it from another record of the same run."""
         fingerprint = self.data.fingerprint if self.data else None
-        made = [self.config, self.recipe, fingerprint, self.code.hash, self.machine.hardware, self.machine.precision]
-        return digest([*made, self.declaration, self.status == "failed", *self.origins])[:8]
+        made = [self.config, self.recipe, fingerprint, self.version.model_dump(), *self.kind]
+        return digest([*made, self.status == "failed", *self.origins])[:8]
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -102,7 +102,8 @@ def _as_json(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[
         "rows": [
             {
                 "cell": row.cell, "source": row.claim.source, "text": row.question.text, "paper": row.question.paper,
-                "scale": row.scale, "data": row.data, "hardware": row.hardware, "planned": row.planned, "n": row.n,
+                "scale": row.scale, "data": row.data, "hardware": row.hardware,
+                "kinds": row.kinds_as_data, "planned": row.planned, "n": row.n,
                 "measured": _short(row.measured if isinstance(row.question, Exact) else row.verdict.effect),
                 "low": _short(row.verdict.low), "high": _short(row.verdict.high),
                 "prediction": row.verdict.prediction and [_short(end) for end in row.verdict.prediction],
@@ -127,7 +128,8 @@ def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
             "fingerprint": r.data.fingerprint if r.data else None, "canonical": r.data.canonical if r.data else None,
             "hardware": r.machine.hardware, "threads": r.machine.threads, "precision": r.machine.precision,
             "wall_seconds": r.cost.wall_seconds, "images": r.cost.images, "images_per_second": r.cost.images_per_second,
-            "attempts": r.cost.attempts, "code": r.code.hash, "commit": r.code.commit, "started": r.started,
+            "attempts": r.cost.attempts, "training_version": r.version.training, "commit": r.code.commit,
+            "uncommitted": r.code.dirty, "started": r.started,
             "record": str(item.folder.relative_to(root)),
         }  # fmt: skip
         names = ["train_error", "epochs_to_target", "test_error", *measures]

@@ -33,7 +33,8 @@ from reproductions.harness.heart import Heart
 from reproductions.harness.judge import epochs_to
 from reproductions.harness.kept import load_network, needed, save_weights, source_of
 from reproductions.harness.measure import examples_of, kernels, measure, measure_local
-from reproductions.harness.plan import code_of, kept, plan
+from reproductions.harness.places import REPOSITORY
+from reproductions.harness.plan import kept, plan
 from reproductions.harness.record import (
     HISTORY,
     WEIGHTS,
@@ -43,11 +44,11 @@ from reproductions.harness.record import (
     Record,
     Stored,
     read_records,
+    version_of,
     work_file,
     write_record,
 )
 
-REPOSITORY = Path(__file__).parents[2]
 SHOWN_RUN = (ORIGINAL.name, 0)  # variant and seed whose examples make Figure 4's picture: other records stay small
 OnRow = Callable[[Row], None]
 
@@ -73,18 +74,18 @@ def make(
     weights that the run needs are not here.
     """
     commit, dirty = provenance.git_state(REPOSITORY)
-    code = code_of(run)
-    code_part = Code(hash=provenance.code_hash(code), definitions=code, commit=commit, dirty=dirty)
+    code = Code(commit=commit, dirty=dirty)
     rank, world = place()
     machine = [bench.hardware, bench.threads, versions_of(run, bench)]  # another machine goes on with other bits
-    before = [needed(need, bench.root, bench.fingerprints, bench.hardware) for need in run.needs]
+    before = [needed(need, bench.root, bench.fingerprints, bench.hardware, dirty=bool(code.dirty)) for need in run.needs]
     made_of = [run.config, run.recipe, bench.fingerprints.get(run.dataset or ""), [item.record.weights for item in before]]
-    work = work_file(bench.root, run, digest([*made_of, code_part.hash, machine, *([world] if world > 1 else [])]))
+    made_by = [version_of(run.role, ()).training, machine, *([world] if world > 1 else [])]
+    work = work_file(bench.root, run, digest([*made_of, *made_by]))
     checkpoint, weights, beat, lock = leftovers = [Path(f"{work}{suffix}") for suffix in (".pt", ".safetensors", ".json", ".lock")]
     mine: AbstractContextManager[bool] = locked(lock, wait=wait) if rank == 0 else nullcontext(True)
     with mine as first:
         stored = read_records(bench.root, run)[0]
-        there = _made(run, stored, bench) if rank == 0 and first and not again else None
+        there = _made(run, stored, bench, dirty=bool(code.dirty)) if rank == 0 and first and not again else None
         if again:
             _delete([checkpoint])
         elif there:
@@ -96,7 +97,7 @@ def make(
         if rank > 0:
             return None
         digits = save_weights(weights, outcome.net) if outcome.net else None
-        record = _record(run, bench, code_part, outcome, started)
+        record = _record(run, bench, code, outcome, started)
         record = record.model_copy(update={"weights": digits, "made_from": tuple(map(source_of, before))})
         twin = next((s for s in stored if (s.record.id, s.record.weights) == (record.id, digits) and not s.weights), None)
         if digits and twin and not again:
@@ -144,11 +145,11 @@ def _store(root: Path, record: Record, outcome: "Outcome", weights: Path | None)
     return write_record(root, record, [astuple(row) for row in outcome.history], columns=columns, files=files, weights=weights)
 
 
-def _made(run: PlannedRun, stored: Sequence[Stored], bench: Bench) -> Stored | None:
+def _made(run: PlannedRun, stored: Sequence[Stored], bench: Bench, *, dirty: bool) -> Stored | None:
     """The record that spares making a run: a count of any machine, else one of this machine's, of a network with its weights."""
     if run.role == "train":
-        return kept(run, stored, bench.fingerprints, bench.hardware)
-    current = plan([run], stored, bench.fingerprints, bench.hardware)[0].current
+        return kept(run, stored, bench.fingerprints, bench.hardware, dirty=dirty)
+    current = plan([run], stored, bench.fingerprints, bench.hardware, dirty=dirty)[0].current
     return current if current and (run.role == "inspect" or current.record.machine.hardware == bench.hardware) else None
 
 
@@ -168,6 +169,7 @@ def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", start
         recipe=run.recipe,
         declaration=run.declaration,
         data=data_of(bench, run.dataset) if run.dataset else None,
+        version=version_of(run.role, outcome.metrics),
         code=code,
         machine=machine_of(run, bench, outcome.precision, dense_names(outcome.net) if outcome.net else ()),
         cost=Cost(
@@ -243,7 +245,7 @@ def _lost(before: Sequence[Stored]) -> "Outcome | None":
 
 
 def _precision(before: Sequence[Stored]) -> str:
-    """What the networks were trained in; of several kinds all, so that such a run is of a cohort of its own."""
+    """What the networks were trained in; of several kinds all, so that such a run is of a kind of its own."""
     return " and ".join(sorted({item.record.machine.precision for item in before}))
 
 

@@ -30,7 +30,7 @@ def section(row: Judged, picture: str | None) -> list[str]:
     if row.sweep:
         parts += [f"#### Learning rates of {question.name}", *_sweep_section(row)]
     if row.extra:
-        parts.append("Shown, not counted (repeats, seeds outside the plan, stale or exploratory): " + paths(row.extra))
+        parts.append("Shown, not counted (repeats, seeds outside the plan or without a partner, stale): " + paths(row.extra))
     return parts
 
 

@@ -23,8 +23,7 @@ from reproductions.harness.claim import Claim, PlannedRun, discover, planned_run
 from reproductions.harness.cores import own_cores
 from reproductions.harness.jobs import End, clear_end, write_end
 from reproductions.harness.kept import NeedsError
-from reproductions.harness.plan import code_of
-from reproductions.harness.record import RecordError, read_record
+from reproductions.harness.record import RecordError, Version, read_record, version_of
 from reproductions.harness.run import make
 from reproductions.harness.settle import settle
 
@@ -45,7 +44,7 @@ class Segment:
     data: Path | None
     device: str | None
     threads: int
-    code: dict[str, str]  # digests of the definitions that decide the result, at submission
+    version: Version  # of the code that decides the result, at submission
     share_machine: bool = False  # with other runs of ours: takes cores of its own
     minutes: float = 0.0  # the time limit of a segment
     barren: int = 0
@@ -90,10 +89,9 @@ class Segment:
 
     def _claim(self) -> Claim:
         """The claim that asked. Raises RefusedError if it or the code is no longer what was submitted."""
-        now = code_of(self.run)
-        changed = [name.replace(":", ".") for name in sorted(now.keys() | self.code.keys()) if now.get(name) != self.code.get(name)]
-        if changed:
-            raise RefusedError(f"the code changed since it was submitted ({', '.join(changed[:3])}); the next `run` sends it again")
+        now = version_of(self.run.role, self.run.metrics)
+        if now != self.version:
+            raise RefusedError(f"submitted for {self.version}, but the code is of {now}; the next `run` sends it again")
         claim = discover().get(self.asked_by)
         if claim is None or self.run not in planned_runs(claim, self.run.scale):
             raise RefusedError(f"{self.asked_by} no longer plans this run; the next `run` sends what it plans now")

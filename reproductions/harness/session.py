@@ -12,7 +12,8 @@ from alexnet.data.catalogue import DATASETS, WHOLE
 from alexnet.data.imagenet import part_of
 from alexnet.data.imageset import check_fingerprint
 from alexnet.data.sources import data_root, download_cifar10, find_cifar10, prepare_imagenet, verify_cifar10
-from reproductions.harness.claim import PlannedRun, discover
+from reproductions.harness import provenance
+from reproductions.harness.claim import PlannedRun, blocks, discover
 from reproductions.harness.cores import own_cores
 from reproductions.harness.forecast import estimates
 from reproductions.harness.plan import plan
@@ -90,8 +91,10 @@ def _make_missing(work: Work, device: str | None, threads: int) -> bool:
 
     bench = Bench(work.root, work.images, set_up(device, threads), threads)
     missing = work.missing
-    if not work.force:  # now that the device is known, so is the cohort that new records can complete
-        again = plan([item.run for item in work.planned], work.stored, bench.fingerprints, bench.hardware)
+    if not work.force:  # now that the device is known, so is the kind of machine on which seeds can be completed
+        runs, together = [item.run for item in work.planned], blocks(work.claim, work.scale)
+        dirty = provenance.uncommitted()
+        again = plan(runs, work.stored, bench.fingerprints, bench.hardware, blocks=together, dirty=dirty)
         missing = [item for item in again if item.current is None]
     complete = True
     columns = (

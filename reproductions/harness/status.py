@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexnet.files import is_locked
-from reproductions.harness import slurm
-from reproductions.harness.claim import Claim, PlannedRun, planned_runs
+from reproductions.harness import provenance, slurm
+from reproductions.harness.claim import Claim, PlannedRun, blocks, planned_runs
 from reproductions.harness.heart import SILENCE, Beat, read_beat
 from reproductions.harness.jobs import End, Job, read_job, write_end
 from reproductions.harness.places import root_of
@@ -149,7 +149,9 @@ def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[Standing], 
         for claim in claims:
             for scale in claim.scales:
                 if root_of(results, scale) == root:
-                    planned |= {item.run.key: item for item in plan(planned_runs(claim, scale), stored, {})}
+                    runs, together = planned_runs(claim, scale), blocks(claim, scale)
+                    items = plan(runs, stored, {}, blocks=together, dirty=provenance.uncommitted())
+                    planned |= {item.run.key: item for item in items}
         found += standings(root, planned.values())
         warnings += broken
     return found, warnings

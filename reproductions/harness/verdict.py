@@ -37,7 +37,6 @@ Word = Literal[
     "inconclusive",
     "refuted",
     "stale",
-    "exploratory",
     "not run",
     "none",
 ]

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from reproductions.harness.claim import SHARED, Claim, PlannedRun, asked_runs, with_needs
+from reproductions.harness import provenance
+from reproductions.harness.claim import SHARED, Claim, PlannedRun, asked_runs, blocks, with_needs
 from reproductions.harness.places import root_of
 from reproductions.harness.plan import Planned, plan
 from reproductions.harness.record import Stored, read_records
@@ -70,7 +71,8 @@ def prepare(
     if set(claim.scales[scale].datasets) - fingerprints.keys():
         planned = [Planned(run, None, "not known before the images are packed") for run in runs]
     else:
-        planned = plan(runs, stored, fingerprints)
+        here = None if gpu else provenance.hardware()
+        planned = plan(runs, stored, fingerprints, here, blocks=blocks(claim, scale), dirty=provenance.uncommitted())
     if force:
         planned = [item if str(item.run) in made else Planned(item.run, None, "asked for with --force") for item in planned]
     return Work(claim, scale, root, results, images, planned, stored, note, data, force)

@@ -1,0 +1,126 @@
+"""Which records count: one rule for planning, running, judging and explaining. Imports no torch.
+
+A record answers a planned run when config, recipe, data, seed and versions agree, and nothing else
+decides. Both arms of a seed are taken from one kind of machine and in one precision, the earliest on
+which both exist. Of several records of one run on one kind of machine the earliest counts.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from reproductions.harness.claim import PlannedRun
+from reproductions.harness.record import Record, Stored, version_of
+
+Key = tuple[str, str, str, int]  # claim, variant, scale, seed
+Kind = tuple[str, str]  # hardware, precision
+Answers = Mapping[Key, Sequence[Stored]]  # the records that answer each run, the earliest first
+
+
+def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]) -> list[str]:
+    """Why a record does not answer a planned run; empty if it does. Data sets without a fingerprint are not compared."""
+    reasons = [
+        f"{name} was {old!r}, is {new!r}"
+        for part in ("config", "recipe")
+        if getattr(record, part) != getattr(run, part)
+        for name, old, new in apart(flat(part, getattr(record, part)), flat(part, getattr(run, part)))
+    ]
+    reasons += _other_versions(record, run)
+    if record.data and run.dataset and fingerprints.get(run.dataset, record.data.fingerprint) != record.data.fingerprint:
+        reasons.append(f"made from another copy of the data ({record.data.source})")
+    reasons += [
+        f"made from networks of another copy of {part.dataset}"
+        for part in record.made_from
+        if fingerprints.get(part.dataset, part.fingerprint) != part.fingerprint
+    ][:1]
+    return reasons
+
+
+def _other_versions(record: Record, run: PlannedRun) -> list[str]:
+    """Of metrics only those count that the run is asked for and the record has; a count must be there."""
+    lacking = [name for name in run.metrics if name not in record.metrics] if run.role == "inspect" else []
+    now = version_of(run.role, [name for name in run.metrics if name in record.metrics])
+    pairs = {"training": (record.version.training, now.training)}
+    pairs |= {f"{group} metrics": (record.version.metrics.get(group), number) for group, number in now.metrics.items()}
+    made = [f"made by version {old} of {what}, which is {new} now" for what, (old, new) in pairs.items() if old != new]
+    return [*made, *(f"it has no {name}" for name in lacking[:1])]
+
+
+def why_not(item: Stored, run: PlannedRun, fingerprints: Mapping[str, str], *, dirty: bool = False) -> list[str]:
+    """Why a stored record does not count for a run: it differs, it failed, or its code, unlike today's, was uncommitted."""
+    reasons = differences(item.record, run, fingerprints)
+    if not reasons and item.record.status == "failed":
+        reasons = [f"it failed: {item.record.failure}"]
+    if not reasons and item.record.code.dirty and not dirty:
+        reasons = ["made with uncommitted changes, so it is never counted"]
+    return reasons
+
+
+def not_deciding(record: Record, run: PlannedRun, here: Mapping[str, Any]) -> list[str]:
+    """The fields in which a record differs from a run made `here` today and that decide nothing."""
+    then: dict[str, Any] = {
+        "declaration": record.declaration,
+        "commit": record.code.commit and record.code.commit[:10],
+        "hardware": record.machine.hardware,
+        "threads": record.machine.threads,
+        **record.machine.versions,
+    }
+    now = {"declaration": run.declaration, **here}
+    return [f"{name} was {then[name]}, is {now[name]}" for name in then if name in now and then[name] != now[name]]
+
+
+def apart(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The names under which two mappings have other values, with both values."""
+    return [(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+
+
+def flat(name: str, value: Any) -> dict[str, Any]:
+    """A config's numbers by their place in it, such as "config.members.0.recipe.epochs"."""
+    return dict(_flat(name, value))
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}", inner)
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        yield from _flat(name, dict(enumerate(value)))
+    else:
+        yield name, value
+
+
+def earliest_first(items: Sequence[Stored]) -> list[Stored]:
+    """Records by the time at which they were made; those of one second by their folders' names."""
+    return sorted(items, key=lambda item: (item.record.started, item.repeat, item.folder.name))
+
+
+def first_on(items: Sequence[Stored], kind: Kind) -> Stored | None:
+    """The first of the records that was made on a kind of machine."""
+    return next((item for item in items if item.record.kind == kind), None)
+
+
+def block_kind(block: Sequence[PlannedRun], answers: Answers) -> Kind | None:
+    """The kind of machine and precision from which a seed's arms are taken: the first on which all of them were there."""
+    shared = set.intersection(*({item.record.kind for item in answers.get(run.key, ())} for run in block))
+
+    def complete(kind: Kind) -> tuple[str, Kind]:
+        firsts = [first_on(answers[run.key], kind) for run in block]
+        return max(item.record.started for item in firsts if item), kind
+
+    return min(shared, key=complete) if shared else None
+
+
+def kind_to_complete(block: Sequence[PlannedRun], answers: Answers, hardware: str | None) -> Kind | None:
+    """Where no kind has all arms: the one on which they are completed, which has the most of them already; None for a fresh one.
+
+    With `hardware` it is a precision of that machine; of several kinds with as many arms it is the one of the latest record.
+    """
+    have: dict[Kind, list[Stored]] = {}
+    for run in block:
+        for kind in {item.record.kind for item in answers.get(run.key, ())}:
+            if hardware is None or kind[0] == hardware:
+                have.setdefault(kind, []).extend(item for item in answers[run.key] if item.record.kind == kind)
+
+    def worth(kind: Kind) -> tuple[int, str, Kind]:
+        return len({item.record.key for item in have[kind]}), max(item.record.started for item in have[kind]), kind
+
+    return max(have, key=worth) if have else None
