@@ -29,6 +29,8 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> b
     if dry_run:
         return True
     complete = True
+    if work.missing and provenance.uncommitted():
+        console.print("the code has uncommitted changes: these records will be marked and never counted; commit before you train")
     if work.missing:
         signal.signal(signal.SIGTERM, interrupt)
         with own_cores(threads, lambda: console.print("waiting for cores: other runs on this machine hold them")):
