@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from alexnet.config import AlexNetConfig, CifarNetConfig, Layer
 from alexnet.config_local import LocalNetConfig
 from alexnet.layers import average_pool, locally_connected, max_pool, paper_dropout, response_norm, within_map_norm
-from alexnet.layout import GroupedConv
 
 ACTIVATIONS = {"relu": F.relu, "tanh": torch.tanh}
 
@@ -63,7 +62,7 @@ class AlexNet(nn.Module):
     """The network of Figure 2 with the switches of its config; both columns live in one module, the first in the lower maps.
 
     Takes float images [N, 3, image_size, image_size] (grey levels minus the mean image), returns class scores [N, classes].
-    `layers` holds conv1, ..., fc8 by name. Columns that do not meet are groups of a convolution (layout.py).
+    `layers` holds conv1, ..., fc8 by name. Columns that do not meet are groups of a convolution.
     """
 
     def __init__(self, config: AlexNetConfig) -> None:
@@ -75,12 +74,9 @@ class AlexNet(nn.Module):
             if spec.name.startswith("fc"):
                 self.layers[spec.name] = nn.Linear(spec.inputs * spec.kernel**2, spec.outputs)
             else:
-                maps = spec.inputs * spec.columns
-                self.layers[spec.name] = GroupedConv(
-                    maps, spec.outputs, spec.kernel, spec.stride, spec.padding, groups=spec.columns
-                )
+                maps, shape = spec.inputs * spec.columns, (spec.kernel, spec.stride, spec.padding)
+                self.layers[spec.name] = nn.Conv2d(maps, spec.outputs, *shape, groups=spec.columns)
         self.dropout_key = 0  # which masks the next training pass draws: a run sets it before every step
-        self.masks: torch.Generator | None = None  # the stream that they are drawn from
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores [N, classes] of images [N, 3, H, W]."""
@@ -91,20 +87,16 @@ class AlexNet(nn.Module):
     def hidden(self, images: Tensor) -> Tensor:
         """What the last hidden layer, fc7, passes on [N, 4096]: the features of Figure 4 (halved at test, as dropout wants it)."""
         x = self.convolve(images).flatten(1)
-        generator = self.stream(images.device) if self.training and self.config.dropout else None
+        generator = self.generator(images.device) if self.training and self.config.dropout else None
         for name in ("fc6", "fc7"):
             x = ACTIVATIONS[self.config.activation](self.layers[name](x))  # type: ignore[operator]
             if self.config.dropout:
                 x = paper_dropout(x, generator)
         return x
 
-    def stream(self, device: torch.device) -> torch.Generator:
-        """`masks`, at the start of what `dropout_key` says. In a CUDA graph what counts is its state before a replay."""
-        if self.masks is None or self.masks.device != device:
-            self.masks = torch.Generator(device)
-        if device.type == "cpu" or not torch.cuda.is_current_stream_capturing():
-            self.masks.manual_seed(self.dropout_key)
-        return self.masks
+    def generator(self, device: torch.device) -> torch.Generator:
+        """What draws the masks that `dropout_key` says."""
+        return torch.Generator(device).manual_seed(self.dropout_key)
 
     def convolve(self, images: Tensor) -> Tensor:
         """What the last convolution passes on: [N, 256, 6, 6] of 224-pixel images."""

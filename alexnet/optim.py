@@ -13,30 +13,21 @@ class PaperSGD(torch.optim.Optimizer):
     The rate ε is inside the velocity. `torch.optim.SGD` keeps it outside: both agree while the rate is constant, and after a
     drop torch rescales the velocity that has been gathered while this rule lets it fade.
 
-    Each parameter group takes `lr` (ε) and `weight_decay`; `momentum` is shared by default. On a GPU float32 is updated in one pass
-    (update_triton.py).
+    Each parameter group takes `lr` (ε) and `weight_decay`; `momentum` is shared by default.
     """
 
     def __init__(self, params: Any, lr: float, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self._sent: dict[tuple[int, torch.device], tuple[tuple[float, ...], Tensor]] = {}  # each group's rates on a GPU
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient. `closure` is accepted for torch's interface and must be None."""
         if closure is not None:
             raise ValueError("the paper's rule evaluates no closure")
-        for number, group in enumerate(self.param_groups):
+        for group in self.param_groups:
             for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                velocity = self.velocity(weight)
-                if weight.is_cuda and weight.dtype == torch.float32:
-                    from alexnet.kernels.update_triton import update  # noqa: PLC0415 - Triton comes with torch for CUDA alone
-
-                    update(weight, velocity, weight.grad, self._rates(number, weight.device))
-                else:
-                    _update(weight, velocity, **{key: group[key] for key in ("lr", "momentum", "weight_decay")})
+                if weight.grad is not None:
+                    _update(weight, self.velocity(weight), **{key: group[key] for key in ("lr", "momentum", "weight_decay")})
 
     def velocity(self, weight: Tensor) -> Tensor:
         """The velocity v of a parameter, like it in shape and memory order; zero before its first update."""
@@ -44,21 +35,6 @@ class PaperSGD(torch.optim.Optimizer):
         if not state:
             state["velocity"] = torch.zeros_like(weight)
         return state["velocity"]  # type: ignore[no-any-return]
-
-    def send_rates(self) -> None:
-        """Bring the rates on a GPU up to date, where a captured CUDA graph of `step` reads them; `step` itself does so too."""
-        for number, device in self._sent:
-            self._rates(number, device)
-
-    def _rates(self, number: int, device: torch.device) -> Tensor:
-        """(momentum, decay · ε, ε) of a group, always in the same tensor of a device."""
-        group = self.param_groups[number]
-        values = (group["momentum"], group["weight_decay"] * group["lr"], group["lr"])
-        sent, tensor = self._sent.get((number, device)) or ((), torch.empty(3, device=device))
-        if sent != values:
-            tensor.copy_(torch.tensor(values))
-            self._sent[number, device] = values, tensor
-        return tensor
 
 
 def _update(weight: Tensor, velocity: Tensor, lr: float, momentum: float, weight_decay: float) -> None:

@@ -5,8 +5,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +14,17 @@ from torch import Tensor
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.augment import Views
-from alexnet.data.batches import Batches, Feed
+from alexnet.data.batches import Batches
 from alexnet.data.imageset import ImageSet
 from alexnet.evaluate import errors, probabilities
 from alexnet.files import write_atomic
-from alexnet.graph import Graphs, fields
-from alexnet.kernels.views import Chosen
-from alexnet.layout import dense_names, faster_dense, set_dense
 from alexnet.model import AlexNet, CifarNet, init_alexnet, init_weights
 from alexnet.optim import PaperSGD, layer_groups, paper_groups
 from alexnet.parallel import Sharded, place, total
 from alexnet.precision import batch_loss, choose_precision, gradient_distance, image_type, native_bf16
 from alexnet.schedule import is_over, layer_factor, rate_of
 
+Batch = tuple[Tensor, Tensor]  # images, labels
 ROWS_PER_EPOCH = 5  # of AlexNet's history, each with a checkpoint
 # precision.TOLERANCE for eight layers: 1 % (paper profile) and 4.5 % (original) were measured at the mini network's first step.
 DEEP_TOLERANCE = 0.1
@@ -46,19 +44,13 @@ class Row:
 
 @dataclass
 class Run:
-    """A training in progress: what a checkpoint holds is this, but for the graphs and the sums of the row in hand."""
+    """A training in progress: what a checkpoint holds."""
 
     net: CifarNet
     optimizer: PaperSGD
     history: list[Row] = field(default_factory=list)
     precision: str = "fp32"
     attempts: int = 1
-    graphs: Graphs = field(default_factory=Graphs, repr=False)  # not in a checkpoint: steps have the same bits without them
-
-    def __post_init__(self) -> None:
-        device = next(self.net.parameters()).device
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)  # of the row that is being trained
-        self.wrong = torch.zeros((), dtype=torch.int64, device=device)
 
     @property
     def step(self) -> int:
@@ -96,10 +88,10 @@ def fit(
     row_ends = [round(steps_per_epoch * (k + 1) / recipe.rows_per_epoch) for k in range(recipe.rows_per_epoch)]
     while not finished(run, recipe, steps_per_epoch):
         epoch, done = divmod(run.step, steps_per_epoch)
-        feed = batches.epoch(seed, epoch, recipe.batch_size, skip=done)
+        left = batches.epoch(seed, epoch, recipe.batch_size, skip=done)
         for end in row_ends:
             if end > done and not finished(run, recipe, steps_per_epoch):
-                row = train_row(run, feed, end - done, steps_per_epoch)
+                row = train_row(run, left, end - done, steps_per_epoch)
                 done = end
                 run.history.append(row)
                 if checkpoint:
@@ -133,31 +125,19 @@ def finished(run: Run, recipe: Recipe, steps_per_epoch: int) -> bool:
     return run.step >= recipe.epochs * steps_per_epoch or reached or run.diverged
 
 
-def train_row(run: Run, feed: Feed, steps: int, steps_per_epoch: int) -> Row:
+def train_row(run: Run, batches: Iterator[Batch], steps: int, steps_per_epoch: int) -> Row:
     """Make `steps` updates and sum what the network said of each batch before it learned from it."""
-    began, images, step = time.perf_counter(), 0, stepper(run, feed)
-    run.loss_sum.zero_()
-    run.wrong.zero_()
-    for _ in range(steps):
-        chosen = next(feed.chosen)
-        step(chosen)
-        images += len(fields(chosen)[0])  # type: ignore[arg-type]  # which images: always there
-    error = 100 * run.wrong.item() / images  # the first that comes back from a GPU
+    began, count = time.perf_counter(), 0
+    loss_sum, wrong = torch.zeros(2, dtype=torch.float64)
+    for images, labels in islice(batches, steps):
+        loss, scores = train_step(run, images, labels)
+        loss_sum = loss_sum + loss.double() * len(labels)
+        wrong = wrong + (scores.argmax(1) != labels).sum()
+        count += len(labels)
+    error = 100 * wrong.item() / count  # the first that comes back from a GPU
     seconds = (run.history[-1].seconds if run.history else 0.0) + time.perf_counter() - began
     done = run.step + steps
-    return Row(done, done / steps_per_epoch, images, run.loss_sum.item() / images, error, seconds)
-
-
-def stepper(run: Run, feed: Feed) -> Callable[[Any], None]:
-    """What makes one update with what is chosen, and adds to the sums; as a CUDA graph where the whole of it is on one GPU."""
-
-    def step(chosen: Any) -> None:
-        images, labels = feed.source.show(chosen)
-        loss, scores = train_step(run, images, labels)
-        run.loss_sum += loss.double() * len(labels)
-        run.wrong += (scores.argmax(1) != labels).sum()
-
-    return run.graphs.of(step, feed.source, run.net, run.optimizer, (run.loss_sum, run.wrong))
+    return Row(done, done / steps_per_epoch, count, loss_sum.item() / count, error, seconds)
 
 
 def train_step(run: Run, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -225,8 +205,6 @@ def fit_alexnet(
     run = start_alexnet(config, recipe, views, seed, precision, initial)
     if checkpoint and not load(checkpoint, run):
         run = start_alexnet(config, recipe, views, seed, precision, initial)
-    if checkpoint and dense_names(run.net) and not run.history:
-        save(checkpoint, run)  # what was faster at this start
     views.dtype = image_type(run.precision)
     steps = math.ceil(views.count / recipe.batch_size)
     smallest = min(views.count, recipe.batch_size, views.count % recipe.batch_size or recipe.batch_size)
@@ -263,8 +241,6 @@ def start_alexnet(
         probe = next(views.epoch(seed, 0, recipe.batch_size))
         agrees = native_bf16(views.device) and gradient_distance(net, *probe) <= DEEP_TOLERANCE
         precision = "bf16" if agrees else "fp32"
-    if views.device.type == "cuda" and place()[1] == 1:
-        set_dense(net, faster_dense(net, next(views.epoch(seed, 0, recipe.batch_size))[0], precision))
     return AlexNetRun(net, optimizer, precision=precision)
 
 
@@ -276,11 +252,11 @@ def alexnet_epoch(
     rate = rate_of(recipe, epoch, run.validation_errors)
     set_rates(run, recipe, epoch, rate)
     trainee = replace(run, net=Sharded(run.net)) if place()[1] > 1 else run  # type: ignore[arg-type]  # its optimiser
-    feed = presented(run.net, trainee.net, views, seed, epoch, steps, done)
+    left = presented(run.net, trainee.net, views, seed, epoch, steps, done)
     for end in (round(steps * (k + 1) / ROWS_PER_EPOCH) for k in range(ROWS_PER_EPOCH)):
         if end > done:
             run.net.train()
-            row = total(train_row(trainee, feed, end - done, steps), views.device)
+            row = total(train_row(trainee, left, end - done, steps), views.device)
             done = end
             error = top1_error(run, held_out) if end == steps and math.isfinite(row.train_loss) else None
             yield AlexNetRow(**asdict(row), learning_rate=rate, validation_error=error)
@@ -296,19 +272,17 @@ def set_rates(run: AlexNetRun, recipe: AlexNetRecipe, epoch: int, rate: float) -
             parameter.requires_grad_(group["lr"] > 0)
 
 
-def presented(net: AlexNet, trained: torch.nn.Module, views: Views, seed: int, epoch: int, steps: int, skip: int) -> Feed:
+def presented(
+    net: AlexNet, trained: torch.nn.Module, views: Views, seed: int, epoch: int, steps: int, skip: int
+) -> Iterator[Batch]:
     """The batches of an epoch from number `skip` on; before each, `net` is told which dropout masks to draw."""
     rank, world = place()
     size = views.recipe.batch_size
-
-    def told() -> Iterator[Chosen]:
-        for number, chosen in enumerate(views.epoch(seed, epoch, size, skip, rank, world).chosen, start=skip):
-            net.dropout_key = int(np.random.SeedSequence((seed, epoch * steps + number, rank)).generate_state(1)[0])
-            if isinstance(trained, Sharded):
-                trained.share = world * len(chosen.index) / min(size, views.count - number * size)
-            yield chosen
-
-    return Feed(views, told())
+    for number, (images, labels) in enumerate(views.epoch(seed, epoch, size, skip, rank, world), start=skip):
+        net.dropout_key = int(np.random.SeedSequence((seed, epoch * steps + number, rank)).generate_state(1)[0])
+        if isinstance(trained, Sharded):
+            trained.share = world * len(labels) / min(size, views.count - number * size)
+        yield images, labels
 
 
 def top1_error(run: AlexNetRun, split: Views) -> float:
@@ -324,7 +298,6 @@ def save(path: Path, run: Run) -> None:
         "optimizer": run.optimizer.state_dict(),
         "history": [asdict(row) for row in run.history],
         "precision": run.precision,
-        "dense": dense_names(run.net),
         "attempts": run.attempts,
     }
     torch.save(state, buffer)
@@ -339,7 +312,6 @@ def load(path: Path, run: Run) -> bool:
         run.optimizer.load_state_dict(state["optimizer"])
         run.history = [(AlexNetRow if "learning_rate" in row else Row)(**row) for row in state["history"]]
         run.precision, run.attempts = state["precision"], state["attempts"] + 1
-        set_dense(run.net, state.get("dense", ()))
     except FileNotFoundError:
         return True
     except (OSError, torch.OutOfMemoryError):  # the file is not to blame

@@ -88,10 +88,10 @@ def local_epoch(run: LocalRun, recipe: LocalRecipe, views: Views, seed: int, ste
     """What is left of the current epoch, row by row; the caller adds each row to the history before asking for the next."""
     epoch, done = divmod(run.step, steps)
     set_local_rates(run, recipe, epoch)
-    feed = views.epoch(seed, epoch, recipe.batch_size, done)
+    left = views.epoch(seed, epoch, recipe.batch_size, done)
     for end in (round(steps * (k + 1) / ROWS_PER_EPOCH) for k in range(ROWS_PER_EPOCH)):
         if end > done:
-            yield train_row(run, feed, end - done, steps)
+            yield train_row(run, left, end - done, steps)
             done = end
 
 

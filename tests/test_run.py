@@ -53,6 +53,12 @@ def test_the_device_must_be_there() -> None:
     assert set_up("cpu", 1).type == "cpu"
 
 
+@pytest.mark.parametrize(("claim", "body"), [("ten_view_gain", "torch"), ("fig1_relu", None)])
+def test_on_a_gpu_torch_normalises(claim: str, body: str | None, splits: dict[str, ImageSet], tmp_path: Path) -> None:
+    run, bench = planned_runs(discover()[claim], "smoke")[0], Bench(tmp_path, {"stand-in": splits}, torch.device("cuda"), 1)
+    assert versions_of(run, bench).get("norm") == body
+
+
 def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageSet], tmp_path: Path) -> None:
     """Otherwise one arm would stay the other machine's, the next be made here, and the two never be judged together."""
     claim = discover()["ten_view_gain"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.config import AlexNetRecipe
-from alexnet.data.batches import Feed, epoch_order
+from alexnet.data.batches import epoch_order
 from alexnet.data.imageset import ImageSet
 from alexnet.kernels.views import Chosen, check_index, render
 
@@ -55,8 +55,8 @@ def _fits(images: Tensor, device: torch.device) -> bool:
 class Views:
     """One split on a device as the recipe shows it: (images, labels), `dtype` [B, 3, S, S] in channels-last memory, int64 [B].
 
-    Grey levels minus the central square of the training images' mean image, wherever the crop lies (`convdata.py`). The host draws
-    (`choices`), the device shows (`show`).
+    Grey levels minus the central square of the training images' mean image, wherever the crop lies (`convdata.py`). The host draws,
+    the device shows.
     """
 
     def __init__(self, data: ImageSet, train: ImageSet, size: int, recipe: AlexNetRecipe, device: torch.device) -> None:
@@ -74,14 +74,18 @@ class Views:
         self.mean = self._resized(mean[None])[0, middle : middle + size, middle : middle + size]
         self.axes = torch.from_numpy(principal_light(np.array(train.meta.rgb_covariance), recipe.noise))
 
-    def epoch(self, seed: int, epoch: int, batch_size: int, skip: int = 0, rank: int = 0, world: int = 1) -> Feed:
+    def epoch(
+        self, seed: int, epoch: int, batch_size: int, skip: int = 0, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once in the order of (seed, epoch), augmented; `skip` leaves out the first batches.
 
         Of `world` processes, each gets every world-th image of a batch.
         """
-        return Feed(self, self.choices(seed, epoch, batch_size, skip, rank, world))
+        for chosen in self._choices(seed, epoch, batch_size, skip, rank, world):
+            labels = self.labels[chosen.index.to(self.device, non_blocking=True)]
+            yield self._render(chosen, self.dtype).permute(0, 3, 1, 2), labels
 
-    def choices(self, seed: int, epoch: int, batch_size: int, skip: int = 0, rank: int = 0, world: int = 1) -> Iterator[Chosen]:
+    def _choices(self, seed: int, epoch: int, batch_size: int, skip: int, rank: int, world: int) -> Iterator[Chosen]:
         """What `epoch` shows, drawn on the host: one `Chosen` for each batch."""
         recipe, order = self.recipe, epoch_order(self.count, seed, epoch)
         draws = draw(self.count, self.stored - self.size + 1, seed, epoch)
@@ -94,10 +98,6 @@ class Views:
                 index[mine], draws.corners[corner_of[mine]] if recipe.crops else None,
                 draws.mirrored[corner_of[mine]] if recipe.flips else None, draws.light[index[mine]] if noisy else None,
             )  # fmt: skip
-
-    def show(self, chosen: Chosen) -> tuple[Tensor, Tensor]:
-        """A batch of training: (images, labels). Of what is chosen on the device nothing comes back to the host."""
-        return self._render(chosen, self.dtype).permute(0, 3, 1, 2), self.labels[chosen.index.to(self.device, non_blocking=True)]
 
     def crop(
         self, index: NDArray[np.int64], corners: NDArray[np.int64] | None, mirrored: NDArray[np.bool_] | None,

@@ -1,7 +1,6 @@
 """From an ImageSet to batches on the training device; the order of the images depends on the seed and the epoch alone."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -17,36 +16,12 @@ def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
 
 
-class Source(Protocol):
-    """What makes batches on a device of what is chosen of its images."""
-
-    resident: bool  # whether it does so from the device's memory alone
-
-    def show(self, chosen: Any) -> tuple[Tensor, Tensor]:
-        """(images, labels)."""
-
-
-class Feed:
-    """Batches to come, (images, labels) one after the other. Each is chosen first, then shown: a CUDA graph shows it by itself."""
-
-    def __init__(self, source: Source, chosen: Iterator[Any]) -> None:
-        self.source, self.chosen = source, chosen
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> tuple[Tensor, Tensor]:
-        return self.source.show(next(self.chosen))
-
-
 class Batches:
     """One split on a device, handed out as (images, labels): `dtype` [B, 3, H, W] in channels-last memory, int64 [B].
 
     Pixels stay uint8 until they are in a batch; there the mean image is subtracted and, where `scale` is not 1, the result is
     multiplied by it. `mean_image` [H, W, 3] is the training split's for every split.
     """
-
-    resident = True
 
     def __init__(self, data: ImageSet, mean_image: NDArray[np.float32], scale: float, device: torch.device) -> None:
         self.count = len(data)
@@ -57,20 +32,17 @@ class Batches:
         self.labels = torch.from_numpy(data.labels).to(device)
         self.mean = torch.from_numpy(mean_image).to(device)
 
-    def show(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """`take`."""
-        return self.take(chosen)
-
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The images and labels at `index`, int64 [B] on the device."""
         whole = Chosen(index, index.new_zeros(len(index), 2), torch.zeros_like(index, dtype=torch.bool))
         images = render(self.images, self.mean, whole, factor=self.scale, dtype=self.dtype)
         return images.permute(0, 3, 1, 2), self.labels[index]
 
-    def epoch(self, seed: int, epoch: int, batch_size: int, skip: int = 0) -> Feed:
+    def epoch(self, seed: int, epoch: int, batch_size: int, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once in the order of (seed, epoch), the last batch smaller; `skip` leaves out the first batches."""
         order = torch.from_numpy(epoch_order(self.count, seed, epoch)).to(self.device)
-        return Feed(self, (order[start : start + batch_size] for start in range(skip * batch_size, self.count, batch_size)))
+        for start in range(skip * batch_size, self.count, batch_size):
+            yield self.take(order[start : start + batch_size])
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once as stored."""

@@ -1,4 +1,4 @@
-"""Response normalisation, forward and backward: norm.c on a processor, norm_triton.py on a GPU, plain torch for all else.
+"""Response normalisation, forward and backward: norm.c on a processor, plain torch for all else.
 
 With d = k + α · Σ x² over the neighbours and S the sum over neighbours, which is its own transpose:
 
@@ -44,10 +44,8 @@ class _Arguments(ctypes.Structure):
 
 
 def body(device: torch.device) -> str:
-    """What computes on a device: "triton" on a GPU, "c" on a processor, "torch" where there is no compiler."""
-    if device.type == "cuda":
-        return "triton"
-    return "c" if _compiled() else "torch"
+    """What computes on a device: "c" on a processor, "torch" on a GPU and where there is no compiler."""
+    return "c" if device.type == "cpu" and _compiled() else "torch"
 
 
 def normalise(norm: Norm, x: Tensor, gradient: Tensor | None = None) -> Tensor:
@@ -57,10 +55,6 @@ def normalise(norm: Norm, x: Tensor, gradient: Tensor | None = None) -> Tensor:
     """
     if norm.columns and x.shape[1] % norm.columns:
         raise ValueError(f"{x.shape[1]} maps cannot be cut into {norm.columns} equal columns")
-    if x.is_cuda and x.dtype in DTYPES:
-        from alexnet.kernels.norm_triton import normalise as on_gpu  # noqa: PLC0415 - Triton comes with torch for CUDA alone
-
-        return on_gpu(norm, x, gradient)
     compiled = _compiled() if x.device.type == "cpu" and x.dtype in DTYPES else None
     return _eager(norm, x, gradient) if compiled is None else _in_c(compiled, norm, x, gradient)
 

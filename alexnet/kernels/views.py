@@ -47,7 +47,7 @@ def render(
 ) -> Tensor:
     """Squares of the chosen images [N, H, W, 3], uint8 or float32, minus the mean, float32 [S, S, 3]: `dtype` [B, S, S, 3].
 
-    C on a processor, Triton on a GPU, plain torch for all else give the same bits. Raises IndexError if an image or a part of a
+    C on a processor and plain torch for all else give the same bits. Raises IndexError if an image or a part of a
     square does not exist; what is chosen on a GPU is not checked, not to wait for it. Raises ValueError without 3 channels.
     """
     if images.shape[3] != 3 or mean.shape[2] != 3:
@@ -59,8 +59,6 @@ def render(
     body, compiled = _eager, _compiled() if images.device.type == "cpu" and images.dtype == torch.uint8 else None
     if compiled is not None and dtype in DTYPES:
         body = partial(_in_c, compiled)
-    elif images.is_cuda and dtype in DTYPES:
-        from alexnet.kernels.views_triton import render as body  # noqa: PLC0415 - Triton comes with torch for CUDA alone
     return body(images, mean, chosen, divisor, factor, dtype)
 
 

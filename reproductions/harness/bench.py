@@ -2,7 +2,6 @@
 
 import ctypes
 import resource
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,23 +77,20 @@ def data_of(bench: Bench, dataset: str) -> Data:
 
 
 def versions_of(run: PlannedRun, bench: Bench) -> dict[str, str]:
-    """Versions of what computes the numbers; on a processor, for nets with normalisation, in what that is written."""
-    if bench.device.type == "cuda":
-        return provenance.versions()
+    """Versions of what computes the numbers; for nets with normalisation, in what that is written."""
     return provenance.versions() | ({"norm": norm.body(bench.device)} if run.role in ("train", "unshared") else {})
 
 
-def machine_of(run: PlannedRun, bench: Bench, precision: str, dense: Sequence[str]) -> Machine:
-    """What a record says of where it was made; `dense` are the layers whose columns were dense convolutions."""
-    cuda, columns = bench.device.type == "cuda", {"dense columns": ", ".join(dense)} if dense else {}
+def machine_of(run: PlannedRun, bench: Bench, precision: str) -> Machine:
+    """What a record says of where it was made."""
     return Machine(
         hardware=bench.hardware,
-        device="cuda" if cuda else "cpu",
+        device="cuda" if bench.device.type == "cuda" else "cpu",
         threads=bench.threads,
         processes=place()[1],
         precision=precision,
         determinism="bitwise repeatable on one machine with one number of threads",
-        versions=versions_of(run, bench) | columns,
+        versions=versions_of(run, bench),
     )
 
 

@@ -19,7 +19,6 @@ from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.config_local import LocalNetConfig, LocalRecipe
 from alexnet.data.imageset import ImageSet
 from alexnet.files import locked
-from alexnet.layout import dense_names
 from alexnet.model import AlexNet
 from alexnet.parallel import place, told
 from alexnet.train import Row
@@ -171,7 +170,7 @@ def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", start
         data=data_of(bench, run.dataset) if run.dataset else None,
         version=version_of(run.role, outcome.metrics),
         code=code,
-        machine=machine_of(run, bench, outcome.precision, dense_names(outcome.net) if outcome.net else ()),
+        machine=machine_of(run, bench, outcome.precision),
         cost=Cost(
             wall_seconds=round(wall, 3),
             images=outcome.images,

@@ -48,7 +48,7 @@ def peer(size: int, alpha: float, beta: float, k: float) -> Callable[[Tensor], T
 @pytest.mark.parametrize(("shape", "constants"), SHAPES, ids=["x".join(map(str, shape)) for shape, _ in SHAPES])
 def test_response_norm(race: Race, where: str, shape: tuple[int, ...], constants: tuple[int, float, float, float]) -> None:
     what = f"response normalisation, forward and backward, {'×'.join(map(str, shape))}, n = {constants[0]}"
-    ours = f"`response_norm` in {'Triton' if where == 'GPU' else norm.body(torch.device('cpu'))}"
+    ours = f"`response_norm` in {norm.body(torch.device('cpu' if where == 'CPU' else 'cuda'))}"
     peers = ("`F.local_response_norm`, eager", "`F.local_response_norm`, compiled")
     eager, compiled = (Row(what, where, ours, name, bar) for name, bar in zip(peers, BARS[where], strict=True))
     device = race.prepare(eager, compiled)

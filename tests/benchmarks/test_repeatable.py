@@ -42,7 +42,7 @@ def test_deterministic(race: Race, where: str, name: str) -> None:
     size = "" if large or name != "AlexNet" else " of a quarter of its width"
     row = Row(f"training {name}{size}, deterministic", where, "`train_row`", "the same without", 0.95)
     device = race.prepare(row)
-    ours, theirs = (epoch_of(name, large, device) for _ in range(2))  # two runs: a CUDA graph keeps what it was captured with
+    ours, theirs = (epoch_of(name, large, device) for _ in range(2))
     race(ours, {row: theirs}, images=(5 if name == "AlexNet" else 10) * BATCH)
 
 

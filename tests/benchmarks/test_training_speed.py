@@ -70,7 +70,6 @@ def test_cifar(race: Race, monkeypatch: pytest.MonkeyPatch, where: str, name: st
     loaded = race.fastest(usual_epoch(net, loader(Images(data, usual()), count, device), device) for count in workers)
     peers = {through: loaded, resident: usual_epoch(net, Resident(data, usual(), device), device)}
     race(cifar_epoch(run, batches), {row: peers[row] for row in rows}, limit, images=len(data))
-    assert bool(run.graphs.captured) == (where == "GPU")
 
 
 @pytest.mark.parametrize("where", ["CPU", "GPU"])
@@ -100,4 +99,3 @@ def test_alexnet(race: Race, where: str) -> None:
     if where == "GPU":
         peers[compiled] = usual_epoch(torch.compile(net), crops, device, autocast=True)
     race(alexnet_epoch(run, recipe, views), {row: peers[row] for row in rows}, limit, images=len(data))
-    assert bool(run.graphs.captured) == (where == "GPU")
