@@ -1,4 +1,4 @@
-"""The layers that torch does not have as the paper has them: normalisations, filters that are not shared, dropout, fast pooling."""
+"""The layers that torch does not have as the paper has them: normalisations, filters that are not shared, dropout, pooling."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from alexnet.kernels.norm import Norm, normalise
-from alexnet.kernels.pool import average, average_back, is_served, maximum, maximum_back
 
 
 class _Normalise(torch.autograd.Function):
@@ -40,59 +39,18 @@ def within_map_norm(x: Tensor, size: int, alpha: float, beta: float, k: float) -
     return _Normalise.apply(x, Norm(size, alpha, beta, k, columns=0))  # type: ignore[no-any-return]
 
 
-class _MaxPool(torch.autograd.Function):
-    """Keeps of every window which value is the largest, in place of the values."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, size: int, relu: bool) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        y, taps = maximum(x, size, relu)
-        ctx.save_for_backward(taps)
-        ctx.shape, ctx.size = x.shape, size
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        (taps,) = ctx.saved_tensors
-        return maximum_back(gradient, taps, ctx.shape, ctx.size), None, None
-
-
-class _AveragePool(torch.autograd.Function):
-    """Keeps x where ReLU comes before, and else nothing."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, size: int, relu: bool) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        ctx.save_for_backward(x if relu else None)
-        ctx.shape, ctx.size = x.shape, size
-        return average(x, size, relu)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        (x,) = ctx.saved_tensors
-        return average_back(gradient, x, ctx.shape, ctx.size), None, None
-
-
-def max_pool(x: Tensor, size: int = 3, *, relu: bool = False) -> Tensor:
-    """The largest value of each window of size × size pixels, two pixels apart (§3.4); with `relu`, what ReLU makes of it.
+def max_pool(x: Tensor, size: int = 3) -> Tensor:
+    """The largest value of each window of size × size pixels, two pixels apart (§3.4).
 
     x float [N, C, H, W]; y [N, C, ⌈(H − 3) / 2⌉ + 1, ...] for windows of 3, which are clipped at the edge, and [N, C, ⌊H / 2⌋, ...]
-    for windows of 2. The bits are those of `F.max_pool2d` and `F.relu`, which compute it wherever pool.c does not.
+    for windows of 2.
     """
-    if is_served(x, size):
-        return _MaxPool.apply(x, size, relu)  # type: ignore[no-any-return]
-    y = F.max_pool2d(x, size, 2, ceil_mode=size == 3)
-    return F.relu(y) if relu else y
+    return F.max_pool2d(x, size, 2, ceil_mode=size == 3)
 
 
-def average_pool(x: Tensor, size: int = 3, *, relu: bool = False) -> Tensor:
-    """The same with the mean of each window; with `relu`, the mean of what ReLU makes of x.
-
-    The bits are those of `F.relu` and `F.avg_pool2d`.
-    """
-    if is_served(x, size):
-        return _AveragePool.apply(x, size, relu)  # type: ignore[no-any-return]
-    return F.avg_pool2d(F.relu(x) if relu else x, size, 2, ceil_mode=size == 3)
+def average_pool(x: Tensor) -> Tensor:
+    """The mean of each window of 3 × 3 pixels, two pixels apart; at the edge of what is left of it."""
+    return F.avg_pool2d(x, 3, 2, ceil_mode=True)
 
 
 class _LocallyConnected(torch.autograd.Function):

@@ -31,12 +31,9 @@ class CifarNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores [N, 10] of images [N, 3, 32, 32]."""
-        relu = self.activation is F.relu  # the pooling layers compute it on the way
-        x = max_pool(self.conv1(images), relu=relu)  # [N, 32, 16, 16]
-        x = self.conv2(x if relu else self.activation(x))  # type: ignore[operator]
-        x = average_pool(x if relu else self.activation(x), relu=relu)  # type: ignore[operator]  # [N, 32, 8, 8]
-        x = self.conv3(x)
-        x = average_pool(x if relu else self.activation(x), relu=relu)  # type: ignore[operator]  # [N, 64, 4, 4]
+        x = self.activation(max_pool(self.conv1(images)))  # type: ignore[operator]  # [N, 32, 16, 16]
+        x = average_pool(self.activation(self.conv2(x)))  # type: ignore[operator]  # [N, 32, 8, 8]
+        x = average_pool(self.activation(self.conv3(x)))  # type: ignore[operator]  # [N, 64, 4, 4]
         return self.fc10(x.flatten(1))  # type: ignore[no-any-return]
 
 
@@ -184,7 +181,7 @@ class LocalNet(nn.Module):
         if normed and not late:
             x = response_norm(F.relu(x), c.norm_size, c.norm_alpha / c.norm_size, c.norm_beta, c.norm_k)
             return max_pool(x)
-        x = max_pool(x, relu=True)
+        x = F.relu(max_pool(x))
         return response_norm(x, c.norm_size, c.norm_alpha / c.norm_size, c.norm_beta, c.norm_k) if normed else x
 
 

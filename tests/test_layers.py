@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from alexnet.layers import locally_connected, paper_dropout, response_norm, within_map_norm
+from alexnet.layers import average_pool, locally_connected, max_pool, paper_dropout, response_norm, within_map_norm
 
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))  # N, maps of a column, H, W
 
@@ -225,6 +225,25 @@ def test_local_gradients_repeat_to_the_bit() -> None:
 def test_filters_that_do_not_fit_are_refused(x: tuple[int, ...], weight: tuple[int, ...], bias: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="do not fit maps"):
         locally_connected(torch.zeros(x), torch.zeros(weight), torch.zeros(bias))
+
+
+@pytest.mark.parametrize(
+    ("pool", "mean", "size", "side", "starts"),
+    [
+        (max_pool, False, 3, 6, (0, 2, 4)),
+        (max_pool, False, 3, 5, (0, 2)),
+        (lambda x: max_pool(x, 2), False, 2, 6, (0, 2, 4)),
+        (lambda x: max_pool(x, 2), False, 2, 5, (0, 2)),
+        (average_pool, True, 3, 6, (0, 2, 4)),
+        (average_pool, True, 3, 5, (0, 2)),
+    ],
+)
+def test_windows_are_two_pixels_apart(pool, mean: bool, size: int, side: int, starts: tuple[int, ...]) -> None:
+    """Windows of 3 are clipped at the edge, windows of 2 leave out what does not fill one."""
+    x = normal(2, 4, side, side)
+    windows = [x[..., i : i + size, j : j + size].flatten(2) for i in starts for j in starts]
+    expected = torch.stack([window.mean(2) if mean else window.amax(2) for window in windows], 2)
+    torch.testing.assert_close(pool(x).flatten(2), expected, rtol=1e-12, atol=0)
 
 
 def test_dropout_keeps_or_zeroes_and_never_scales() -> None:

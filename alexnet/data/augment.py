@@ -16,7 +16,7 @@ from torch import Tensor
 from alexnet.config import AlexNetRecipe
 from alexnet.data.batches import epoch_order
 from alexnet.data.imageset import ImageSet
-from alexnet.kernels.views import Chosen, check_index, render
+from alexnet.data.render import Chosen, check_index, render
 
 DRAWS = 1 << 32  # epochs' draws have keys above those of the epochs' orders
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.data.imageset import ImageSet
-from alexnet.kernels.views import Chosen, render
+from alexnet.data.render import Chosen, render
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:

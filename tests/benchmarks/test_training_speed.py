@@ -30,9 +30,9 @@ class NormedNet(CifarNet):
     """The first two stages of `layers-conv-local-11pct.cfg`, with both normalisations, and the last two of `CifarNet`."""
 
     def forward(self, images: Tensor) -> Tensor:
-        x = response_norm(max_pool(self.conv1(images), relu=True), *NORM)
+        x = response_norm(F.relu(max_pool(self.conv1(images))), *NORM)
         x = max_pool(response_norm(F.relu(self.conv2(x)), *NORM))
-        x = average_pool(self.conv3(x), relu=True)
+        x = average_pool(F.relu(self.conv3(x)))
         return self.fc10(x.flatten(1))
 
 

@@ -1,7 +1,4 @@
-"""What is shown of images: the bodies in C and torch against the formula, and what their bits may depend on."""
-
-import shutil
-from collections.abc import Callable, Iterator
+"""What is shown of images, against the formula written out pixel by pixel."""
 
 import numpy as np
 import pytest
@@ -10,19 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from alexnet.kernels import views
-from alexnet.kernels.views import Chosen, render
+from alexnet.data.render import Chosen, render
 
-needs_c = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is here")
 Case = tuple[Tensor, Tensor, Chosen, float, float]
-
-
-@pytest.fixture
-def threads() -> Iterator[Callable[[int], None]]:
-    """Sets torch's number of threads for one test."""
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
 
 
 def case(
@@ -56,10 +43,6 @@ def formula(images: Tensor, mean: Tensor, chosen: Chosen, divisor: float, factor
     return shown / kind(divisor) * kind(factor)
 
 
-def eager(*arguments) -> Tensor:
-    return views._eager(*arguments)
-
-
 cases = st.builds(
     case, st.integers(0, 2**32), st.integers(0, 6), st.tuples(st.integers(1, 40), st.integers(1, 40)),
     st.tuples(st.integers(0, 9), st.integers(0, 9)), st.booleans(), st.sampled_from([1.0, 1.1]), st.sampled_from([1.0, 1 / 61.7]),
@@ -69,43 +52,14 @@ cases = st.builds(
 @settings(deadline=None, max_examples=200)
 @given(cases)
 def test_is_the_formula_to_the_bit(drawn: Case) -> None:
-    """Of any shape, in fp32 and rounded from that to bf16; C and torch alike, and in float64 up to four roundings."""
+    """Of any shape, in fp32 and rounded from that to bf16; in float64 up to four roundings."""
     expected = formula(*drawn)
     np.testing.assert_allclose(expected, formula(*drawn, np.float64), rtol=3e-7, atol=1e-4 * drawn[4])
     for dtype in (torch.float32, torch.bfloat16):
-        for body in (render, eager):
-            shown = body(*drawn, dtype)
-            assert shown.dtype == dtype
-            assert shown.is_contiguous()
-            assert torch.equal(shown, torch.from_numpy(expected).to(dtype))
-
-
-@needs_c
-@pytest.mark.parametrize("size", [224, 227, 700])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_larger_sizes_and_results_past_the_cache(size: int, dtype: torch.dtype, threads) -> None:
-    """More than 32 MiB are written past the caches; 227 pixels end within a line of 64 bytes; a row of 700 is more than a part."""
-    drawn = case(3, (100 << 20) // (size * size * 3 * 2), (size, size), (7, 30))
-    threads(1)
-    alone = render(*drawn, dtype)
-    assert torch.equal(alone, eager(*drawn, dtype))
-    for count in (2, 3, 7):
-        threads(count)
-        assert torch.equal(render(*drawn, dtype), alone)
-
-
-@needs_c
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 3.4e38, 1e-40, -0.0])
-def test_any_mean_and_shift_are_taken_as_torch_takes_them(value: float) -> None:
-    images, mean, chosen, _, _ = case(0, 4, (5, 5), (2, 2))
-    images[:] = 0
-    mean[2, 3, 1], mean[0, 0] = value, 0
-    assert chosen.shift is not None
-    chosen.shift[1], chosen.shift[2] = value, 0
-    for dtype in (torch.float32, torch.bfloat16):
-        ours, plain = (body(images, mean, chosen, 1.1, 1.0, dtype) for body in (render, eager))
-        torch.testing.assert_close(ours, plain, rtol=0, atol=0, equal_nan=True)
-        assert ours.isfinite().all() == np.isfinite(value) or value == 3.4e38
+        shown = render(*drawn, dtype)
+        assert shown.dtype == dtype
+        assert shown.is_contiguous()
+        assert torch.equal(shown, torch.from_numpy(expected).to(dtype))
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=64))
@@ -134,7 +88,6 @@ def test_any_strides() -> None:
     assert torch.equal(render(turned, square, wide, divisor, factor), render(images, mean, chosen, divisor, factor))
 
 
-@pytest.mark.parametrize("body", ["c", "torch"])
 @pytest.mark.parametrize(
     ("index", "corner", "message"),
     [
@@ -146,12 +99,8 @@ def test_any_strides() -> None:
         (0, (0, 2**62), "do not lie"),
     ],
 )
-def test_what_does_not_exist_is_refused(
-    body: str, index: int, corner: tuple[int, int], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_exist_is_refused(index: int, corner: tuple[int, int], message: str) -> None:
     images, mean, *_ = case(0, 1, (8, 8), (3, 2))
-    if body == "torch":
-        monkeypatch.setattr(views, "_compiled", lambda: None)
     chosen = Chosen(torch.tensor([0, index]), torch.tensor([(0, 0), corner]), torch.tensor([False, False]))
     with pytest.raises(IndexError, match=message):
         render(images, mean, chosen)
@@ -166,29 +115,6 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         render(torch.zeros(1, 2, 2, 4, dtype=torch.uint8), torch.zeros(2, 2, 3), chosen)
     with pytest.raises(IndexError, match="do not lie"):
         render(torch.zeros(1, 2, 2, 3, dtype=torch.uint8), torch.zeros(3, 2, 3), chosen)
-
-
-@needs_c
-def test_memory_is_lent_again_once_nobody_uses_it() -> None:
-    """Two batches at most are kept, and a tensor that somebody holds, or a part of one, is never written over."""
-    blocks = views._Blocks()
-    shape = (1 << 10, 3)
-    first, second, third = (blocks.empty(shape, torch.float32) for _ in range(3))
-    places = {t.data_ptr() for t in (first, second, third)}
-    assert len(places) == 3
-    assert all(place % 64 == 0 for place in places)
-    part = first[5:].fill_(7.0)
-    del first, second
-    again, fresh = blocks.empty(shape, torch.bfloat16).fill_(0), blocks.empty(shape, torch.float32).fill_(0)
-    assert again.data_ptr() in places
-    assert fresh.data_ptr() not in places
-    assert (part == 7.0).all()
-    del part, again, third, fresh
-    assert len(blocks.free) == blocks.KEPT
-    larger = blocks.empty((shape[0] * 2, 3), torch.float32)  # for which none of them will do
-    assert len(larger) == 2 * shape[0]
-    assert blocks.free == []
-    assert blocks.empty((0, 3), torch.float32).shape == (0, 3)
 
 
 @pytest.mark.gpu
