@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from alexnet.data.imageset import ImageSet
 from alexnet.kernels import norm
 from reproductions.harness import session
-from reproductions.harness.bench import Bench, set_up
+from reproductions.harness.bench import Bench, set_up, versions_of
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.judge import epochs_to
 from reproductions.harness.launch import Order
