@@ -19,6 +19,9 @@ from alexnet.data.imageset import ImageSet
 from alexnet.data.render import Chosen, check_index, render
 
 DRAWS = 1 << 32  # epochs' draws have keys above those of the epochs' orders
+# Which of its two directions each principal axis of RGB has, from the least variance to the most:
+# from green to blue, from red to blue, from light to dark. LAPACK promises neither of the two.
+AXIS_DIRECTIONS = ((0, -1, 1), (-1, 0, 1), (-1, -1, -1))
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,19 @@ def principal_light(covariance: NDArray[np.float64], kind: str) -> NDArray[np.fl
     is printed: on ImageNet ±1,483 grey levels, which leaves nothing of the image.
     """
     variances, vectors = np.linalg.eigh(covariance)
+    vectors = np.where((vectors * np.transpose(AXIS_DIRECTIONS)).sum(0) < 0, -vectors, vectors)
     sizes = np.sqrt(np.maximum(variances, 0)) if kind == "deviation" else variances
     return np.asarray((vectors * sizes).T, dtype=np.float32)
+
+
+def light_shift(light: Tensor, axes: Tensor, sd: float) -> Tensor:
+    """What `light` [B, 3] adds to R, G and B of each image, `axes` being of `principal_light`: float32 [B, 3].
+
+    Each image's from its own numbers, one rounding per operation: a product of matrices rounds by
+    the number of its rows, so that processes which share a batch would see other images.
+    """
+    first, second, third = (light[:, k : k + 1] * axes[k] for k in range(3))
+    return (first + second + third) * sd
 
 
 def _fits(images: Tensor, device: torch.device) -> bool:
@@ -116,7 +130,7 @@ class Views:
             torch.from_numpy(index),
             torch.from_numpy(np.full((count, 2), middle) if corners is None else corners),
             torch.zeros(count, dtype=torch.bool) if mirrored is None else torch.from_numpy(mirrored),
-            None if light is None else torch.from_numpy(light) @ self.axes * self.recipe.noise_sd,
+            None if light is None else light_shift(torch.from_numpy(light), self.axes, self.recipe.noise_sd),
         )
 
     def _render(self, chosen: Chosen, dtype: torch.dtype) -> Tensor:
