@@ -4,12 +4,14 @@ Started by torchrun or by a Slurm step with `torch.distributed` initialised; wit
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 
 def place() -> tuple[int, int]:
@@ -19,7 +21,7 @@ def place() -> tuple[int, int]:
     return 0, 1
 
 
-def told(word: bool) -> bool:
+def told(word: T) -> T:
     """What the first process says, in all of them."""
     if place()[1] == 1:
         return word

@@ -1,17 +1,54 @@
-"""Which number format the convolutions compute in: bf16 where the processor has it natively and it agrees with fp32."""
+"""Which number format the convolutions compute in: the faster one here of those that agree with fp32."""
 
 import copy
-from typing import Literal
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-Precision = Literal["bf16", "fp32"]
+from alexnet.files import cache_root, locked, write_atomic
+from alexnet.parallel import place, told
+
+PRECISIONS = ("fp32", "bf16")
+Probe = tuple[nn.Module, Tensor, Tensor]  # a network, a batch of images and its labels
 
 # Largest distance of bf16 gradients from fp32 ones, as a share of their length, that the start-up check lets pass. bf16 keeps
 # 8 bits; one rounding is wrong by up to 0.4 %, and the roundings of a four-layer net's backward pass add to a few times that.
 TOLERANCE = 0.05
+MARGIN = 1.05  # bf16 must be so many times as fast: on a near tie the more precise format is taken
+ROUNDS, BUDGET = 8, 1.5  # steps in each precision at most, and seconds after which no further ones begin
+KEPT, LARGEST = 500, 1 << 20  # measurements in the cache, and bytes of a file that is read as one
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A precision and why it is taken, for a line to the user."""
+
+    precision: str  # of PRECISIONS
+    reason: str
+
+    def __str__(self) -> str:
+        return f"precision {self.precision}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a few training steps in both precisions say of bf16."""
+
+    distance: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # |g_bf16 − g_fp32| / |g_fp32|
+    speedup: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # seconds in fp32 / seconds in bf16
+
+
+MEASUREMENTS = TypeAdapter(dict[str, Measured])
 
 
 def native_bf16(device: torch.device) -> bool:
@@ -27,21 +64,73 @@ def image_type(precision: str) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
-def gradient_distance(net: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """|g_bf16 − g_fp32| / |g_fp32| over all parameters of `net`, for one batch; `net` is left as it was."""
+def choose_precision(
+    config: Any,
+    batch_size: int,
+    device: torch.device,
+    tolerance: float,
+    probe: Callable[[], Probe],
+    clock: Callable[[], float] = time.perf_counter,
+) -> Choice:
+    """bf16 if the device has it, its gradients are within `tolerance` of fp32's, and its steps are faster; else fp32.
+
+    Measured once for a network (`config`, `batch_size`), processor, version of torch and number of
+    threads, in the batch that `probe` makes, then remembered under the cache folder. Where several
+    processes train together the first one decides for all.
+    """
+    choice = Choice("fp32", "no native bf16 here")
+    if place()[0] == 0 and native_bf16(device):
+        network = f"{type(config).__name__} {_digest(config)}, batch {batch_size}"
+        key = f"{_processor(device)}, torch {torch.__version__}, {torch.get_num_threads()} threads, {network}"
+        try:
+            choice = decide(_once(key, lambda: measure(*probe(), clock)), tolerance)
+        except RuntimeError as error:  # a kernel that is not there, or no memory for the trial
+            choice = Choice("fp32", f"bf16 could not be tried ({' '.join(str(error).split())[:200]})")
+    return told(choice)
+
+
+def decide(measured: Measured, tolerance: float) -> Choice:
+    """What follows from a measurement."""
+    far, speedup = measured.distance, measured.speedup
+    apart = f"gradients {100 * far:.2g} % apart, {100 * tolerance:.0f} % allowed"
+    if not far <= tolerance:
+        return Choice("fp32", f"bf16 does not agree with it here ({apart})")
+    if speedup >= MARGIN:
+        return Choice("bf16", f"its steps are {speedup:.2f} times as fast here as fp32's ({apart})")
+    if speedup >= 1:
+        return Choice("fp32", f"bf16's steps are no more than {speedup:.2f} times as fast here")
+    return Choice("fp32", f"its steps are {1 / speedup:.2f} times as fast here as bf16's")
+
+
+def measure(net: nn.Module, images: Tensor, labels: Tensor, clock: Callable[[], float] = time.perf_counter) -> Measured:
+    """Make training steps in both precisions in turn, without updates; `net` is left as it was.
+
+    The first of each gives the gradients and warms up. Further ones are made while there is time; the
+    fastest of each precision counts, since whatever disturbs a step makes it slower.
+    """
+    net, end = copy.deepcopy(net), clock() + BUDGET
+    seconds: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
     gradients = []
-    for precision in ("fp32", "bf16"):
-        probe = copy.deepcopy(net)
-        batch_loss(probe, images, labels, precision)[0].backward()  # type: ignore[no-untyped-call]
-        gradients.append(torch.cat([p.grad.flatten() for p in probe.parameters() if p.grad is not None]))
-    return float((gradients[1] - gradients[0]).norm() / gradients[0].norm())
+    for precision, taken in seconds.items():
+        taken.append(step_seconds(net, images, labels, precision, clock))
+        gradients.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
+    while len(seconds["bf16"]) < ROUNDS and clock() + sum(taken[-1] for taken in seconds.values()) <= end:
+        for precision, taken in seconds.items():
+            taken.append(step_seconds(net, images, labels, precision, clock))
+    fastest = {precision: min(taken[1:] or taken) for precision, taken in seconds.items()}
+    distance = float((gradients[1] - gradients[0]).norm() / gradients[0].norm())
+    return Measured(distance, fastest["fp32"] / fastest["bf16"])
 
 
-def choose_precision(net: nn.Module, images: Tensor, labels: Tensor) -> Precision:
-    """bf16 if it is native and its gradients of `net` on this batch are within TOLERANCE of fp32's, else fp32."""
-    if not native_bf16(images.device):
-        return "fp32"
-    return "bf16" if gradient_distance(net, images, labels) <= TOLERANCE else "fp32"
+def step_seconds(net: nn.Module, images: Tensor, labels: Tensor, precision: str, clock: Callable[[], float]) -> float:
+    """Seconds of a forward and a backward pass, whose gradients are in the parameters afterwards."""
+    images = images.to(image_type(precision))
+    net.zero_grad(set_to_none=True)
+    _finish(images.device)
+    began = clock()
+    batch_loss(net, images, labels, precision)[0].backward()  # type: ignore[no-untyped-call]
+    _finish(images.device)
+    return clock() - began
 
 
 def batch_loss(net: nn.Module, images: Tensor, labels: Tensor, precision: str) -> tuple[Tensor, Tensor]:
@@ -50,3 +139,48 @@ def batch_loss(net: nn.Module, images: Tensor, labels: Tensor, precision: str) -
         scores = net(images)
     scores = scores.float()
     return cross_entropy(scores, labels), scores
+
+
+def _finish(device: torch.device) -> None:
+    """Wait for what a GPU has still to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _processor(device: torch.device) -> str:
+    """What computes, as far as it decides the speed."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    capabilities = torch.cpu.get_capabilities()
+    limit = torch.backends.cpu.get_cpu_capability()
+    return f"{capabilities.get('cpu_name', 'processor')} {limit} {_digest(sorted(capabilities.items()))}"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
+
+
+def _once(key: str, measured: Callable[[], Measured]) -> Measured:
+    """The measurement that is remembered under `key`, or a new one. Of processes that start at once one measures."""
+    path = cache_root() / "precision.json"
+    with ExitStack() as held:
+        with suppress(OSError):  # a cache that cannot be written
+            held.enter_context(locked(path.with_suffix(".lock")))
+        known = remembered(path)
+        if key not in known:
+            known[key] = measured()
+            if math.isfinite(known[key].distance):
+                with suppress(OSError):
+                    last = dict(list(known.items())[-KEPT:])
+                    write_atomic(path, MEASUREMENTS.dump_json(last, indent=1))
+        return known[key]
+
+
+def remembered(path: Path) -> dict[str, Measured]:
+    """The measurements in a file; none if it is no such file, whatever else it is."""
+    try:
+        if path.is_file() and path.stat().st_size <= LARGEST:
+            return MEASUREMENTS.validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        pass
+    return {}

@@ -21,7 +21,7 @@ from alexnet.files import write_atomic
 from alexnet.model import AlexNet, CifarNet, init_alexnet, init_weights
 from alexnet.optim import PaperSGD, layer_groups, paper_groups
 from alexnet.parallel import Sharded, place, total
-from alexnet.precision import batch_loss, choose_precision, gradient_distance, image_type, native_bf16
+from alexnet.precision import TOLERANCE, Choice, Probe, batch_loss, choose_precision, image_type
 from alexnet.schedule import is_over, layer_factor, rate_of
 
 Batch = tuple[Tensor, Tensor]  # images, labels
@@ -77,7 +77,8 @@ def fit(
     """Train until the budget is spent, `recipe.stop_below` is reached or the loss diverges.
 
     The result depends on (config, recipe, train, seed) and on the arithmetic of (device, precision, thread count) alone: a run
-    killed and started again with its `checkpoint` ends with the same bits. `precision` None is bf16 if native and close to fp32.
+    killed and started again with its `checkpoint` ends with the same bits, in the precision that it began in; `precision` None
+    is what `choose_precision` finds.
     """
     batches = training_batches(config, train, train, device)
     run = start(config, recipe, batches, seed, precision)
@@ -114,9 +115,19 @@ def start(config: CifarNetConfig, recipe: Recipe, batches: Batches, seed: int, p
     groups = paper_groups(net, recipe.learning_rate, recipe.bias_rate_factor, recipe.weight_decay)
     optimizer = PaperSGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
     if precision is None:
-        probe = torch.arange(min(recipe.batch_size, batches.count), device=batches.device)
-        precision = choose_precision(net, *batches.take(probe))
+        precision = cifar_precision(config, recipe, batches.device, lambda: batches).precision
     return Run(net, optimizer, precision=precision)
+
+
+def cifar_precision(config: CifarNetConfig, recipe: Recipe, device: torch.device, batches: Callable[[], Batches]) -> Choice:
+    """What such a network computes in here: asked of it at the start of seed 0 and, in stored order, of its first batch."""
+
+    def probe() -> Probe:
+        shown = batches()
+        first = torch.arange(min(recipe.batch_size, shown.count), device=device)
+        return (start(config, recipe, shown, 0, "fp32").net, *shown.take(first))
+
+    return choose_precision(config, recipe.batch_size, device, TOLERANCE, probe)
 
 
 def finished(run: Run, recipe: Recipe, steps_per_epoch: int) -> bool:
@@ -238,10 +249,19 @@ def start_alexnet(
     net = net.to(views.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = PaperSGD(layer_groups(net, recipe.momentum), lr=recipe.learning_rate)
     if precision is None:
-        probe = next(views.epoch(seed, 0, recipe.batch_size))
-        agrees = native_bf16(views.device) and gradient_distance(net, *probe) <= DEEP_TOLERANCE
-        precision = "bf16" if agrees else "fp32"
+        precision = alexnet_precision(config, recipe, views.device, lambda: views).precision
     return AlexNetRun(net, optimizer, precision=precision)
+
+
+def alexnet_precision(config: AlexNetConfig, recipe: AlexNetRecipe, device: torch.device, views: Callable[[], Views]) -> Choice:
+    """What such a network computes in here: asked of it and of its first batch at the start of seed 0."""
+
+    def probe() -> Probe:
+        shown = views()
+        run = start_alexnet(config, recipe, shown, 0, "fp32", None)
+        return (run.net, *next(shown.epoch(0, 0, recipe.batch_size)))
+
+    return choose_precision(config, recipe.batch_size, device, DEEP_TOLERANCE, probe)
 
 
 def alexnet_epoch(

@@ -15,7 +15,7 @@ from alexnet.data.imageset import ImageSet
 from alexnet.evaluate import probabilities
 from alexnet.model import LocalNet, init_local
 from alexnet.optim import PaperSGD, layer_groups
-from alexnet.precision import gradient_distance, image_type, native_bf16
+from alexnet.precision import Choice, Probe, choose_precision, image_type
 from alexnet.train import ROWS_PER_EPOCH, Row, Run, load, save, train_row
 
 SHOWN = AlexNetRecipe(noise="none")  # of what this says to `Views`: a crop for every image, half of them mirrored, no other light
@@ -44,7 +44,7 @@ def fit_local(
 ) -> LocalRun:
     """Train until the course is over or the loss diverges; a run that was killed goes on from `checkpoint` to the same bits.
 
-    `precision` None takes bf16 where it is native and agrees with fp32. Raises ValueError if the images are smaller than the
+    `precision` None is what `choose_precision` finds. Raises ValueError if the images are smaller than the
     net's or have another number of classes.
     """
     if len(train.meta.classes) != config.classes:
@@ -78,10 +78,19 @@ def start_local(config: LocalNetConfig, recipe: LocalRecipe, views: Views, seed:
     net = net.to(views.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = PaperSGD(layer_groups(net, recipe.momentum), lr=recipe.learning_rate)
     if precision is None:
-        probe = next(views.epoch(seed, 0, recipe.batch_size))
-        agrees = native_bf16(views.device) and gradient_distance(net, *probe) <= LOCAL_TOLERANCE
-        precision = "bf16" if agrees else "fp32"
+        precision = local_precision(config, recipe, views.device, lambda: views).precision
     return LocalRun(net, optimizer, precision=precision)
+
+
+def local_precision(config: LocalNetConfig, recipe: LocalRecipe, device: torch.device, views: Callable[[], Views]) -> Choice:
+    """What such a net computes in here: asked of it and of its first batch at the start of seed 0."""
+
+    def probe() -> Probe:
+        shown = views()
+        run = start_local(config, recipe, shown, 0, "fp32")
+        return (run.net, *next(shown.epoch(0, 0, recipe.batch_size)))
+
+    return choose_precision(config, recipe.batch_size, device, LOCAL_TOLERANCE, probe)
 
 
 def local_epoch(run: LocalRun, recipe: LocalRecipe, views: Views, seed: int, steps: int) -> Iterator[Row]:

@@ -65,6 +65,6 @@ CLAIM = Claim(
         "At scale mini the same nets have a tenth of their courses.",
         "Until March 2012 that code averaged nine views without mirror images, then ten as in §4.1; here it is ten.",
         "Images are drawn in a new order every epoch; the 2012 code kept one order.",
-        "Products are in bf16 where the processor has it, with sums and weights in fp32; 2012 was fp32 throughout.",
+        "Products are in bf16 where a processor has it and is faster so, with sums and weights in fp32; 2012 was fp32 throughout.",
     ),
 )

@@ -18,12 +18,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -177,13 +174,6 @@ def images(folder: Path) -> dict[str, Any]:
     return found
 
 
-@contextmanager
-def forced(precision: str) -> Iterator[None]:
-    """Let the processor say that it has bf16, or that it has not."""
-    with mock.patch.object(torch.cpu, "get_capabilities", return_value={"avx512_bf16": precision == "bf16"}):
-        yield
-
-
 class StopHereError(Exception):
     """Stands for a kill between two rows of history."""
 
@@ -213,8 +203,7 @@ class Golden:
         """The folder of a golden run's record."""
         if name not in self.made:
             golden = self.runs[name]
-            with forced(golden.precision):
-                self.made[name] = self.together(name) if golden.processes > 1 else self.alone(name)
+            self.made[name] = self.together(name) if golden.processes > 1 else self.alone(name)
             assert json.loads((self.made[name] / "record.json").read_text())["machine"]["precision"] == golden.precision
         return self.made[name]
 
@@ -231,7 +220,7 @@ class Golden:
 
         for _ in range(2):
             try:
-                folder = make(golden.run, self.claim, self.bench, on_row)
+                folder = make(golden.run, self.claim, replace(self.bench, precision=golden.precision), on_row)
             except StopHereError:
                 continue
             assert folder is not None
@@ -379,8 +368,7 @@ def train_one_rank(name: str, root: Path, rank: int, threads: int) -> None:
     golden.bench = replace(golden.bench, root=root / "results")
     made = golden.runs[name]
     dist.init_process_group("gloo", init_method=f"file://{root}/{name}.meeting", rank=rank, world_size=made.processes)
-    with forced(made.precision):
-        folder = make(made.run, golden.claim, golden.bench)
+    folder = make(made.run, golden.claim, replace(golden.bench, precision=made.precision))
     dist.destroy_process_group()
     if folder is not None:
         (root / f"{name}.folder").write_text(str(folder))

@@ -248,7 +248,7 @@ def test_from_the_command_line_killed_resumed_and_mended(clean_env: dict[str, st
     set_up("cpu", 1)
     whole = fit_alexnet(
         typed(AlexNetConfig, TUNED.config), _recipe(TUNED), half["train"], half["test"], seed=0, device=CPU,
-        initial=import_weights(before.weights)[1],
+        initial=import_weights(before.weights)[1], precision=tuned.record.machine.precision,
     )  # fmt: skip
     found = import_weights(tuned.weights)[1]
     assert all(torch.equal(found[name], weight) for name, weight in whole.net.state_dict().items()), "of an uninterrupted run"

@@ -1,38 +1,292 @@
-"""bf16 only where it is native and agrees."""
+"""Which precision is taken: what agrees with fp32 and is faster, measured once and remembered whatever is in the cache."""
 
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 import torch
 
 from alexnet import precision
 from alexnet.config import AlexNetConfig, CifarNetConfig
 from alexnet.config_local import LocalNetConfig
+from alexnet.files import locked
 from alexnet.model import AlexNet, CifarNet, LocalNet, init_alexnet, init_local, init_weights
-from alexnet.precision import batch_loss, choose_precision, gradient_distance, image_type, native_bf16
+from alexnet.precision import (
+    MARGIN,
+    ROUNDS,
+    Choice,
+    Measured,
+    Probe,
+    batch_loss,
+    choose_precision,
+    decide,
+    image_type,
+    measure,
+    native_bf16,
+    remembered,
+)
+
+CONFIG = CifarNetConfig(init="modern", widths=(8, 8, 16))
+CPU = torch.device("cpu")
 
 
 def small() -> tuple[CifarNet, torch.Tensor, torch.Tensor]:
-    config = CifarNetConfig(init="modern")
-    net = CifarNet(config)
-    init_weights(net, config, 0)
+    net = CifarNet(CONFIG)
+    init_weights(net, CONFIG, 0)
     return net, torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.arange(16) % 10
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of measurements, not there yet, of a processor that says it has bf16."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    return tmp_path / "alexnet" / "precision.json"
+
+
+def choose(probe: Callable[[], Probe] = small, config: CifarNetConfig = CONFIG, batch_size: int = 16) -> Choice:
+    return choose_precision(config, batch_size, CPU, precision.TOLERANCE, probe)
+
+
+def never() -> Probe:
+    raise AssertionError("it was measured")
 
 
 def test_bf16_gradients_are_near_and_leave_no_trace() -> None:
     net, images, labels = small()
-    distance = gradient_distance(net, images, labels)
-    assert 0 < distance < precision.TOLERANCE
+    before = [weight.clone() for weight in net.parameters()]
+    measured = measure(net, images, labels)
+    assert 0 < measured.distance < precision.TOLERANCE
+    assert measured.speedup > 0
     assert all(p.grad is None for p in net.parameters())
+    assert all(map(torch.equal, before, net.parameters()))
 
 
-def test_the_gate() -> None:
-    net, images, labels = small()
-    expected = "bf16" if native_bf16(torch.device("cpu")) else "fp32"
-    assert choose_precision(net, images, labels) == expected
+class Watch:
+    """A clock that a network's forward pass moves on, by other times in fp32 and in bf16."""
+
+    def __init__(self, fp32: float, bf16: float) -> None:
+        self.now, self.steps, self.seconds = 0.0, 0, {False: fp32, True: bf16}
+
+    def __call__(self) -> float:
+        return self.now
+
+    def watched(self) -> Probe:
+        net, images, labels = small()
+        net.register_forward_hook(self.passed)
+        return net, images, labels
+
+    def passed(self, *_: object) -> None:
+        self.steps += 1
+        self.now += self.seconds[torch.is_autocast_enabled("cpu")]
+
+    def __deepcopy__(self, _: object) -> "Watch":
+        return self  # of the network's copy, too
 
 
-def test_disagreement_falls_back_to_fp32() -> None:
-    net, images, labels = small()
-    torch.nn.init.constant_(net.conv1.weight, 1e38)  # overflows everywhere: the distance is not a number
-    assert choose_precision(net, images, labels) == "fp32"
+@pytest.mark.parametrize(
+    ("fp32", "bf16", "chosen", "why"),
+    [
+        (0.02, 0.01, "bf16", "2.00 times as fast"),
+        (0.01, 0.0166, "fp32", "1.66 times as fast"),
+        (0.0104, 0.01, "fp32", "no more than 1.04 times"),
+        (0.01, 0.01, "fp32", "no more than 1.00 times"),
+        (0.01, 0.01 / MARGIN / 1.001, "bf16", "1.05 times as fast"),
+    ],
+)
+def test_the_faster_is_taken_and_fp32_on_a_near_tie(fp32: float, bf16: float, chosen: str, why: str) -> None:
+    watch = Watch(fp32, bf16)
+    choice = decide(measure(*watch.watched(), watch), precision.TOLERANCE)
+    assert choice.precision == chosen
+    assert why in choice.reason
+    assert watch.steps == 2 * ROUNDS
+
+
+def test_slow_steps_are_few() -> None:
+    """A network whose first steps take longer than there is time decides by these; one that is faster has some more."""
+    for seconds, steps in ((30.0, 2), (0.4, 4)):
+        watch = Watch(seconds, seconds / 2)
+        assert measure(*watch.watched(), watch).speedup == pytest.approx(2)
+        assert watch.steps == steps
+
+
+def test_one_disturbed_step_changes_nothing() -> None:
+    """The fastest step of each precision counts."""
+    watch = Watch(0.02, 0.01)
+    probe = watch.watched()
+    probe[0].register_forward_hook(lambda *_: watch.passed() if watch.steps == 5 else None)
+    assert measure(*probe, watch).speedup == pytest.approx(2)
+
+
+@pytest.mark.parametrize("distance", [0.06, float("inf"), float("nan")])
+def test_what_does_not_agree_is_not_taken_however_fast(distance: float) -> None:
+    choice = decide(Measured(distance, 10.0), 0.05)
+    assert choice.precision == "fp32"
+    assert "bf16 does not agree" in choice.reason
+    assert decide(Measured(0.06, 10.0), 0.1).precision == "bf16"
+
+
+def test_without_native_bf16_nothing_is_measured(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert not native_bf16(CPU)
+    assert str(choose(never)) == "precision fp32: no native bf16 here"
+    assert not cache.exists()
+
+
+def test_it_is_measured_once_for_a_network_batch_and_threads(cache: Path) -> None:
+    first = choose()
+    assert choose(never) == first
+    probes: list[int] = []
+
+    def probe() -> Probe:
+        probes.append(1)
+        return small()
+
+    choose(probe, config=replace(CONFIG, activation="tanh"))
+    choose(probe, batch_size=17)
+    torch.set_num_threads(2)
+    try:
+        choose(probe)
+    finally:
+        torch.set_num_threads(1)
+    assert len(probes) == 3
+    assert len(remembered(cache)) == 4
+    assert all(f"torch {torch.__version__}" in key for key in remembered(cache))
+
+
+def test_what_is_remembered_decides(cache: Path) -> None:
+    choose()
+    (key,) = remembered(cache)
+    for speedup, chosen in ((3.0, "bf16"), (0.6, "fp32")):
+        cache.write_text(json.dumps({key: {"distance": 0.01, "speedup": speedup}}))
+        assert choose(never).precision == chosen
+
+
+BROKEN = [
+    b"", b"{", b"\xff\x00", b"[]", b"null", b"[" * 100_000, b" " * (1 << 21),
+    b'{"KEY": "bf16"}', b'{"KEY": {"speedup": 2}}', b'{"KEY": {"distance": NaN, "speedup": 2}}',
+    b'{"KEY": {"distance": 0.01, "speedup": -2}}', b'{"KEY": {"distance": 0.01, "speedup": 1e999}}',
+    b'{"KEY": {"distance": [], "speedup": {}}}', b'{"KEY": {"distance": 0, "speedup": ' + b"9" * 5000 + b"}}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", BROKEN, ids=range(len(BROKEN)))
+def test_a_broken_cache_is_measured_again(cache: Path, content: bytes) -> None:
+    choose()
+    ((key, _),) = remembered(cache).items()
+    cache.write_bytes(content.replace(b"KEY", key.encode()))
+    assert remembered(cache) == {}
+    assert choose().precision in precision.PRECISIONS
+    assert remembered(cache).keys() == {key}
+
+
+def a_folder(cache: Path) -> None:
+    cache.mkdir(parents=True)
+
+
+def a_pipe(cache: Path) -> None:
+    cache.parent.mkdir(parents=True)
+    os.mkfifo(cache)
+
+
+def a_circle(cache: Path) -> None:
+    cache.parent.mkdir(parents=True)
+    cache.symlink_to(cache)
+
+
+def no_folder_above(cache: Path) -> None:
+    cache.parent.write_text("a file")
+
+
+@pytest.mark.parametrize("harm", [a_folder, a_pipe, a_circle, no_folder_above])
+def test_a_cache_that_is_no_file_stands_in_no_ones_way(cache: Path, harm: Callable[[Path], None]) -> None:
+    harm(cache)
+    assert choose().precision in precision.PRECISIONS
+
+
+def test_the_cache_does_not_grow_for_ever(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "KEPT", 2)
+    for size in (1, 2, 3):
+        choose(batch_size=size)
+    assert [key.rpartition(" ")[2] for key in remembered(cache)] == ["2", "3"]
+
+
+def test_who_starts_while_another_measures_takes_its_measurement(cache: Path, clean_env: dict[str, str]) -> None:
+    """The other process is started while the lock is held, and ends after the measurement is there."""
+    choose()
+    known = cache.read_bytes()
+    cache.unlink()
+    code = """
+import torch
+torch.set_num_threads(1)
+torch.cpu.get_capabilities = lambda: {"avx512_bf16": True}
+from test_precision import choose, never
+print("here", flush=True)
+print(choose(never))"""
+    env = {**clean_env, "PYTHONPATH": f"{clean_env['PYTHONPATH']}:{Path(__file__).parent}", "XDG_CACHE_HOME": str(cache.parents[1])}
+    with locked(cache.with_suffix(".lock")):
+        other = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "here\n"
+        cache.write_bytes(known)
+    assert other.communicate(timeout=60)[0].strip() == str(choose(never))
+    assert other.returncode == 0
+
+
+def test_gradients_that_overflow_do_not_agree_and_are_not_remembered(cache: Path) -> None:
+    def lost() -> Probe:
+        net, images, labels = small()
+        torch.nn.init.constant_(net.conv1.weight, 1e38)
+        return net, images, labels
+
+    choice = choose(lost)
+    assert (choice.precision, "does not agree" in choice.reason) == ("fp32", True)
+    assert remembered(cache) == {}
+
+
+def test_a_kernel_that_is_not_there_is_no_failure(cache: Path) -> None:
+    def refuse(*_: object) -> None:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive")
+
+    def refusing() -> Probe:
+        net, images, labels = small()
+        net.register_forward_hook(refuse)
+        return net, images, labels
+
+    assert choose(refusing) == Choice("fp32", "bf16 could not be tried (could not create a primitive)")
+    assert remembered(cache) == {}
+
+
+TOGETHER = """
+import sys, torch, torch.distributed as dist
+torch.cpu.get_capabilities = lambda: {"avx512_bf16": sys.argv[1] == "0"}
+from test_precision import choose, never
+dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=int(sys.argv[1]), world_size=2)
+print(choose(never))
+dist.destroy_process_group()
+"""
+
+
+def test_of_several_processes_the_first_decides(cache: Path, clean_env: dict[str, str], tmp_path: Path) -> None:
+    """The second runs on a processor without bf16, and measures nothing."""
+    choose()
+    (key,) = remembered(cache)
+    cache.write_text(json.dumps({key: {"distance": 0.01, "speedup": 2.0}}))
+    env = {**clean_env, "PYTHONPATH": f"{clean_env['PYTHONPATH']}:{Path(__file__).parent}", "XDG_CACHE_HOME": str(cache.parents[1])}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", TOGETHER, str(rank), str(tmp_path / "meeting")], env=env, stdout=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert said == 2 * ["precision bf16: its steps are 2.00 times as fast here as fp32's (gradients 1 % apart, 5 % allowed)\n"]
 
 
 def test_loss_is_the_mean_log_loss_in_fp32() -> None:

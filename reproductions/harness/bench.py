@@ -25,6 +25,7 @@ class Bench:
     images: Images
     device: torch.device
     threads: int
+    precision: str | None = None  # of runs that train; None: what `harness.precision` chooses
 
     @property
     def hardware(self) -> str:

@@ -53,9 +53,8 @@ def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Wo
         jobs = {item.planned.run.key: item.job for item in found if item.state in BUSY}
         send_now, others = sendable(found, wishes.retry_failed)
         for item in send_now:
-            order = Order(
-                item.planned.run, work.claim.name, work.root, work.data and work.data.absolute(), _after(item.planned.run, jobs)
-            )
+            run, data = item.planned.run, work.data and work.data.absolute()
+            order = Order(run, work.claim.name, work.root, data, _after(run, jobs), wishes.precision)
             chosen.setdefault((work.root, item.planned.run.key), (order, work))
         for state, items in others.items():
             left.setdefault(state, set()).update((work.root, item.planned.run.key) for item in items)

@@ -24,7 +24,7 @@ def examine(data: Path | None, results: Path) -> list[dict[str, str]]:
         "versions": lambda: ("ok", ", ".join(f"{name} {version}" for name, version in provenance.versions().items())),
         "processor": lambda: ("ok", f"{provenance.cpu_model()}, {len(os.sched_getaffinity(0))} cores for this process"),
         "GPU": _gpu,
-        "number format": lambda: ("ok", "bf16" if native_bf16(_device()) else "fp32: this processor has no native bf16"),
+        "number format": lambda: ("ok", _format()),
         "C compiler": _compiler,
         "CIFAR-10": lambda: _cifar10(data),
         "results folder": lambda: _writable(results),
@@ -33,6 +33,12 @@ def examine(data: Path | None, results: Path) -> list[dict[str, str]]:
         "Slurm": lambda: ("ok", "sbatch is there") if shutil.which("sbatch") else ("missing", "no sbatch; runs go to this machine"),
     }
     return [dict(zip(("what", "state", "found"), (what, *look()), strict=True)) for what, look in looks.items()]
+
+
+def _format() -> str:
+    if native_bf16(_device()):
+        return "bf16 is native: a run takes it where it is faster for its network and agrees with fp32"
+    return "fp32: no native bf16 here"
 
 
 def _device() -> torch.device:

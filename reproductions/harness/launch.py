@@ -36,13 +36,17 @@ class Order:
     root: Path
     data: Path | None
     after: tuple[str, ...] = ()  # Slurm's jobs, under way since an earlier submission, that make what it needs
+    precision: str | None = None  # insisted on
 
     def segment(self, device: str | None, threads: int, *, share_machine: bool = False, minutes: float = 0.0) -> Any:
         """The job of this run."""
         from reproductions.harness.segment import Segment  # noqa: PLC0415 - torch takes seconds to import
 
         version = version_of(self.run.role, self.run.metrics)
-        return Segment(self.run, self.asked_by, self.root, self.data, device, threads, version, share_machine, minutes)
+        return Segment(
+            self.run, self.asked_by, self.root, self.data, device, threads, version,
+            share_machine=share_machine, minutes=minutes, precision=self.precision,
+        )  # fmt: skip
 
 
 def sendable(items: Iterable[Standing], retry_failed: bool) -> tuple[list[Standing], dict[str, list[Standing]]]:

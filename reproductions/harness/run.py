@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from alexnet.data.imageset import ImageSet
 from alexnet.files import locked
 from alexnet.model import AlexNet
 from alexnet.parallel import place, told
+from alexnet.precision import Choice
 from alexnet.train import Row
-from reproductions.harness import provenance
+from reproductions.harness import precision, provenance
 from reproductions.harness.arrays import array_files
 from reproductions.harness.average import average
 from reproductions.harness.baseline import ORIGINAL
@@ -60,12 +61,13 @@ def make(
     *,
     again: bool = False,
     wait: bool = False,
+    on_choice: Callable[[Choice], None] = lambda _: None,
 ) -> Path | None:
     """Make one run and store its record; None if another process is making it now, unless `wait` says to wait for that one.
 
     A record that another process has stored since the plan was made is returned as it is. With `again` the run is made from its
-    start whatever there is. Where several processes train together all of them call this; the first keeps the files, the others
-    get None.
+    start whatever there is. `on_choice` is told in which precision it computes. Where several processes train together all of
+    them call this; the first keeps the files, the others get None.
 
     A run that was interrupted goes on from its checkpoint, which is deleted when the record is in its place. A run that torch
     cannot carry out is stored as a record with status "failed". A network that is trained again since its weights are needed, and
@@ -79,12 +81,15 @@ def make(
     before = [needed(need, bench.root, bench.fingerprints, bench.hardware, dirty=bool(code.dirty)) for need in run.needs]
     made_of = [run.config, run.recipe, bench.fingerprints.get(run.dataset or ""), [item.record.weights for item in before]]
     made_by = [version_of(run.role, ()).training, machine, *([world] if world > 1 else [])]
-    work = work_file(bench.root, run, digest([*made_of, *made_by]))
+    insisted = [bench.precision] if bench.precision else []  # then a checkpoint in the other one is not gone on from
+    work = work_file(bench.root, run, digest([*made_of, *made_by, *insisted]))
     checkpoint, weights, beat, lock = leftovers = [Path(f"{work}{suffix}") for suffix in (".pt", ".safetensors", ".json", ".lock")]
     mine: AbstractContextManager[bool] = locked(lock, wait=wait) if rank == 0 else nullcontext(True)
     with mine as first:
         stored = read_records(bench.root, run)[0]
-        there = _made(run, stored, bench, dirty=bool(code.dirty)) if rank == 0 and first and not again else None
+        asked = precision.asked(run, claim, bench, dirty=bool(code.dirty))
+        alike = [s for s in stored if asked is None or s.record.machine.precision == asked.precision]
+        there = _made(run, alike, bench, dirty=bool(code.dirty)) if rank == 0 and first and not again else None
         if again:
             _delete([checkpoint])
         elif there:
@@ -92,9 +97,15 @@ def make(
         if not told(first and there is None):
             return there.folder if there else None
         started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        choice = asked or precision.measured(run, claim, bench)
+        if choice and rank == 0:
+            on_choice(choice)
+        bench = replace(bench, precision=choice.precision if choice else None)
         outcome = _carry_out(run, claim, bench, before, checkpoint, beat, on_row)
         if rank > 0:
             return None
+        if choice and outcome.attempts > 1 and outcome.precision != choice.precision:
+            on_choice(Choice(outcome.precision, f"{run} went on from a checkpoint in that"))
         digits = save_weights(weights, outcome.net) if outcome.net else None
         record = _record(run, bench, code, outcome, started)
         record = record.model_copy(update={"weights": digits, "made_from": tuple(map(source_of, before))})
@@ -213,7 +224,7 @@ def _train_alexnet(run: PlannedRun, bench: Bench, before: Sequence[Stored], chec
     initial = [load_network(need, item).state_dict() for need, item in zip(run.needs, before, strict=True)]
     done = train.fit_alexnet(
         config, recipe, training, test, seed=run.seed, device=bench.device, initial=initial[0] if initial else None,
-        checkpoint=checkpoint, on_row=on_row,
+        precision=bench.precision, checkpoint=checkpoint, on_row=on_row,
     )  # fmt: skip
     outcome = _outcome(done)
     if outcome.status == "ok":
@@ -251,7 +262,10 @@ def _precision(before: Sequence[Stored]) -> str:
 def _train(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Path, on_row: OnRow) -> Outcome:
     config, recipe = typed(CifarNetConfig, run.config), typed(Recipe, run.recipe)
     training, test = _splits(bench, run)
-    done = train.fit(config, recipe, training, seed=run.seed, device=bench.device, checkpoint=checkpoint, on_row=on_row)
+    done = train.fit(
+        config, recipe, training, seed=run.seed, device=bench.device, precision=bench.precision,
+        checkpoint=checkpoint, on_row=on_row,
+    )  # fmt: skip
     last = done.history[-1]
     target = recipe.stop_below
     epochs = epochs_to([(row.epoch, row.train_error) for row in done.history], target) if target is not None else None
@@ -272,7 +286,10 @@ def _train(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Path,
 def _train_local(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Path, on_row: OnRow) -> Outcome:
     config, recipe = typed(LocalNetConfig, run.config), typed(LocalRecipe, run.recipe)
     training, test = _splits(bench, run)
-    done = train_local.fit_local(config, recipe, training, seed=run.seed, device=bench.device, checkpoint=checkpoint, on_row=on_row)
+    done = train_local.fit_local(
+        config, recipe, training, seed=run.seed, device=bench.device, precision=bench.precision,
+        checkpoint=checkpoint, on_row=on_row,
+    )  # fmt: skip
     outcome = _outcome(done)
     if outcome.status == "ok":
         outcome.metrics, outcome.correct = measure_local(done, training, test)

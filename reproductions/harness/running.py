@@ -47,6 +47,9 @@ def run(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads; by default every core it may use. On Slurm: --cpus.")
     ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32 or bf16; by default the faster one here that agrees with fp32.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop. Writes nothing.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Make every run again from its start; the new records stand beside the old.")
@@ -78,15 +81,18 @@ def run(
                  "minutes": minutes, "max_parallel": max_parallel, "sbatch": _pairs(sbatch) if sbatch else None}  # fmt: skip
         others = {"threads": threads, "retry": retry, "site": site, "max_gpu_hours": max_gpu_hours}
         _check(launch, {name for name, value in {**flags, **others}.items() if value is not None}, retry, force=force)
+        if precision not in (None, "fp32", "bf16"):
+            raise ValueError(f"--precision {precision}: say fp32 or bf16")
         if launch == "debug":
-            complete = _here(choose(names), results, asked, device, threads or len(os.sched_getaffinity(0)), force=force)
+            here = {"device": device, "threads": threads or len(os.sched_getaffinity(0)), "precision": precision}
+            complete = _here(choose(names), results, asked, here, force=force)
         else:
             from reproductions.harness.site import Wishes, read_site
 
             if device == "cpu" and gpus:
                 raise ValueError(f"--gpus {gpus} with --device cpu: nothing would use them")
             flags["gpus"] = 0 if device == "cpu" else gpus
-            wishes = Wishes(launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run)
+            wishes = Wishes(launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run, precision)
             asked["gpu"] = launch == "slurm" and wishes.site.gpus != 0
             complete = _elsewhere(choose(names), results.absolute(), asked, wishes)
         if not complete:
@@ -104,7 +110,7 @@ def _heeds() -> dict[str, set[str]]:
     }
 
 
-def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str | None, threads: int, *, force: bool) -> bool:
+def _here(claims: list[Claim], results: Path, asked: dict[str, Any], how: dict[str, Any], *, force: bool) -> bool:
     """Make the runs in this process, one after the other; returns whether all are done."""
     from reproductions.harness import session
     from reproductions.harness.work import prepare
@@ -113,7 +119,7 @@ def _here(claims: list[Claim], results: Path, asked: dict[str, Any], device: str
     for claim in claims:
         work = prepare(claim, results, **asked, force=force, made=made)
         made |= {str(item.run) for item in work.planned}
-        complete &= session.execute(work, device=device, threads=threads, dry_run=not asked["pack"])
+        complete &= session.execute(work, **how, dry_run=not asked["pack"])
     return complete
 
 

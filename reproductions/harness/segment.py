@@ -47,6 +47,7 @@ class Segment:
     version: Version  # of the code that decides the result, at submission
     share_machine: bool = False  # with other runs of ours: takes cores of its own
     minutes: float = 0.0  # the time limit of a segment
+    precision: str | None = None  # insisted on
     barren: int = 0
     rows: int = 0  # of history, by this segment
     began: float = 0.0  # this segment, by time.monotonic()
@@ -100,9 +101,9 @@ class Segment:
     def _make(self, claim: Claim) -> None:
         _, images, note = settle(claim, scale=self.run.scale, dataset=None, data=self.data, pack=False)
         self._say(note)
-        folder = make(
-            self.run, claim, Bench(self.root, images, set_up(self.device, self.threads), self.threads), self._tell, wait=True
-        )
+        device = set_up(self.device, self.threads)
+        bench = Bench(self.root, images, device, self.threads, self.precision)
+        folder = make(self.run, claim, bench, self._tell, wait=True, on_choice=lambda choice: self._say(str(choice)))
         if folder is not None:
             self._say(folder.name)
             if read_record(folder).status == "failed":

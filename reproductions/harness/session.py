@@ -22,7 +22,7 @@ from reproductions.harness.settle import bar, console, opened
 from reproductions.harness.work import Work
 
 
-def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> bool:
+def execute(work: Work, *, device: str | None, threads: int, dry_run: bool, precision: str | None = None) -> bool:
     """Print the plan, make what is missing, rebuild the report. Returns whether every planned run has its record."""
     console.print(work.note, markup=False)
     _print_plan(work, threads)
@@ -34,7 +34,7 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool) -> b
     if work.missing:
         signal.signal(signal.SIGTERM, interrupt)
         with own_cores(threads, lambda: console.print("waiting for cores: other runs on this machine hold them")):
-            complete = _make_missing(work, device, threads)
+            complete = _make_missing(work, device, threads, precision)
     conclude([work])
     return complete
 
@@ -86,19 +86,19 @@ def _print_plan(work: Work, threads: int) -> None:
         console.print(f"  {len(same)} runs: {reason} (first: {same[0]})", markup=False)
 
 
-def _make_missing(work: Work, device: str | None, threads: int) -> bool:
+def _make_missing(work: Work, device: str | None, threads: int, precision: str | None = None) -> bool:
     from reproductions.harness.bench import Bench, set_up  # noqa: PLC0415 - torch takes seconds to import
     from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - as above
     from reproductions.harness.run import make  # noqa: PLC0415 - as above
 
-    bench = Bench(work.root, work.images, set_up(device, threads), threads)
+    bench = Bench(work.root, work.images, set_up(device, threads), threads, precision)
     missing = work.missing
     if not work.force:  # now that the device is known, so is the kind of machine on which seeds can be completed
         runs, together = [item.run for item in work.planned], blocks(work.claim, work.scale)
         dirty = provenance.uncommitted()
         again = plan(runs, work.stored, bench.fingerprints, bench.hardware, blocks=together, dirty=dirty)
         missing = [item for item in again if item.current is None]
-    complete = True
+    complete, tell_choice = True, _once()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -111,7 +111,8 @@ def _make_missing(work: Work, device: str | None, threads: int) -> bool:
         for item in missing:
             task = bar.add_task(str(item.run), total=item.run.recipe.get("epochs"), row="")
             try:
-                folder = make(item.run, work.claim, bench, _teller(bar, task, item.run), again=work.force)
+                tell = _teller(bar, task, item.run)
+                folder = make(item.run, work.claim, bench, tell, again=work.force, on_choice=tell_choice)
             except NeedsError as error:
                 console.print(f"  {item.run}: {error}", markup=False)
                 complete = False
@@ -127,6 +128,18 @@ def _make_missing(work: Work, device: str | None, threads: int) -> bool:
                 complete &= not failed
                 console.print(f"  {item.run}: {'failed, see ' if failed else ''}{folder.name}", markup=False)
     return complete
+
+
+def _once() -> Callable[[Any], None]:
+    """Print what was not printed before: most runs of a claim have the same to say."""
+    said = set[str]()
+
+    def tell(choice: Any) -> None:
+        if str(choice) not in said:
+            console.print(f"  {choice}", markup=False)
+        said.add(str(choice))
+
+    return tell
 
 
 def _teller(bar: Progress, task: Any, run: PlannedRun) -> Callable[[Any], None]:

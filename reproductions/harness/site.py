@@ -41,6 +41,7 @@ class Wishes:
     retry_failed: bool = False
     max_gpu_hours: float | None = None
     dry_run: bool = False
+    precision: str | None = None
 
 
 @dataclass(frozen=True, order=True)

@@ -1,0 +1,201 @@
+"""In which precision runs are made: one for all arms of a seed, the checkpoint's after a kill, and what the user insists on."""
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from records import make_record, store
+from typer.testing import CliRunner
+
+from alexnet import precision as measuring
+from alexnet.data.imageset import ImageSet
+from alexnet.precision import Choice, remembered
+from reproductions.__main__ import app
+from reproductions.harness import dispatch, precision
+from reproductions.harness.bench import Bench, set_up
+from reproductions.harness.claim import Claim, PlannedRun, blocks, discover, planned_runs
+from reproductions.harness.plan import plan
+from reproductions.harness.record import Record, read_record, read_records
+from reproductions.harness.run import make
+from reproductions.harness.site import Site, Wishes
+from reproductions.harness.work import prepare
+
+FIGURE1 = discover()["fig1_relu"]
+FP32 = Choice("fp32", "no native bf16 here")
+
+
+def planned(variant: str, seed: int = 0, claim: Claim = FIGURE1) -> PlannedRun:
+    return next(r for r in planned_runs(claim, "smoke") if (r.variant, r.seed) == (variant, seed))
+
+
+@pytest.fixture
+def bench(splits: dict[str, ImageSet], tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "results", {"stand-in": splits}, set_up("cpu", 1), 1)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of measurements, not there yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "alexnet" / "precision.json"
+
+
+def native(monkeypatch: pytest.MonkeyPatch, *, bf16: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": bf16})
+
+
+def choose(run: PlannedRun, claim: Claim, bench: Bench) -> Choice | None:
+    return precision.asked(run, claim, bench, dirty=False) or precision.measured(run, claim, bench)
+
+
+def made(run: PlannedRun, bench: Bench) -> tuple[Record, list[str]]:
+    """The record of a run, and what was said of its precision."""
+    said: list[Choice] = []
+    folder = make(run, FIGURE1, bench, on_choice=said.append)
+    assert folder is not None
+    return read_record(folder), [str(choice) for choice in said]
+
+
+def test_all_arms_ask_one_network_once(bench: Bench, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a claim's arms are; so their answer is the same, and it is that of the measurement."""
+    native(monkeypatch, bf16=True)
+    monkeypatch.setattr(measuring, "BUDGET", 0)  # seconds: emulated bf16 is slow
+    claims = [discover()[name] for name in ("fig1_relu", "cifar_lrn_gain", "lrn_gain", "depth", "dropout")]
+    runs = [(run, claim) for claim in claims for run in planned_runs(claim, "smoke")]
+    said = {run.role: set[str]() for run, _ in runs}
+    for run, claim in runs:
+        said[run.role].add(str(choose(run, claim, bench)))
+    assert {role: len(words) for role, words in said.items()} == {"tune": 1, "evaluate": 1, "unshared": 1, "train": 1}
+    assert len(remembered(cache)) == 3, "Figure 1's net, the net of locally connected layers, and the original AlexNet"
+    assert len({run.variant for run, _ in runs if run.role == "train"}) > 5
+
+    fast = {key: {"distance": 0.01, "speedup": 2.0} for key in remembered(cache)}
+    cache.write_text(json.dumps(fast))
+    assert {choice.precision for run, claim in runs if (choice := choose(run, claim, bench))} == {"bf16"}
+
+
+def test_what_trains_nothing_has_no_precision(bench: Bench) -> None:
+    claim = discover()["ensembles"]
+    average = next(run for run in planned_runs(claim, "smoke") if run.role == "average")
+    assert choose(average, claim, bench) is None
+
+
+def stored(bench: Bench, variant: str = "relu", **options: Any) -> None:
+    """A record of an arm of seed 0, in bf16 by this kind of machine unless told otherwise."""
+    usual = {"hardware": bench.hardware, "scale": "smoke", "fingerprint": bench.fingerprints["stand-in"]}
+    store(bench.root, make_record(variant, 0, **{**usual, **options}))
+
+
+EMULATED = "this device emulates it, many times slower than fp32"
+
+
+def test_a_seed_is_finished_in_the_precision_that_it_began_in(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this kind of machine made one arm of it; another seed, another question and a rate tried have nothing to do with it."""
+    native(monkeypatch, bf16=False)
+    stored(bench)
+    as_relu = f"as relu of seed 0, made on this kind of machine; {EMULATED}"
+    assert choose(planned("tanh"), FIGURE1, bench) == Choice("bf16", as_relu)
+    assert choose(planned("tanh", 1), FIGURE1, bench) == FP32
+    assert choose(planned("tanh-modern"), FIGURE1, bench) == FP32
+    assert choose(planned("tanh-rate0.004", 100), FIGURE1, bench) == FP32
+
+
+def test_it_is_the_precision_in_which_the_plan_lacks_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there in bf16, its partner in fp32: it is made again beside it. The arms of another question do not matter."""
+    native(monkeypatch, bf16=False)
+    stored(bench, "tanh", started="2025-01-01T00:00:00Z")
+    stored(bench, "relu", precision="fp32")
+    stored(bench, "relu-modern", started="2026-02-01T00:00:00Z")
+    pair = next(block for block in blocks(FIGURE1, "smoke") if planned("tanh") in block)
+
+    def lacking() -> list[PlannedRun]:
+        there = read_records(bench.root)[0]
+        return [item.run for item in plan(pair, there, {}, bench.hardware, blocks=[pair], dirty=True) if not item.current]
+
+    assert lacking() == [planned("tanh")]
+    record, said = made(planned("tanh"), bench)
+    assert (record.machine.precision, said) == ("fp32", ["precision fp32: as relu of seed 0, made on this kind of machine"])
+    assert lacking() == []
+    assert made(planned("tanh"), bench) == (record, [])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"hardware": "another"}, {"status": "failed"}, {"rate": 1.0}, {"fingerprint": "another"}, {"precision": "exact"}],
+)
+def test_a_record_that_makes_no_pair_decides_nothing(
+    bench: Bench, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another machine, failed, outdated, of other images, or of no precision that there is."""
+    native(monkeypatch, bf16=False)
+    stored(bench, **options)
+    assert choose(planned("tanh"), FIGURE1, bench) == FP32
+
+
+def test_who_insists_is_told_what_makes_no_pair(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    native(monkeypatch, bf16=False)
+    stored(bench, precision="fp32")
+    why = f"as --precision says; makes no pair with relu of seed 0, which is in fp32 here so far; {EMULATED}"
+    assert choose(planned("tanh"), FIGURE1, replace(bench, precision="bf16")) == Choice("bf16", why)
+    assert choose(planned("tanh"), FIGURE1, replace(bench, precision="fp32")) == Choice("fp32", "as --precision says")
+
+
+class StopHereError(Exception):
+    """Stands for a kill."""
+
+
+def test_after_a_kill_the_checkpoint_decides_unless_one_insists(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begun alone, in fp32; then its partner comes, in bf16."""
+
+    def stop(_: object) -> None:
+        raise StopHereError
+
+    native(monkeypatch, bf16=False)
+    tanh = planned("tanh")
+    tanh = replace(tanh, config={**tanh.config, "widths": [8, 8, 16]})
+    for on in (bench, replace(bench, root=bench.root / "insisted")):
+        with pytest.raises(StopHereError):
+            make(tanh, FIGURE1, on, stop)
+        stored(on)
+    record, said = made(tanh, bench)
+    assert (record.machine.precision, record.cost.attempts) == ("fp32", 2)
+    assert said[0].startswith("precision bf16: as relu of seed 0")
+    assert said[1:] == [f"precision fp32: {tanh} went on from a checkpoint in that"]
+    record, said = made(tanh, replace(bench, root=bench.root / "insisted", precision="bf16"))
+    assert (record.machine.precision, record.cost.attempts) == ("bf16", 1)
+    assert said == [f"precision bf16: as --precision says; {EMULATED}"]
+
+
+def test_the_option_travels_with_a_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To what submitit pickles, to the job's log and to the record."""
+    claim = discover()["ten_view_gain"]
+    work = prepare(claim, tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
+    for asked in (None, "fp32"):
+        chosen, _ = dispatch._choose([work], Wishes("slurm", Site(), precision=asked))
+        (segment,) = (order.segment("cpu", 1) for order, _ in chosen)
+        assert pickle.loads(pickle.dumps(segment)).precision == asked
+    segment._make(claim)
+    assert f"{segment.run}: precision fp32: as --precision says\n" in capsys.readouterr().out
+    (item,), _ = read_records(work.root)
+    assert item.record.machine.precision == "fp32"
+
+
+def test_the_command_says_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    native(monkeypatch, bf16=False)
+    arguments = ["run", "ten_view_gain", "--scale", "smoke", "--threads", "1", "--results", str(tmp_path)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert len(read_records(tmp_path / "smoke")[0]) == 2
+    assert done.output.count("precision") == 1
+    assert "  precision fp32: no native bf16 here\n" in done.output
+
+
+def test_an_unknown_precision_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    for more in ([], ["--launch", "local"], ["--launch", "slurm"]):
+        done = CliRunner().invoke(app, ["run", "fig1_relu", "--precision", "fp16", "--results", str(tmp_path / "r"), *more])
+        assert (done.exit_code, done.stderr) == (2, "error: --precision fp16: say fp32 or bf16\n")
+    assert not (tmp_path / "r").exists()
