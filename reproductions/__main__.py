@@ -8,7 +8,7 @@ import difflib
 import gc
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,17 +35,23 @@ def show(name: str) -> None:
 @app.command()
 def plan(
     names: Names = None, scale: str | None = None, dataset: str | None = None, data: DataRoot = None, results: Results = RESULTS,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Also the runs that chose the learning rates.")] = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Show which runs are there, which are missing and why, what an effect must be to be seen, and the time it would take."""
     from reproductions.harness.forecast import plan_rows
-    from reproductions.harness.work import prepare
+    from reproductions.harness.plan import sweep_note
+    from reproductions.harness.work import notes, prepare
 
     with reported():
-        rows = []
-        for claim in choose(names):
-            rows += plan_rows(prepare(claim, results, scale=scale, dataset=dataset, data=data, pack=False))
+        asked: dict[str, Any] = {"scale": scale, "dataset": dataset, "data": data, "pack": False, "sweep": sweep}
+        works = [prepare(claim, results, **asked) for claim in choose(names)]
+        for line in notes(works):
+            typer.echo(line, err=as_json)
+        rows = [row for work in works for row in plan_rows(work)]
         show_table(list({row["run"]: row for row in reversed(rows)}.values())[::-1], as_json)  # claims share runs
+        for line in sweep_note(sum(work.sweeps_left_out for work in works)):
+            typer.echo(line, err=as_json)
 
 
 @app.command()

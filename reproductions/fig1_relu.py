@@ -65,6 +65,9 @@ CLAIM = Claim(
         ),
         "Images are drawn in a new order every epoch; the 2012 code kept one order.",
         "Rates are compared after at most 15 epochs: where an arm is not at 25 % by then, the lowest training error decides.",
-        "Convolutions multiply in bf16 where a processor has it and is faster so, with sums and weights in fp32; 2012 was fp32 throughout.",
+        (
+            "Convolutions multiply in bf16 where a processor has it and is faster so, with sums and weights in fp32; 2012 was fp32 "
+            "throughout."
+        ),
     ),
 )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from reproductions.harness.run import make
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = ("fig1_relu", "fig2_architecture", "ten_view_gain", "lrn_gain")  # of each kind one; the last two share a network
-SMOKE = ["run", *CLAIMS, "--scale", "smoke", "--threads", "1"]
+SMOKE = ["run", *CLAIMS, "--scale", "smoke", "--sweep", "--threads", "1"]
 RUNS = {name: {run.key for run in planned_runs(discover()[name], "smoke")} for name in CLAIMS if name != "fig2_architecture"}
 PLANNED = len(set.union(*RUNS.values()))
 
@@ -151,6 +152,20 @@ def test_status_explain_and_compare_of_a_finished_set(smoke: tuple[Path, list[st
     assert {row["differs in"] for row in compared} == {"nothing recorded"}
 
 
+def test_a_sweep_is_sent_where_it_is_asked_for(smoke: tuple[Path, list[str], list[int]], call: Call, tmp_path: Path) -> None:
+    """One run of a sweep is missing: it is no work without --sweep, and a job of its own with it."""
+    shutil.copytree(smoke[0], tmp_path / "results")
+    (lost,) = (tmp_path / "results").glob("smoke/records/fig1_relu/tanh-rate0.004/smoke-seed100-*")
+    shutil.rmtree(lost)
+    arguments = ["run", "fig1_relu", "--scale", "smoke", "--launch", "local", "--device", "cpu", "--results", tmp_path / "results"]
+    without = call(*arguments)
+    assert (without.returncode, lost.exists()) == (0, False), without.stderr
+    assert "1 sweep run left out; --sweep makes them\nnothing to send" in without.stdout
+    sent = call(*arguments, "--sweep")
+    assert (sent.returncode, lost.exists()) == (0, True), sent.stderr
+    assert "plan: 1 runs to make (at most 2 epochs)" in sent.stdout
+
+
 def test_compare_names_what_differs(tmp_path: Path, call: Call) -> None:
     full_set(tmp_path / "ours")
     full_set(tmp_path / "theirs", hardware="another", fingerprint="copy")
@@ -230,7 +245,7 @@ def test_list_plan_show_and_doctor(tmp_path: Path) -> None:
     assert [row["claim"] for row in listed] == list(discover())
     assert all(re.fullmatch(r"\d+ not run", row["verdicts"]) for row in listed)
     rows = json.loads(runner.invoke(app, ["plan", "fig1_relu", "--json", "--scale", "smoke", "--results", str(tmp_path)]).stdout)
-    assert len(rows) == len(RUNS["fig1_relu"])
+    assert len(rows) == sum("-rate" not in variant for _, variant, _, _ in RUNS["fig1_relu"])
     assert any("paper 6×" in row["sees"] for row in rows)
     assert "tanh differs in: config.activation" in runner.invoke(app, ["show", "fig1_relu"]).stdout
     examined = runner.invoke(app, ["doctor", "--results", str(tmp_path)])

@@ -14,11 +14,12 @@ from reproductions.harness.counted import Key
 from reproductions.harness.forecast import gpu_hours
 from reproductions.harness.jobs import Job
 from reproductions.harness.launch import Order, arrays, sbatch_text, sendable, to_processes, to_slurm
+from reproductions.harness.plan import sweep_note
 from reproductions.harness.session import interrupt
 from reproductions.harness.settle import console
 from reproductions.harness.site import Wishes, shape_of
 from reproductions.harness.status import BUSY, standings
-from reproductions.harness.work import Work
+from reproductions.harness.work import Work, notes
 
 REPOSITORY = Path(__file__).parents[2]  # where jobs start: the packages are found there
 
@@ -31,17 +32,27 @@ def send(works: Sequence[Work], wishes: Wishes) -> bool:
     """
     results = works[0].results
     with nullcontext() if wishes.dry_run else locked(results / ".work" / "submit.lock"):  # two at once would send all twice
-        for note in dict.fromkeys(work.note for work in works):
-            _say(note)
+        for line in (*notes(works), *_recorded(works), *sweep_note(sum(work.sweeps_left_out for work in works))):
+            _say(line)
         chosen, busy = _choose(works, wishes)
         orders = [order for order, _ in chosen]
         if orders and wishes.launcher == "slurm":
             _by_slurm(chosen, results, wishes)
             return True
-        _say(f"plan: {len(orders)} runs to make" if orders else "nothing to send")
+        epochs = sum(order.run.recipe.get("epochs", 0) for order in orders)
+        _say(f"plan: {len(orders)} runs to make (at most {epochs:,} epochs)" if orders else "nothing to send")
     if orders and not wishes.dry_run:
         _by_processes(orders, results, wishes)
     return busy
+
+
+def _recorded(works: Sequence[Work]) -> list[str]:
+    """What the records say of one claim that is to be trained; of several, `list` says it."""
+    if len(works) > 1 or not works[0].missing:
+        return []
+    from reproductions.harness.answers import recorded  # noqa: PLC0415 - pandas is not needed for more than one
+
+    return recorded(works[0].claim, works[0].results)
 
 
 def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Work]], bool]:

@@ -101,6 +101,11 @@ def kept(
     return next((s for s in mine if s.weights or s.record.status == "diverged"), None)
 
 
+def sweep_note(left_out: int) -> list[str]:
+    """The line on runs of sweeps that are missing and left out; none where there are none."""
+    return [f"{left_out} sweep run{'s' * (left_out > 1)} left out; --sweep makes them"] if left_out else []
+
+
 def expected_seconds(run: PlannedRun, stored: Sequence[Stored], images: int, hardware: str, threads: int) -> float | None:
     """How long a run takes by the records of its kind: their median number of epochs, and their median speed on this hardware.
 

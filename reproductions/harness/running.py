@@ -40,6 +40,9 @@ def run(
     names: Names = None,
     scale: Annotated[str | None, typer.Option(help="paper, reduced, mini or smoke; by default the first that runs here.")] = None,
     seeds: Annotated[str | None, typer.Option(help='Only these seeds of the verdict, such as "0-2" or "0,3".')] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Also the runs that chose the learning rates; the claim file has what they chose.")
+    ] = False,
     dataset: Annotated[str | None, typer.Option(help="Insist on a data set, such as cifar10 or stand-in.")] = None,
     data: DataRoot = None,
     results: Results = RESULTS,
@@ -75,7 +78,7 @@ def run(
     if not names:
         list_claims(results)
         return
-    asked = {"scale": scale, "seeds": seeds, "dataset": dataset, "data": data, "pack": not dry_run}
+    asked = {"scale": scale, "seeds": seeds, "dataset": dataset, "data": data, "pack": not dry_run, "sweep": sweep}
     with reported():
         flags = {"partition": partition, "account": account, "qos": qos, "gpus": gpus, "cpus": cpus, "nodes": nodes,
                  "minutes": minutes, "max_parallel": max_parallel, "sbatch": _pairs(sbatch) if sbatch else None}  # fmt: skip
@@ -169,7 +172,8 @@ def status(
 
     Ends with status 3 if a run failed, was refused or cancelled, or was lost: these do not go on by themselves.
     """
-    from reproductions.harness.status import BROKEN, everywhere, follow
+    from reproductions.harness.plan import sweep_note
+    from reproductions.harness.status import BROKEN, everywhere, follow, unasked
 
     with reported():
         claims = choose(names)
@@ -178,8 +182,12 @@ def status(
         if watch:
             follow(claims, results)
         items, warnings = everywhere(claims, results)
+        left_out = sum(map(unasked, items))
+        items = [item for item in items if not unasked(item)]
         rows = [item.row for item in items]
         show_table(rows if as_json else filled(rows), as_json)
+        for line in sweep_note(left_out):
+            typer.echo(line, err=as_json)
         for line in warnings:
             typer.echo(f"warning: {line}", err=True)
         broken = [item for item in items if item.state in BROKEN]

@@ -2,7 +2,7 @@
 
 import difflib
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun, blocks, discover
 from reproductions.harness.cores import own_cores
 from reproductions.harness.forecast import estimates
-from reproductions.harness.plan import plan
+from reproductions.harness.plan import plan, sweep_note
 from reproductions.harness.record import read_record
 from reproductions.harness.settle import bar, console, opened
 from reproductions.harness.work import Work
@@ -25,7 +25,12 @@ from reproductions.harness.work import Work
 def execute(work: Work, *, device: str | None, threads: int, dry_run: bool, precision: str | None = None) -> bool:
     """Print the plan, make what is missing, rebuild the report. Returns whether every planned run has its record."""
     console.print(work.note, markup=False)
+    if work.missing:
+        from reproductions.harness.answers import recorded  # noqa: PLC0415 - pandas is not needed before
+
+        _print(recorded(work.claim, work.results))
     _print_plan(work, threads)
+    _print(sweep_note(work.sweeps_left_out))
     if dry_run:
         return True
     complete = True
@@ -41,18 +46,25 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool, prec
 
 def conclude(works: Sequence[Work]) -> None:
     """Rebuild the reports and print what they say of the claims."""
-    from reproductions.harness import report, wording  # noqa: PLC0415 - pandas is not needed before
+    from reproductions.harness import answers, report  # noqa: PLC0415 - pandas is not needed before
 
-    claims = discover()
+    claims, smoke = discover(), list[str]()
     asked = {(work.root, work.claim.name, work.scale) for work in works}
     for root in dict.fromkeys(root for work in works for root in (work.root, work.results)):
         built = report.write(root, claims)
         for line in built.broken:
             console.print(f"warning: {line}", markup=False)
-        for row in (r for r in built.rows if (root, r.claim.name, r.scale) in asked):
-            console.print(f"  {row.cell}: {wording.measured(row)}, paper {wording.paper(row)}: {row.verdict.word}", markup=False)
-    for root in dict.fromkeys(work.root for work in works):
-        console.print(f"report: {root / 'report.md'}", markup=False)
+        rows = [row for row in built.rows if (root, row.claim.name, row.scale) in asked]
+        _print(f"  {answers.answer(row)}" for row in rows if row.scale != "smoke")
+        for work in (w for w in works if w.scale == "smoke" and w.root == root):
+            smoke += answers.beside(work.claim, work.results, [row for row in rows if row.claim.name == work.claim.name])
+    _print(f"report: {root / 'report.md'}" for root in dict.fromkeys(work.root for work in works))
+    _print(smoke)
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False)
 
 
 def interrupt(*_: object) -> None:
@@ -87,12 +99,13 @@ def _print_plan(work: Work, threads: int) -> None:
 
 
 def _make_missing(work: Work, device: str | None, threads: int, precision: str | None = None) -> bool:
-    from reproductions.harness.bench import Bench, set_up  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.bench import Bench, plain_note, set_up  # noqa: PLC0415 - torch takes seconds to import
     from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - as above
     from reproductions.harness.run import make  # noqa: PLC0415 - as above
 
     bench = Bench(work.root, work.images, set_up(device, threads), threads, precision)
     missing = work.missing
+    _print(plain_note(bench.device, [item.run for item in missing]))
     if not work.force:  # now that the device is known, so is the kind of machine on which seeds can be completed
         runs, together = [item.run for item in work.planned], blocks(work.claim, work.scale)
         dirty = provenance.uncommitted()

@@ -157,6 +157,11 @@ def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[Standing], 
     return found, warnings
 
 
+def unasked(item: Standing) -> bool:
+    """Whether a run is one of a sweep that nobody has begun: it is made with `run --sweep` alone and is not missing without."""
+    return item.planned.run.role == "tune" and item.state == "missing"
+
+
 def follow(claims: list[Claim], results: Path) -> None:
     """Show what is queued or training every few seconds, until nothing is."""
     from rich.live import Live  # noqa: PLC0415 - `status` on its own shows nothing that moves

@@ -1,7 +1,7 @@
 """What a claim asks for at a scale: its planned runs, what is there of them, and the images for the rest."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Work:
     note: str  # the first line to print
     data: Path | None  # the folder of data sets that was named
     force: bool = False  # make runs again that have a current record
+    sweeps_left_out: int = 0  # runs of sweeps that are missing and were not asked for
 
     @property
     def missing(self) -> list[Planned]:
@@ -48,9 +49,11 @@ def prepare(
     made: Collection[str] = (),
     pack: bool = True,
     gpu: bool = False,
+    sweep: bool = False,
 ) -> Work:
     """Settle scale and data of a claim and plan its runs. With `pack` False nothing is written or downloaded.
 
+    With `sweep` the runs that chose the learning rates are planned, too; all others take their rates from the claim file.
     With `gpu` the runs will have one, whatever this machine has.
     With `force` all runs are made again but those in `made`, which another claim of the same command has made again.
 
@@ -62,20 +65,32 @@ def prepare(
     if seeds is not None:
         wanted = _parse_seeds(seeds, runs)
         runs = [run for run in runs if run.role not in VERDICT or run.seed in wanted]
-    runs = with_needs(runs)
+    sweeps = [] if sweep else [run for run in runs if run.role == "tune"]
+    runs = with_needs(run for run in runs if run not in sweeps)
     root = root_of(results, scale)
     stored, broken = read_records(root)
     for line in broken:
         console.print(f"warning: {line}", markup=False)
     fingerprints = fingerprints_of(images)
-    if set(claim.scales[scale].datasets) - fingerprints.keys():
+    unknown = bool(set(claim.scales[scale].datasets) - fingerprints.keys())
+    if unknown:
         planned = [Planned(run, None, "not known before the images are packed") for run in runs]
     else:
         here = None if gpu else provenance.hardware()
         planned = plan(runs, stored, fingerprints, here, blocks=blocks(claim, scale), dirty=provenance.uncommitted())
     if force:
         planned = [item if str(item.run) in made else Planned(item.run, None, "asked for with --force") for item in planned]
-    return Work(claim, scale, root, results, images, planned, stored, note, data, force)
+    unasked = plan(sweeps, stored, fingerprints, dirty=provenance.uncommitted())
+    left_out = sum(unknown or item.current is None for item in unasked)
+    return Work(claim, scale, root, results, images, planned, stored, note, data, force, left_out)
+
+
+def notes(works: Sequence[Work]) -> list[str]:
+    """The first lines of several claims, one for all that have the same images and scale."""
+    names: dict[str, list[str]] = {}
+    for work in works:
+        names.setdefault(work.note.removeprefix(f"{work.claim.name}: "), []).append(work.claim.name)
+    return [f"{', '.join(claims)}: {note}" for note, claims in names.items()]
 
 
 def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
