@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.kernels import compiled, norm
+from alexnet.kernels.compiled import BuildError
 from alexnet.kernels.norm import Norm, normalise
 from alexnet.layers import response_norm
 
@@ -247,9 +249,19 @@ def test_columns_that_do_not_divide_the_maps_are_refused() -> None:
         normalise(NORMS[0], torch.zeros(1, 7, 2, 2))
 
 
-@pytest.mark.parametrize("compiler", [None, "#!/bin/sh\necho no such option >&2; exit 1\n", "not a program"])
-def test_without_a_compiler_that_works_torch_computes(
-    compiler: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+BROKEN = "#!/bin/sh\necho no such option >&2; exit 1\n"
+
+
+@pytest.mark.parametrize(
+    ("compiler", "why"),
+    [
+        (None, "no C compiler `cc` is here"),
+        (BROKEN, r"the C compiler \S+/cc fails \(no such option\)"),
+        ("not a program", r"what the C compiler \S+/cc made cannot be used \(Exec format error\)"),
+    ],
+)
+def test_without_a_compiler_that_works_torch_computes_and_says_so_once(
+    compiler: str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     if compiler:
         (tmp_path / "cc").write_text(compiler)
@@ -258,25 +270,101 @@ def test_without_a_compiler_that_works_torch_computes(
     with forgotten():
         assert norm.body(torch.device("cpu")) == "torch"
         y = response_norm(torch.ones(1, 4, 1, 1), 3, 1.0, 0.75, 1.0)
+        assert re.fullmatch(why, norm.why_plain())
     torch.testing.assert_close(y.flatten(), torch.tensor([3.0, 4.0, 4.0, 3.0]) ** -0.75)
+    (line,) = caplog.messages
+    assert re.fullmatch(f"response normalisation runs in plain torch, which is slower: {why}", line)
+
+
+@needs_c
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("int normalise(", "int normalised(", "undefined symbol: normalise"),
+        ("n->alpha *", "2 * n->alpha *", "norm.c does not agree with plain torch"),
+        ("int failed = 0;", "int failed = 1;", "no memory to normalise in"),
+        ("#include <math.h>", "#include <nothing.h>", r"the C compiler \S+ fails \(.*nothing\.h"),
+    ],
+    ids=["another name", "another formula", "short of memory", "does not compile"],
+)
+def test_a_body_in_c_that_is_wrong_is_left_with_one_line(
+    old: str, new: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = norm.SOURCE.read_text()
+    assert old in text
+    (tmp_path / "norm.c").write_text(text.replace(old, new))
+    monkeypatch.setattr(norm, "SOURCE", tmp_path / "norm.c")
+    with forgotten():
+        assert norm.body(torch.device("cpu")) == "torch"
+        assert norm.body(torch.device("cpu")) == "torch"
+    (line,) = caplog.messages
+    assert re.search(why, line)
+    assert "\n" not in line
 
 
 @contextmanager
 def forgotten():
     """As in a process that has not yet looked for a compiler."""
-    compiled.library.cache_clear()
-    norm._compiled.cache_clear()
+    norm._found.cache_clear()
     yield
-    compiled.library.cache_clear()
-    norm._compiled.cache_clear()
+    norm._found.cache_clear()
+
+
+SEEN = """
+import sys
+import torch
+from alexnet.kernels import norm
+print(norm.body(torch.device("cpu")), norm.why_plain())
+"""
+
+
+@needs_c
+@pytest.mark.parametrize("temporary", ["may execute", "noexec"])
+def test_a_cache_that_may_not_execute_is_named_and_another_place_tried(
+    temporary: str, clean_env: dict[str, str], tmp_path: Path
+) -> None:
+    """On a real file system without the right to execute, mounted for this process alone."""
+    folder, other = tmp_path / "cache", tmp_path / "temporary"
+    folder.mkdir()
+    other.mkdir()
+    places = [folder, other] if temporary == "noexec" else [folder]
+    mounts = " && ".join(f"mount -t tmpfs -o noexec none {place}" for place in places)
+    private = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*private, mounts], check=False, capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    environment = {**clean_env, "XDG_CACHE_HOME": str(folder), "TMPDIR": str(other), "PYTHON": sys.executable, "SEEN": SEEN}
+    found = subprocess.run(
+        [*private, mounts + ' && "$PYTHON" -c "$SEEN"'], env=environment, capture_output=True, text=True, check=True
+    )
+    (line,) = found.stderr.splitlines()
+    assert "nothing in this folder may be executed: it is mounted noexec" in line
+    if temporary == "noexec":
+        assert found.stdout.startswith("torch what the C compiler")
+        assert line.startswith("response normalisation runs in plain torch, which is slower: what the C compiler")
+    else:
+        assert found.stdout.strip() == "c"
+        assert line.startswith(f"the cache {folder}/alexnet/kernels (")
+    assert not any(other.iterdir())
+
+
+@needs_c
+@pytest.mark.parametrize("content", [b"", b"a text", b"\x7fELF"])
+def test_a_damaged_cache_is_made_again(content: bytes, clean_env: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SEEN]
+    environment = {**clean_env, "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    (made,) = (tmp_path / "alexnet" / "kernels").iterdir()
+    whole = made.read_bytes()
+    made.write_bytes(content)
+    found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert (found.stdout.strip(), found.stderr) == ("c", "")
+    assert made.read_bytes() == whole
 
 
 @needs_c
 def test_processes_that_compile_at_once_leave_one_file(clean_env: dict[str, str], tmp_path: Path) -> None:
     environment = {**clean_env, "XDG_CACHE_HOME": str(tmp_path)}
-    script = (
-        "from pathlib import Path; from alexnet.kernels.compiled import library; assert library(Path('alexnet/kernels/norm.c'))"
-    )
+    script = "from pathlib import Path; from alexnet.kernels.compiled import load; load(Path('alexnet/kernels/norm.c'))"
     root = Path(__file__).parents[1]
     running = [subprocess.Popen([sys.executable, "-c", script], env=environment, cwd=root) for _ in range(3)]
     assert [process.wait() for process in running] == [0, 0, 0]
@@ -287,13 +375,24 @@ def test_processes_that_compile_at_once_leave_one_file(clean_env: dict[str, str]
 
 
 @needs_c
-def test_another_source_is_another_file(tmp_path: Path) -> None:
+def test_another_source_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = tmp_path / "answer.c"
     for value in (41, 42):
         source.write_text(f"int answer(void) {{ return {value}; }}\n")
-        compiled.library.cache_clear()
-        assert compiled.library(source).answer() == value
+        assert compiled.load(source).answer() == value
     source.write_text("this is not C\n")
-    compiled.library.cache_clear()
-    assert compiled.library(source) is None
-    assert len(list((Path(os.environ["XDG_CACHE_HOME"]) / "alexnet" / "kernels").glob("answer-*"))) == 2
+    with pytest.raises(BuildError, match=r"fails \(.*answer\.c"):
+        compiled.load(source)
+    assert len(list((tmp_path / "alexnet" / "kernels").iterdir())) == 2
+
+
+@needs_c
+def test_a_compiler_without_openmp_will_do(threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = tmp_path / "cc"
+    lacking.write_text(f'#!/bin/sh\ncase " $* " in *" -fopenmp "*) exit 1 ;; esac\nexec {shutil.which("cc")} "$@"\n')
+    lacking.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    threads(3)
+    norm._check(compiled.load(norm.SOURCE).normalise)

@@ -54,7 +54,7 @@ def _gpu() -> Finding:
 def _compiler() -> Finding:
     if norm.body(torch.device("cpu")) == "c":
         return "ok", "AlexNet's normalisation is compiled for this processor"
-    return "missing", "no cc that works; AlexNet's normalisation takes about three times as long on the processor"
+    return "missing", f"{norm.why_plain()}; AlexNet's normalisation takes about three times as long on the processor"
 
 
 def _cifar10(data: Path | None) -> Finding:
