@@ -1,9 +1,12 @@
-"""Files written whole or not at all, a lock that dies with its process, and the folder for what can be made again."""
+"""Files written and moved whole or not at all, a lock that dies with its process, and the folder for what can be made again."""
 
+import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 
@@ -21,6 +24,42 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file to `target`, also onto another file system; `target` is whole or as it was.
+
+    Raises OSError if the file cannot be moved; then `source` stays.
+    """
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_atomic(source, target)
+        source.unlink()
+
+
+def _copy_atomic(source: Path, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        with source.open("rb") as old, partial.open("wb") as new:
+            shutil.copyfileobj(old, new, 1 << 20)
+            new.flush()
+            os.fsync(new.fileno())
+        partial.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def move_aside(path: Path) -> Path:
+    """Rename a file or folder that is broken to `<name>.broken-1` (or -2, ...) and return that: nothing is deleted."""
+    names = (path.with_name(f"{path.name}.broken-{number}") for number in count(1))
+    aside = next(name for name in names if not os.path.lexists(name))
+    path.rename(aside)
+    return aside
 
 
 def is_locked(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """The command line: `python -m reproductions COMMAND`. nox passes its arguments on to it.
 
 Exit status: 0 the requested work is complete, whatever the verdicts; 2 wrong usage; 3 incomplete (stopped, failed, or another
-process is at it); 4 bad or missing data; 5 the report is not what the records say.
+process is at it); 4 bad, missing or unreadable data, or a record that was left out; 5 the report is not what the records say.
 """
 
 import difflib
@@ -13,7 +13,22 @@ from typing import Annotated, Any
 import typer
 
 from reproductions.harness.claim import discover
-from reproductions.harness.cli import INCOMPLETE, STALE_REPORT, DataRoot, Json, Names, Results, choose, fail, reported, show_table
+from reproductions.harness.cli import (
+    BAD_DATA,
+    INCOMPLETE,
+    STALE_REPORT,
+    DataRoot,
+    Json,
+    Names,
+    Results,
+    choose,
+    end,
+    fail,
+    looked_into,
+    reported,
+    show_table,
+    warn,
+)
 from reproductions.harness.places import RESULTS
 from reproductions.harness.running import app
 
@@ -45,13 +60,14 @@ def plan(
 
     with reported():
         asked: dict[str, Any] = {"scale": scale, "dataset": dataset, "data": data, "pack": False, "sweep": sweep}
-        works = [prepare(claim, results, **asked) for claim in choose(names)]
+        works = [prepare(claim, looked_into(results), **asked) for claim in choose(names)]
         for line in notes(works):
             typer.echo(line, err=as_json)
         rows = [row for work in works for row in plan_rows(work)]
         show_table(list({row["run"]: row for row in reversed(rows)}.values())[::-1], as_json)  # claims share runs
         for line in sweep_note(sum(work.sweeps_left_out for work in works)):
             typer.echo(line, err=as_json)
+        end(dict.fromkeys(fault for work in works for fault in work.faults))
 
 
 @app.command()
@@ -65,31 +81,43 @@ def report(
     from reproductions.harness import report as pages
 
     with reported():
+        if not pages.has_records(looked_into(results)):
+            fail(f"{results} holds no records to report on")
         built = pages.build(results, discover()) if check else pages.write(results, discover())
-        for line in built.broken:
-            typer.echo(f"warning: {line}", err=True)
-        wrong = pages.differing(results, built) if check else []
+        warn(built.faults)
+        wrong = pages.differing(results, built) if check else list(built.foreign)
+        named = f"{', '.join(wrong)} in {results}"
+        if wrong and not check:
+            fail(f"{named}: not made by `report`, so not touched; move it away and give the command again", INCOMPLETE)
+        if wrong and built.faults:
+            fail(f"{named} differ from the records; mend first what is left out above", BAD_DATA)
         if wrong:
-            fail(f"{', '.join(wrong)} in {results} differ from the records; run `nox -s report` and commit", STALE_REPORT)
+            fail(f"{named} differ from the records; run `nox -s report` and commit", STALE_REPORT)
         typer.echo(f"{results / 'report.md'} {'is what the records say' if check else 'written'}")
+        if built.faults:
+            raise typer.Exit(BAD_DATA)
 
 
 @app.command()
 def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> None:
     """Set the records in OTHER (yours, made with --results OTHER) beside those in --results, arm by arm."""
     from reproductions.harness.describe import compare_sets
+    from reproductions.harness.record import read_records
 
     with reported():
         for folder in (results, other):
-            if not (folder / "records").is_dir():
+            if not (looked_into(folder) / "records").is_dir():
                 fail(f"{folder} holds no records; name a folder made with `run --results {folder}`")
-        show_table(compare_sets(list(discover().values()), results, other), as_json)
+        (ours, theirs), faults = zip(*(read_records(folder) for folder in (results, other)), strict=True)
+        show_table(compare_sets(list(discover().values()), ours, theirs), as_json)
+        end(f"{folder}/{fault}" for folder, found in zip((results, other), faults, strict=True) for fault in found)
 
 
 @app.command()
 def explain(cell: str, results: Results = RESULTS, as_json: Json = False) -> None:
     """Show where a number of the report comes from: formula, values, records, data, code and machine of CLAIM.QUESTION."""
     from reproductions.harness.describe import explain_cell, explain_data
+    from reproductions.harness.record import read_records
 
     name, _, question = cell.partition(".")
     claim = choose([name])[0]
@@ -97,10 +125,12 @@ def explain(cell: str, results: Results = RESULTS, as_json: Json = False) -> Non
         near = difflib.get_close_matches(question, [q.name for q in claim.questions], n=1, cutoff=0.0)
         fail(f"{name} has no question {question!r}; did you mean {name}.{near[0]}?")
     with reported():
+        stored, faults = read_records(looked_into(results))
         if as_json:
-            show_table(explain_data(claim, question, results), as_json)
+            show_table(explain_data(claim, question, stored), as_json)
         else:
-            typer.echo(explain_cell(claim, question, results))
+            typer.echo(explain_cell(claim, question, stored))
+        end(faults)
 
 
 @app.command("data")

@@ -1,14 +1,20 @@
-"""Finished records for the tests that judge and report: real ones in everything but their numbers."""
+"""Finished records for the tests that judge and report: whole ones, whose history and answers say what their numbers say."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reproductions.harness import record as records
+from reproductions.harness.arrays import array_files
 from reproductions.harness.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.evidence import HISTORY
 from reproductions.harness.examples import COLUMNS, NEAREST, Example, Examples, Guess, example_files
-from reproductions.harness.record import Code, Cost, Data, Machine, Metric, Record, Version, version_of, write_record
+from reproductions.harness.record import Code, Cost, Data, Machine, Metric, Record, Version, version_of
+
+Row = tuple[int, float, int, float, float, float]  # of a history: step, epoch, images, loss, error, seconds
 
 
 def planned(variant: str, seed: int, scale: str = "paper", claim: str = "fig1_relu") -> PlannedRun:
@@ -36,13 +42,13 @@ def make_record(
 ) -> Record:
     """A record that answers today's plan, except where told otherwise."""
     run = planned(variant, seed, scale)
-    metrics = {"train_error": Metric(value=24.5, unit="percent", split="train", examples=10_000)}
+    metrics = {"train_error": Metric(value=0.0, unit="percent", split="train", examples=10_000)}
     metrics["epochs_to_target"] = Metric(value=epochs, unit="epochs", split="train", examples=10_000)
     if run.role == "evaluate":
         metrics["test_error"] = Metric(value=30.0 + seed / 10, unit="percent", split="test", examples=10_000)
     version = version_of(run.role, metrics)
     data: dict[str, Any] = {"name": "cifar10", "source": "the tests", "train_images": 50_000, "test_images": 10_000}
-    return Record(
+    record = Record(
         claim=run.claim,
         question=run.question,
         variant=variant,
@@ -68,6 +74,7 @@ def make_record(
         cost=Cost(wall_seconds=wall, images=320_000, images_per_second=3_000.0, peak_memory_bytes=10**9, attempts=1),
         started=started,
     )
+    return settled(record)
 
 
 def make_alexnet(
@@ -82,7 +89,7 @@ def make_alexnet(
     """A record of an AlexNet, or of an average, at scale mini; without metrics it diverged. `run` where its name is not enough."""
     run = run or planned(variant, seed, "mini", claim)
     like = make_record()
-    return like.model_copy(
+    record = like.model_copy(
         update={
             "claim": run.claim, "question": "", "variant": run.variant, "scale": run.scale, "seed": run.seed, "role": run.role,
             "status": "ok" if metrics else "diverged", "config": run.config, "recipe": run.recipe, "declaration": run.declaration,
@@ -92,6 +99,7 @@ def make_alexnet(
             "machine": like.machine.model_copy(update={"hardware": hardware}),
         }
     )  # fmt: skip
+    return settled(record)
 
 
 def example_files_of(labels: list[str], side: int = 32) -> dict[str, bytes]:
@@ -108,26 +116,108 @@ def example_files_of(labels: list[str], side: int = 32) -> dict[str, bytes]:
     return example_files(Examples(views=10, among=10_000, images=tuple(images)), pictures)
 
 
+def colour_gap(weights: np.ndarray) -> float:
+    """How far the halves of conv1's kernels [24, 3, S, S] differ in their share of colour, in points."""
+    wide = weights.astype(float)
+    colour = wide - wide.mean(1, keepdims=True)
+    share = (colour**2).sum((1, 2, 3)) / (wide**2).sum((1, 2, 3))
+    return float(100 * abs(share[:12].mean() - share[12:].mean()))
+
+
 def keep(root: Path, record: Record) -> Path:
     """Write the record of an AlexNet with a file of weights beside it, which nothing reads."""
     file = root / "weights"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(record.id.encode())
     digits = hashlib.sha256(file.read_bytes()).hexdigest()
-    return write_record(root, record.model_copy(update={"weights": digits}), curve(2.0), weights=file)
+    return write_record(root, record.model_copy(update={"weights": digits}), 2.0, weights=file)
 
 
-def curve(epochs: float) -> list[tuple[float, ...]]:
-    """A history that falls in a straight line from 75 % to 25 % at `epochs`, five rows an epoch, and one row beyond."""
-    count = int(epochs * 5) + 1
-    return [(k * 78, k / 5, 10_000, 1.0, 75 - 50 * (k / 5) / epochs, k * 3.0) for k in range(1, count + 1)]
+def settled(record: Record) -> Record:
+    """A record with the images, the speed and the last training error of the history that `write_record` gives it."""
+    rows = history_of(record)
+    if not rows:
+        idle = record.cost.model_copy(update={"images": 0, "images_per_second": None})
+        return record if record.status == "failed" else record.model_copy(update={"cost": idle})
+    images = sum(row[2] for row in rows)
+    cost = {"images": images, "images_per_second": round(images / record.cost.wall_seconds, 1)}
+    metrics = dict(record.metrics)
+    if record.role in ("tune", "evaluate"):
+        metrics["train_error"] = metrics["train_error"].model_copy(update={"value": rows[-1][4]})
+    return record.model_copy(update={"cost": record.cost.model_copy(update=cost), "metrics": metrics})
 
 
-def store(root: Path, *records: Record) -> None:
+def history_of(record: Record, epochs: float | None = None) -> list[Row]:
+    """A history that a record can have. An AlexNet's error falls in a straight line from 75 to 25 % at `epochs`."""
+    if record.status == "failed" or record.data is None or record.role == "average":
+        return []
+    if record.role in ("tune", "evaluate"):
+        return rows_of(record, *_of_cifar(record))
+    first, last = (_value(record, name) for name in ("first_epoch_error", "train_error"))
+
+    def error_at(epoch: float) -> float:
+        if epochs is not None:
+            return max(75 - 50 * epoch / epochs, 20.0)
+        return (90.0 if first is None else first) if epoch <= 1 else 50.0 if last is None else last
+
+    return rows_of(record, error_at, 5 * record.recipe["epochs"])
+
+
+def _of_cifar(record: Record) -> tuple[Callable[[float], float], int]:
+    """The error by epoch, and how many rows there are until the target is passed or the budget spent."""
+    target, reached = record.recipe["stop_below"], _value(record, "epochs_to_target")
+    if reached is None:
+        return lambda _: 75.0, 3 if record.status == "diverged" else 5 * record.recipe["epochs"]
+    assert record.data is not None
+    steps = -(-record.data.train_images // record.recipe["batch_size"])
+    count = next(k for k in range(1, 1000) if round(steps * k / 5) / steps > reached)
+    return lambda epoch: 75 - (75 - target) * epoch / reached, count
+
+
+def rows_of(record: Record, error_at: Callable[[float], float], count: int) -> list[Row]:
+    """`count` rows, five an epoch, that end at the record's seconds."""
+    assert record.data is not None
+    train, batch, rows, seen = record.data.train_images, record.recipe["batch_size"], [], 0
+    steps = -(-train // batch)
+    for k in range(1, count + 1):
+        step = round(steps * k / 5)
+        images = step // steps * train + step % steps * batch
+        seconds = record.cost.wall_seconds * k / count
+        rows.append((step, step / steps, images - seen, 1.0, error_at(step / steps), seconds))
+        seen = images
+    return rows
+
+
+def _value(record: Record, name: str) -> float | None:
+    return record.metrics[name].value if name in record.metrics else None
+
+
+def answers_of(record: Record) -> dict[str, bytes]:
+    """The file of answers per image that give a record's error."""
+    error = _value(record, "test_error" if record.role == "evaluate" else "top1_ten")
+    if error is None or record.data is None:
+        return {}
+    count = record.data.test_images
+    return array_files(np.arange(count) < round(count * (1 - error / 100)), None)
+
+
+def write_record(root: Path, record: Record, epochs: float | None = None, files: Any = None, weights: Path | None = None) -> Path:
+    """Store a record with a history, as `history_of` makes it, and answers that fit it."""
+    whole = {**answers_of(record), **(files or {})}
+    return records.write_record(root, record, history_of(record, epochs), files=whole, weights=weights)
+
+
+def curve_files(record: Record, kernels: Any, validation: float) -> dict[str, Any]:
+    """History with the columns of an AlexNet, answers and kernels, as arguments of `write_record` of the harness."""
+    rows = [(*row, 0.01, validation if float(row[1]).is_integer() else None) for row in history_of(record)]
+    columns = (*HISTORY, "learning_rate", "validation_error")
+    return {"history": rows, "columns": columns, "files": {**answers_of(record), **array_files(None, kernels)}}
+
+
+def store(root: Path, *made: Record) -> None:
     """Write records with histories that fit them."""
-    for record in records:
-        epochs = record.metrics["epochs_to_target"].value
-        write_record(root, record, curve(epochs or 60.0))
+    for record in made:
+        write_record(root, record)
 
 
 RELU, TANH = (6.1, 6.3, 5.9, 6.2, 6.0), (36.5, 37.0, 35.2, 38.1, 36.0)

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from records import curve, full_set, make_alexnet, make_record, store
+from records import full_set, make_alexnet, make_record, store, write_record
 from typer.testing import CliRunner
 
 from reproductions.__main__ import app
 from reproductions.harness.claim import discover
 from reproductions.harness.describe import compare_sets, describe, explain_cell, provenance_differences
-from reproductions.harness.record import Stored, write_record
+from reproductions.harness.record import Stored, read_records
 
 CLAIM = discover()["fig1_relu"]
 
@@ -29,7 +29,7 @@ def test_describe_says_what_is_fixed_before_the_runs() -> None:
 
 def test_explain_lists_every_value_behind_a_number(tmp_path: Path) -> None:
     full_set(tmp_path)
-    text = explain_cell(CLAIM, "speedup", tmp_path)
+    text = explain_cell(CLAIM, "speedup", read_records(tmp_path)[0])
     assert "effect 5.9" in text
     assert text.count("training version 1, commit ffffffffff; a processor, bf16") == 10
     assert "which decides nothing: torch was 2.11.0, is " in text
@@ -59,7 +59,7 @@ def test_compare_also_sees_sets_of_other_code(tmp_path: Path) -> None:
     full_set(tmp_path / "ours")
     for seed in range(3):
         store(tmp_path / "old", make_record("relu", seed, epochs=12.2 + seed / 10, training=7))
-    rows = compare_sets([CLAIM], tmp_path / "ours", tmp_path / "old")
+    rows = compare_sets([CLAIM], *(read_records(tmp_path / name)[0] for name in ("ours", "old")))
     assert [row["arm"] for row in rows] == ["relu", "tanh"]
     assert rows[0]["theirs / ours [95 %]"].startswith("2.02 [")
     assert rows[1]["theirs"] == "–"
@@ -76,7 +76,8 @@ def test_compare_sets_of_alexnets(tmp_path: Path) -> None:
     for seed in range(3):
         for side, shift in (("ours", 0.0), ("theirs", 1.0)):
             for variant in ("original", "without-dropout"):
-                write_record(tmp_path / side, make_alexnet(variant, seed, gap=2.0 + shift + seed / 10), curve(3.0))
-    rows = {(row["cell"], row["arm"]): row for row in compare_sets([discover()["dropout"]], tmp_path / "ours", tmp_path / "theirs")}
+                write_record(tmp_path / side, make_alexnet(variant, seed, gap=2.0 + shift + seed / 10), 3.0)
+    sides = (read_records(tmp_path / name)[0] for name in ("ours", "theirs"))
+    rows = {(row["cell"], row["arm"]): row for row in compare_sets([discover()["dropout"]], *sides)}
     assert rows["dropout.gap", "original gap"]["theirs / ours [95 %]"] == "apart by [0.77, 1.23]"
     assert rows["dropout.iterations", "original"]["theirs / ours [95 %]"].startswith("1.00 [")

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from reproductions.harness.doctor import examine
+from reproductions.harness.git import look
+from reproductions.harness.places import REPOSITORY
 
 
 def states(data: Path | None, results: Path) -> dict[str, str]:
@@ -20,6 +22,12 @@ def test_what_is_missing_and_what_is_broken(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = states(tmp_path, tmp_path / "file" / "results")
     assert found["CIFAR-10"] == "missing"
-    assert found["git"] == "missing"
     assert found["results folder"] == "broken"
     assert states(tmp_path / "nowhere", tmp_path)["CIFAR-10"] == "broken"
+
+
+def test_git_is_asked_about_the_code_and_not_about_the_results(tmp_path: Path) -> None:
+    (found,) = (row for row in examine(tmp_path, tmp_path) if row["what"] == "git")
+    state = look(REPOSITORY)
+    assert found["state"] == ("ok" if state.commit else "missing")
+    assert state.commit or found["found"] == state.why

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from records import RELU, TANH, curve, full_set, make_alexnet, make_record, planned, store
+from records import RELU, TANH, full_set, make_alexnet, make_record, planned, store, write_record
 
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.judge import Judged, Tuned, best_rate, judge, sweep_table
-from reproductions.harness.record import Source, read_records, write_record
+from reproductions.harness.record import Source, read_records
 from reproductions.harness.verdict import judge_speedup
 
 CLAIM = discover()["fig1_relu"]
@@ -200,8 +200,8 @@ def alexnets(root: Path, name: str, question: str) -> Judged:
 
 def test_a_difference_of_alexnets(tmp_path: Path) -> None:
     for seed in range(3):
-        write_record(tmp_path, make_alexnet("original", seed, gap=1.0 + seed / 10, top1=80.0), curve(4.0))
-        write_record(tmp_path, make_alexnet("without-dropout", seed, gap=9.0 + seed / 10, top1=82.0), curve(2.0))
+        write_record(tmp_path, make_alexnet("original", seed, gap=1.0 + seed / 10, top1=80.0), 4.0)
+        write_record(tmp_path, make_alexnet("without-dropout", seed, gap=9.0 + seed / 10, top1=82.0), 2.0)
     gap = alexnets(tmp_path, "dropout", "gap")
     assert (gap.verdict.word, gap.n, gap.scale) == ("consistent", 3, "mini")
     assert gap.verdict.effect == pytest.approx(8.0)
@@ -212,9 +212,9 @@ def test_a_difference_of_alexnets(tmp_path: Path) -> None:
 @pytest.mark.parametrize("diverged", [1, 3])
 def test_an_alexnet_that_diverged_is_never_left_out(tmp_path: Path, diverged: int) -> None:
     for seed in range(3):
-        write_record(tmp_path, make_alexnet("original", seed, gap=1.0 + seed / 10), curve(4.0))
+        write_record(tmp_path, make_alexnet("original", seed, gap=1.0 + seed / 10), 4.0)
         metrics = {} if seed < diverged else {"gap": 9.0}
-        write_record(tmp_path, make_alexnet("without-dropout", seed, **metrics), curve(2.0))
+        write_record(tmp_path, make_alexnet("without-dropout", seed, **metrics), 2.0)
     gap = alexnets(tmp_path, "dropout", "gap")
     assert gap.verdict.word == "inconclusive"
     assert f"{diverged} of 6 runs diverged" in gap.verdict.reason

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from records import write_record
 from typer.testing import CliRunner
 
 from alexnet.config import AlexNetConfig
@@ -28,7 +29,7 @@ from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import PlannedRun, asked_runs, discover, typed, with_needs
 from reproductions.harness.kept import NeedsError
 from reproductions.harness.plan import NOT_KEPT, plan
-from reproductions.harness.record import Stored, read_records, write_record
+from reproductions.harness.record import Stored, read_records
 from reproductions.harness.run import _recipe, make
 
 CLAIM = discover()["pretraining"]

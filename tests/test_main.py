@@ -192,7 +192,7 @@ def test_compare_names_what_differs(tmp_path: Path, call: Call) -> None:
         (["explain", "fig1_relu.speed"], 2, "did you mean fig1_relu.speedup"),
         (["explain", "fig2.parameters"], 2, "did you mean 'fig2_architecture'"),
         (["show", "nothing_like_it"], 2, "no claim is called"),
-        (["compare", "nowhere"], 2, "nowhere holds no records"),
+        (["compare", "nowhere"], 2, "there is no results folder nowhere"),
         (["data", "verify"], 4, "CIFAR-10 is not under"),
         (["data", "destroy"], 2, "say `data verify` or `data prepare`"),
         (["data", "prepare", "mnist"], 2, "no data set is called 'mnist'"),

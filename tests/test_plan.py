@@ -1,14 +1,15 @@
 """What is missing, and why."""
 
+import statistics
 from pathlib import Path
 
 import pytest
-from records import full_set, keep, make_alexnet, make_record, planned, store
+from records import full_set, keep, make_alexnet, make_record, planned, store, write_record
 
 from reproductions.harness.claim import PlannedRun, blocks, discover, planned_runs
 from reproductions.harness.counted import differences, not_deciding
 from reproductions.harness.plan import NOT_KEPT, expected_seconds, plan
-from reproductions.harness.record import Record, Source, read_records, write_record
+from reproductions.harness.record import Record, Source, read_records
 
 RUNS = [run for run in planned_runs(discover()["fig1_relu"], "paper") if run.question == "speedup"]
 COPY = {"cifar10": "0123456789ab"}
@@ -117,8 +118,11 @@ def test_the_time_comes_from_records_of_this_hardware(tmp_path: Path) -> None:
     full_set(tmp_path)
     stored, _ = read_records(tmp_path)
     run = planned("relu", 0)
-    assert expected_seconds(run, stored, 50_000, "a processor", 2) == pytest.approx(320_000 / 3_000)
-    assert expected_seconds(run, stored, 50_000, "a processor", 1) == pytest.approx(2 * 320_000 / 3_000)
+    costs = [item.record.cost for item in stored]
+    images = statistics.median(cost.images for item in stored if item.record.variant == "relu" for cost in [item.record.cost])
+    speed = statistics.median(cost.images_per_second or 0 for cost in costs)
+    assert expected_seconds(run, stored, 50_000, "a processor", 2) == pytest.approx(images / speed)
+    assert expected_seconds(run, stored, 50_000, "a processor", 1) == pytest.approx(2 * images / speed)
     assert expected_seconds(run, stored, 50_000, "another", 2) is None
     assert expected_seconds(planned("count", 0, claim="fig2_architecture"), stored, 50_000, "another", 2) == 0
 
@@ -224,7 +228,7 @@ def test_networks_of_another_copy_of_what_they_start_from_are_outdated() -> None
 
 def test_an_average_takes_what_averages_took(tmp_path: Path) -> None:
     for number in (1, 2):
-        write_record(tmp_path, averaged(number).model_copy(update={"cost": averaged(number).cost.model_copy(update={"images": 0})}))
+        write_record(tmp_path, averaged(number))
     stored, run = read_records(tmp_path)[0], AVERAGES[5]
     assert (run.variant, run.seed) == ("five-cnns", 0)
     assert expected_seconds(run, stored, 100_000, MACHINE, 1) == 90.0
@@ -233,8 +237,9 @@ def test_an_average_takes_what_averages_took(tmp_path: Path) -> None:
 
 def test_networks_of_a_scale_are_alike_on_all_images(tmp_path: Path) -> None:
     """On half of the images the same epochs take half as long; a course of its own has its own number of epochs."""
-    fast = original(0).cost.model_copy(update={"images": 600_000, "images_per_second": 1_000.0})
-    write_record(tmp_path, original(0).model_copy(update={"cost": fast}))
+    record = original(0)
+    fast = record.cost.model_copy(update={"wall_seconds": record.cost.images / 1_000, "images_per_second": 1_000.0})
+    write_record(tmp_path, record.model_copy(update={"cost": fast}))
     stored = read_records(tmp_path)[0]
     runs = {run.key[:2]: run for run in planned_runs(discover()["pretraining"], "mini")}
     half = runs["alexnet-tiny-imagenet-half", "original"]

@@ -7,13 +7,17 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from records import curve, example_files_of, full_set, make_alexnet, make_record, store
+from records import colour_gap, example_files_of, full_set, make_alexnet, make_record, store, write_record
+from typer.testing import CliRunner
 
+from reproductions.__main__ import app
 from reproductions.harness import report
+from reproductions.harness.arrays import array_files
 from reproductions.harness.claim import discover
 from reproductions.harness.figures import stored_digest
-from reproductions.harness.record import write_record
+from reproductions.harness.record import RecordError
 
 CLAIMS = {name: claim for name, claim in discover().items() if name in ("fig1_relu", "fig2_architecture")}
 GOLDEN = Path(__file__).parent / "golden"
@@ -70,9 +74,9 @@ def test_the_check_finds_any_difference(results: Path, name: str) -> None:
     content = (results / name).read_bytes()
     (results / name).unlink()
     assert report.differing(results, built) == [name]
-    (results / "figures" / "old.png").write_bytes(b"")
-    assert report.differing(results, built) == [name, "figures/old.png"]
-    (results / "figures" / "old.png").unlink()
+    shutil.copyfile(results / "figures" / "fig1_relu-2.png", results / "figures" / "fig1_relu-3.png")
+    assert report.differing(results, built) == [name, "figures/fig1_relu-3.png"]
+    (results / "figures" / "fig1_relu-3.png").unlink()
     (results / name).write_bytes(content[:-1] if name.endswith("json") else content.replace(b"6", b"7"))
     if not name.endswith(".png"):
         assert report.differing(results, built) == [name]
@@ -84,7 +88,8 @@ def test_a_pictures_numbers_are_checked(results: Path) -> None:
     report.write(results, CLAIMS)
     folder = next((results / "records" / "fig1_relu" / "tanh").glob("paper-seed2-*"))
     text = (folder / "history.csv").read_text()
-    (folder / "history.csv").write_text(text.replace("10000,1.0,", "10000,1.0,1", 1))
+    first = text.splitlines()[1]
+    (folder / "history.csv").write_text(text.replace(first, first.replace(",1.0,7", ",1.0,6")))
     wrong = report.differing(results, report.build(results, CLAIMS))
     assert "figures/fig1_relu.png" in wrong
     (results / "figures" / "fig1_relu.png").write_bytes(b"not a picture")
@@ -106,7 +111,7 @@ def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
         write_record(
             tmp_path,
             make_alexnet("original", seed, retrieval_pixels=2.0 + seed / 10, retrieval_features=20.0 + seed),
-            curve(4.0),
+            4.0,
             files=example_files_of(["cat", "dog"]) if seed == 0 else None,
         )
         for seed in range(3)
@@ -117,9 +122,9 @@ def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
     assert report.differing(tmp_path, report.build(tmp_path, claims)) == []
     (folders[0] / "examples.jpg").write_bytes(b"no picture")
     built = report.write(tmp_path, claims)
-    (line,) = built.broken
+    (line,) = map(str, built.faults)
     assert line.startswith("records/alexnet-tiny-imagenet/original/mini-seed0-")
-    assert "its examples are broken (the sheet is no JPEG)" in line
+    assert "examples.jpg is broken (the sheet is no JPEG): no picture is drawn of it" in line
     assert f"- {line}" in built.texts["report.md"]
     assert built.pictures == {}
     assert not list((tmp_path / "figures").iterdir())
@@ -157,3 +162,73 @@ def test_a_page_of_standins_says_so_first(tmp_path: Path) -> None:
     assert "no evidence" in page.split("##")[0]
     assert "**none**" in page
     assert "confirmed" not in page.split("## Method")[0]
+
+
+def test_a_users_pictures_stay(results: Path) -> None:
+    """Also a copy of one of ours, which carries the mark."""
+    report.write(results, CLAIMS)
+    mine = [results / "figures" / name for name in ("mine.png", "copy.png", "fig1_relu-notes.png")]
+    mine[0].write_bytes(b"my own")
+    shutil.copyfile(results / "figures" / "fig1_relu.png", mine[1])
+    mine[2].write_bytes(b"my notes")
+    before = [path.read_bytes() for path in mine]
+    built = report.write(results, CLAIMS)
+    assert report.differing(results, built) == []
+    assert [path.read_bytes() for path in mine] == before
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.json", "runs.csv", "figures/fig1_relu.png"])
+@pytest.mark.parametrize("content", [b"my own", b"", b'{"rows": []}', None])
+def test_a_file_that_the_report_did_not_make_is_not_touched(results: Path, name: str, content: bytes | None) -> None:
+    path = results / name
+    path.parent.mkdir(exist_ok=True)
+    path.mkdir() if content is None else path.write_bytes(content)
+    done = CliRunner().invoke(app, ["report", "--results", str(results)])
+    assert done.exit_code == 3
+    assert f"{name} in {results}: not made by `report`, so not touched" in done.stderr
+    assert path.is_dir() if content is None else path.read_bytes() == content
+    others = {"report.md", "report.json", "runs.csv", "figures/fig1_relu.png"} - {name}
+    assert all((results / other).is_file() for other in others)
+    assert CliRunner().invoke(app, ["report", "--check", "--results", str(results)]).exit_code == 4, "there is a broken record"
+
+
+def test_nothing_is_reported_where_there_are_no_records(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="holds no records"):
+        report.write(tmp_path, CLAIMS)
+    assert not list(tmp_path.iterdir())
+
+
+SHOWN = {"fig3_kernels": "kernels.npy", "fig4_retrieval": "examples.jpg", "fig4_retrieval again": "examples.json"}
+
+
+@pytest.mark.parametrize("broken", [b"no array", b"version https://git-lfs.github.com/spec/v1\n", None])
+@pytest.mark.parametrize("shown", SHOWN)
+def test_a_file_of_a_picture_costs_the_picture_and_no_number(tmp_path: Path, shown: str, broken: bytes | None) -> None:
+    """Where it is not here, as a pointer of Git LFS, the picture that was drawn of it stays."""
+    claim = shown.split(maxsplit=1)[0]
+    claims = {claim: discover()[claim]}
+    folders = [with_pictures(tmp_path, seed) for seed in range(3)]
+    whole = report.write(tmp_path, claims)
+    assert list(whole.pictures) == [f"figures/{claim}.png"]
+    path = folders[0] / SHOWN[shown]
+    path.unlink() if broken is None else path.write_bytes(broken)
+    built = report.write(tmp_path, claims)
+    assert [(row.n, row.verdict) for row in built.rows] == [(row.n, row.verdict) for row in whole.rows]
+    assert built.rows[0].n == 3
+    if broken is None and claim == "fig3_kernels":
+        assert (list(built.pictures), built.faults) == ([f"figures/{claim}.png"], ()), "of the other seeds"
+        return
+    (fault,) = built.faults
+    assert str(fault).startswith(str(path.relative_to(tmp_path)))
+    assert built.pictures == {}
+    kept = (tmp_path / "figures" / f"{claim}.png").exists()
+    assert kept == bool(broken and broken.startswith(b"version"))
+    assert report.differing(tmp_path, built) == []
+
+
+def with_pictures(root: Path, seed: int) -> Path:
+    """A record with kernels and, of the first seed, examples."""
+    weights = np.random.default_rng(seed).standard_normal((24, 3, 5, 5)).astype(np.float32)
+    metrics = {"retrieval_pixels": 2.0, "retrieval_features": 20.0 + seed, "colour_gap": colour_gap(weights)}
+    files = {**array_files(None, weights), **(example_files_of(["cat", "dog"]) if seed == 0 else {})}
+    return write_record(root, make_alexnet("original", seed, **metrics), files=files)

@@ -6,15 +6,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from records import write_record
 
 from alexnet.data.imageset import ImageSet
 from alexnet.kernels import norm
 from reproductions.harness import session
 from reproductions.harness.bench import Bench, set_up, versions_of
 from reproductions.harness.claim import discover, planned_runs
-from reproductions.harness.judge import epochs_to
+from reproductions.harness.evidence import epochs_to
 from reproductions.harness.launch import Order
-from reproductions.harness.record import RecordError, read_records, write_record
+from reproductions.harness.record import RecordError, read_records
 from reproductions.harness.run import MAKERS, make
 from reproductions.harness.work import prepare
 

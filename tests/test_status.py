@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from records import make_record, planned
+from records import make_record, planned, write_record
 
 from alexnet.files import locked, write_atomic
 from reproductions.harness import slurm, status
@@ -20,7 +20,7 @@ from reproductions.harness.heart import SILENCE, Beat
 from reproductions.harness.jobs import End, new_job, read_job, write_end, write_job
 from reproductions.harness.launch import sendable
 from reproductions.harness.plan import plan
-from reproductions.harness.record import read_records, work_file, write_record
+from reproductions.harness.record import read_records, work_file
 from reproductions.harness.status import Standing, cancel, everywhere, standings
 
 RUN = planned("relu", 0)
@@ -189,4 +189,4 @@ def test_a_new_folder_misses_everything_and_broken_records_are_named(tmp_path: P
     (folder / "record.json").write_text("{}")
     rows, (warning,) = everywhere(claims, tmp_path)
     assert {row.state for row in rows} == {"missing"}
-    assert warning.startswith(f"{folder.relative_to(tmp_path)}/record.json: not a record")
+    assert str(warning).startswith(f"{folder.relative_to(tmp_path)}/record.json is not a record")

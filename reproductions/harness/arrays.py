@@ -1,14 +1,12 @@
 """The arrays beside a record: which images of a split a network has right, and the kernels of its first layer."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reproductions.harness.record import RecordError
-
-CORRECT, KERNELS = "correct.npy", "kernels.npy"
+from reproductions.harness.evidence import CORRECT, KERNELS, kernels_of
+from reproductions.harness.record import Stored
 
 
 def array_files(correct: NDArray[np.bool_] | None, kernels: NDArray[np.float32] | None) -> dict[str, bytes]:
@@ -23,10 +21,10 @@ def _as_bytes(array: NDArray[np.generic]) -> bytes:
     return buffer.getvalue()
 
 
-def read_kernels(folder: Path) -> NDArray[np.float32] | None:
-    """conv1's kernels [maps, 3, S, S] of a record, None where it has none; RecordError if they cannot be read."""
-    path = folder / KERNELS
-    try:
-        return np.load(path, allow_pickle=False) if path.exists() else None
-    except (OSError, ValueError, EOFError) as error:
-        raise RecordError(f"{path} is broken ({error}); move the folder away and run again") from error
+def read_kernels(item: Stored) -> NDArray[np.float32] | None:
+    """conv1's kernels [maps, 3, S, S] of a record, None where it has none; EvidenceError if they are not its network's."""
+    weights = kernels_of(item.record, item.folder)
+    if weights is None:
+        return None
+    side = item.record.config["conv_kernels"][0]
+    return np.array(weights, np.float32).reshape(len(weights), 3, side, side)

@@ -2,6 +2,8 @@
 
 import difflib
 import json
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -21,6 +23,33 @@ def fail(message: str, status: int = 2) -> NoReturn:
     """End with one line on standard error."""
     typer.echo(f"error: {message}", err=True)
     raise typer.Exit(status)
+
+
+def looked_into(results: Path) -> Path:
+    """The results folder of a command that only reads. One that is not there, or holds other things, ends the command."""
+    try:
+        names = set(os.listdir(results))  # noqa: PTH208 - the names alone are wanted
+    except (FileNotFoundError, NotADirectoryError):
+        fail(f"there is no results folder {results}; `run --results {results}` would make one")
+    except OSError as error:
+        fail(f"{results} cannot be read ({error.strerror})", BAD_DATA)
+    if names and not names & {"records", ".work", "smoke"}:
+        fail(f"{results} is no results folder: it holds other things and no records")
+    return results
+
+
+def warn(faults: Iterable[object]) -> None:
+    """Say what was left out, a line each, on standard error."""
+    for fault in faults:
+        typer.echo(f"warning: {fault}", err=True)
+
+
+def end(faults: Iterable[object]) -> None:
+    """Say what was left out; where that is anything, end with the status of bad data."""
+    faults = list(faults)
+    warn(faults)
+    if faults:
+        raise typer.Exit(BAD_DATA)
 
 
 def choose(names: list[str] | None) -> list[Claim]:
@@ -68,10 +97,11 @@ class reported:  # noqa: N801 - used as a context manager, like a function
 def _explain(error: Exception) -> None:
     """End the command with the one line of an error that a user can mend; do nothing about any other."""
     from alexnet.data.imageset import DataError  # noqa: PLC0415 - numpy and pydantic behind these take longer than `--help`
-    from reproductions.harness.record import RecordError  # noqa: PLC0415
+    from reproductions.harness.evidence import EvidenceError  # noqa: PLC0415
+    from reproductions.harness.record import RecordError, UnreadableError  # noqa: PLC0415
     from reproductions.harness.slurm import SlurmError  # noqa: PLC0415
 
-    if isinstance(error, DataError):
+    if isinstance(error, DataError | UnreadableError | EvidenceError):
         fail(str(error), BAD_DATA)
     if isinstance(error, RecordError):
         fail(str(error), INCOMPLETE)

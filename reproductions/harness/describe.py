@@ -5,7 +5,6 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from reproductions.harness import provenance
@@ -23,11 +22,11 @@ from reproductions.harness.claim import (
 )
 from reproductions.harness.counted import not_deciding
 from reproductions.harness.judge import Judged, epochs_of, judge, values_of
-from reproductions.harness.record import Stored, read_records
+from reproductions.harness.record import Stored
 from reproductions.harness.student import t_quantile
 from reproductions.harness.variant import Arm, Ensemble, Variant
 from reproductions.harness.verdict import estimate, welch
-from reproductions.harness.wording import interval, paper
+from reproductions.harness.wording import interval, paper, path_of
 
 FORMULAS = {
     Difference: "formula: mean of the higher arm − mean of the lower arm, Welch's t interval over seeds (of one arm: run by run)",
@@ -138,12 +137,12 @@ def unlike_today(row: Judged, item: Stored) -> list[str]:
     return not_deciding(item.record, run, provenance.here()) if run else []
 
 
-def explain_data(claim: Claim, name: str, root: Path) -> list[dict[str, Any]]:
+def explain_data(claim: Claim, name: str, stored: Sequence[Stored]) -> list[dict[str, Any]]:
     """What `explain_cell` says, as data: one entry for each row of the question."""
-    return [_row_data(row, root) for row in judge(claim, read_records(root)[0]) if row.question.name == name]
+    return [_row_data(row) for row in judge(claim, stored) if row.question.name == name]
 
 
-def _row_data(row: Judged, root: Path) -> dict[str, Any]:
+def _row_data(row: Judged) -> dict[str, Any]:
     v = row.verdict
     return {
         "cell": row.cell,
@@ -159,7 +158,7 @@ def _row_data(row: Judged, root: Path) -> dict[str, Any]:
         "kinds": row.kinds_as_data,
         "records": [
             {
-                "record": str(item.folder.relative_to(root)),
+                "record": path_of(item),
                 "variant": item.record.variant,
                 "seed": item.record.seed,
                 "values": _numbers(row, item),
@@ -172,17 +171,17 @@ def _row_data(row: Judged, root: Path) -> dict[str, Any]:
             }
             for item in row.members
         ],
-        "not counted": [str(item.folder.relative_to(root)) for item in row.extra],
+        "not counted": [path_of(item) for item in row.extra],
     }
 
 
-def explain_cell(claim: Claim, name: str, root: Path) -> str:
+def explain_cell(claim: Claim, name: str, stored: Sequence[Stored]) -> str:
     """Formula, values, records and provenance of every row of one question."""
-    rows = [row for row in judge(claim, read_records(root)[0]) if row.question.name == name]
-    return "\n\n".join("\n".join(_explain_row(row, root)) for row in rows)
+    rows = [row for row in judge(claim, stored) if row.question.name == name]
+    return "\n\n".join("\n".join(_explain_row(row)) for row in rows)
 
 
-def _explain_row(row: Judged, root: Path) -> list[str]:
+def _explain_row(row: Judged) -> list[str]:
     v = row.verdict
     lines = [
         f"{row.cell} at scale {row.scale}: {v.word} ({v.reason})",
@@ -203,23 +202,22 @@ def _explain_row(row: Judged, root: Path) -> list[str]:
         value = ", ".join(f"{name} {number}" for name, number in _numbers(row, item).items())
         commit = f"commit {(r.code.commit or 'none')[:10]}{' with uncommitted changes' if r.code.dirty else ''}"
         made = f"training version {r.version.training}, " if r.version.training else ""
-        lines.append(f"  {r.variant} seed {r.seed}: {value}; {made}{commit}; {', '.join(r.kind)}; {item.folder.relative_to(root)}")
+        lines.append(f"  {r.variant} seed {r.seed}: {value}; {made}{commit}; {', '.join(r.kind)}; {path_of(item)}")
         lines += [f"    made from records/{part.record}" for part in r.made_from]
     unlike = Counter(line for item in row.members for line in unlike_today(row, item))
     lines += [f"  differs from a run made here today, which decides nothing: {line} ({n} records)" for line, n in unlike.items()]
-    lines += [f"  not counted: {item.folder.relative_to(root)}" for item in row.extra]
+    lines += [f"  not counted: {path_of(item)}" for item in row.extra]
     return lines
 
 
-def compare_sets(claims: Sequence[Claim], ours: Path, other: Path) -> list[dict[str, Any]]:
-    """Arm by arm, the epochs to the target in two results folders, their ratio with its 95 % interval, and what differs.
+def compare_sets(claims: Sequence[Claim], ours: Sequence[Stored], theirs: Sequence[Stored]) -> list[dict[str, Any]]:
+    """Arm by arm, the epochs to the target in two sets of records, their ratio with its 95 % interval, and what differs.
 
     Of each question the row with the most records is taken, also where the code has changed since.
     """
-    first, second = (read_records(root)[0] for root in (ours, other))
     rows = []
     for claim in claims:
-        sides = [_largest(judge(claim, stored)) for stored in (first, second)]
+        sides = [_largest(judge(claim, stored)) for stored in (ours, theirs)]
         rows += [row for key in sides[0].keys() & sides[1].keys() for row in _compare_rows(sides[0][key], sides[1][key])]
     return sorted(rows, key=lambda row: (row["cell"], row["scale"], row["arm"]))
 

@@ -12,16 +12,16 @@ from reproductions.harness import slurm
 from reproductions.harness.claim import PlannedRun, with_needs
 from reproductions.harness.counted import Key
 from reproductions.harness.forecast import gpu_hours
+from reproductions.harness.git import look
 from reproductions.harness.jobs import Job
 from reproductions.harness.launch import Order, arrays, sbatch_text, sendable, to_processes, to_slurm
+from reproductions.harness.places import REPOSITORY  # where jobs start: the packages are found there
 from reproductions.harness.plan import sweep_note
 from reproductions.harness.session import interrupt
 from reproductions.harness.settle import console
 from reproductions.harness.site import Wishes, shape_of
 from reproductions.harness.status import BUSY, standings
 from reproductions.harness.work import Work, notes
-
-REPOSITORY = Path(__file__).parents[2]  # where jobs start: the packages are found there
 
 
 def send(works: Sequence[Work], wishes: Wishes) -> bool:
@@ -32,7 +32,8 @@ def send(works: Sequence[Work], wishes: Wishes) -> bool:
     """
     results = works[0].results
     with nullcontext() if wishes.dry_run else locked(results / ".work" / "submit.lock"):  # two at once would send all twice
-        for line in (*notes(works), *_recorded(works), *sweep_note(sum(work.sweeps_left_out for work in works))):
+        state = [why] if (why := look(REPOSITORY).why) else []
+        for line in (*notes(works), *state, *_recorded(works), *sweep_note(sum(work.sweeps_left_out for work in works))):
             _say(line)
         chosen, busy = _choose(works, wishes)
         orders = [order for order, _ in chosen]

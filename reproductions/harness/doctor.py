@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ from alexnet.data.sources import data_root, find_cifar10
 from alexnet.kernels import norm
 from alexnet.precision import native_bf16
 from reproductions.harness import provenance
+from reproductions.harness.git import look
+from reproductions.harness.places import REPOSITORY
 
 Finding = tuple[str, str]  # state (ok, missing or broken) and what was found
 
@@ -29,7 +30,7 @@ def examine(data: Path | None, results: Path) -> list[dict[str, str]]:
         "CIFAR-10": lambda: _cifar10(data),
         "results folder": lambda: _writable(results),
         "disk": lambda: ("ok", f"{shutil.disk_usage(_existing(results)).free / 1e9:.0f} GB free under the results folder"),
-        "git": lambda: _git(results),
+        "git": _git,
         "Slurm": lambda: ("ok", "sbatch is there") if shutil.which("sbatch") else ("missing", "no sbatch; runs go to this machine"),
     }
     return [dict(zip(("what", "state", "found"), (what, *look()), strict=True)) for what, look in looks.items()]
@@ -78,11 +79,9 @@ def _writable(folder: Path) -> Finding:
         return "broken", f"{folder} cannot be written ({error.strerror}); name another with --results"
 
 
-def _git(folder: Path) -> Finding:
-    try:
-        git = subprocess.run(
-            ["git", "-C", str(_existing(folder)), "status", "--porcelain"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "missing", "no git checkout; records will name no commit"
-    return "ok", "clean" if not git.stdout else f"{len(git.stdout.splitlines())} changed files; records made now say so"
+def _git() -> Finding:
+    state = look(REPOSITORY)
+    if state.commit is None:
+        return "missing", state.why
+    count = len(state.changed)
+    return "ok", f"{count} changed files; records made now say so" if count else "clean"

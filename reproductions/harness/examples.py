@@ -5,6 +5,7 @@ with one row per test image: itself, its nearest training images by fc7, its nea
 """
 
 import io
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import Field, ValidationError
 
 from alexnet.data.imageset import Meta
-from reproductions.harness.record import Part, RecordError
+from reproductions.harness.evidence import EvidenceError, read
+from reproductions.harness.record import Part
 
 SHOWN = 8  # test images, as in Figure 4 (left)
 BEST = 5  # classes of each, as there
@@ -80,19 +82,20 @@ def example_files(examples: Examples, pictures: NDArray[np.uint8]) -> dict[str, 
 
 
 def read_examples(folder: Path) -> tuple[Examples, bytes] | None:
-    """The examples of a record and their sheet; None where it has none. RecordError if they cannot be read or do not fit."""
-    if not (folder / TEXT).exists() and not (folder / SHEET).exists():
+    """The examples of a record and their sheet; None where it has none. EvidenceError if they cannot be read or do not fit."""
+    if not any(os.path.lexists(folder / name) for name in (TEXT, SHEET)):
         return None
+    text, sheet = read(folder / TEXT), read(folder / SHEET)
     try:
-        examples = Examples.model_validate_json((folder / TEXT).read_bytes())
-        sheet = (folder / SHEET).read_bytes()
-        pictures = cut(sheet)
-        if len(pictures) != len(examples.images):
-            raise ValueError(f"{len(pictures)} rows of pictures for {len(examples.images)} images")
+        examples = Examples.model_validate_json(text)
+    except ValidationError as error:
+        raise EvidenceError(TEXT, f"is broken ({error.errors()[0]['msg']})") from error
+    try:
+        rows = len(cut(sheet))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else " ".join(str(error).split())
-        advice = "no picture is drawn of them; restore both files or make the record again"
-        raise RecordError(f"{folder}: its examples are broken ({reason}); {advice}") from error
+        raise EvidenceError(SHEET, f"is broken ({' '.join(str(error).split())})") from error
+    if rows != len(examples.images):
+        raise EvidenceError(SHEET, f"has {rows} rows of pictures for {len(examples.images)} images")
     return examples, sheet
 
 

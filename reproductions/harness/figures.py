@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from reproductions.harness.arrays import read_kernels
 from reproductions.harness.claim import Difference, SpeedUp, digest
+from reproductions.harness.evidence import naming
 from reproductions.harness.examples import NEAREST, SIDE, Example, Examples, cut, read_examples
 from reproductions.harness.judge import Judged
-from reproductions.harness.record import RecordError
 from reproductions.harness.wording import path_of
 
 TAG = "Numbers"  # PNG text field that holds the digest
@@ -54,7 +53,10 @@ class Picture:
 
 
 def picture_of(row: Judged) -> Picture | None:
-    """Curves of a speed-up, kernels where their colour is measured, examples where fc7 retrieves images; None for other rows."""
+    """Curves of a speed-up, kernels where their colour is measured, examples where fc7 retrieves images; None for other rows.
+
+    Raises EvidenceError, which names the file, where one is broken or cannot be read that the picture alone needs.
+    """
     question = row.question
     if not row.members:
         return None
@@ -84,7 +86,8 @@ def _kernels(row: Judged, question: Difference) -> Picture | None:
     """conv1's kernels of the two-column runs, each stretched to 0–255 around grey: [maps][S][S][3] by seed."""
     tiles = {}
     for item in row.arm(question.higher.name):
-        kernels = read_kernels(item.folder)
+        with naming(path_of(item)):
+            kernels = read_kernels(item)
         if kernels is not None:
             largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
             grey = np.rint(127.5 * (1 + kernels / np.maximum(largest, 1e-12))).astype(int)
@@ -166,18 +169,19 @@ def draw_speedup(question: SpeedUp, numbers: dict[str, Any]) -> Any:
 def _examples(row: Judged, question: Difference) -> Picture | None:
     """Test images of the first run that has them, their most probable classes and their nearest training images."""
     for item in row.arm(question.higher.name):
-        with suppress(RecordError):  # the report names it; a broken picture takes no number away
-            if found := read_examples(item.folder):
-                examples, sheet = found
-                numbers = {"examples": examples.model_dump(), "sheet": base64.b64encode(sheet).decode(), "title": _title(row)}
-                words = f"{question.text}: {'; '.join(map(_in_words, examples.images))}"
-                caption = (
-                    f"Record `{path_of(item)}`, scale {row.scale}. The test images are evenly spread over the split. Bars are "
-                    f"probabilities averaged over {examples.views} views, to the scale of the largest. Neighbours are the nearest "
-                    f"(Euclidean) of {examples.among:,} training images, in central views. ✓ is the test image's own class. "
-                    "What is judged is the table below, of many more test images."
-                )
-                return Picture(numbers, words, partial(draw_examples, numbers), caption, photographs=True)
+        with naming(path_of(item)):
+            found = read_examples(item.folder)
+        if found:
+            examples, sheet = found
+            numbers = {"examples": examples.model_dump(), "sheet": base64.b64encode(sheet).decode(), "title": _title(row)}
+            words = f"{question.text}: {'; '.join(map(_in_words, examples.images))}"
+            caption = (
+                f"Record `{path_of(item)}`, scale {row.scale}. The test images are evenly spread over the split. Bars are "
+                f"probabilities averaged over {examples.views} views, to the scale of the largest. Neighbours are the nearest "
+                f"(Euclidean) of {examples.among:,} training images, in central views. ✓ is the test image's own class. "
+                "What is judged is the table below, of many more test images."
+            )
+            return Picture(numbers, words, partial(draw_examples, numbers), caption, photographs=True)
     return None
 
 

@@ -43,10 +43,10 @@ BEAT = TypeAdapter(Beat)
 
 
 def read_beat(path: Path) -> Beat | None:
-    """What stands in a beat's file; None if there is none or it is broken."""
+    """What stands in a beat's file; None if there is none or it is broken. Raises OSError if it cannot be read."""
     try:
         return BEAT.validate_json(path.read_bytes())
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
 
 

@@ -70,12 +70,15 @@ def clear_end(root: Path, run: PlannedRun) -> None:
 
 
 def read_job(root: Path, run: PlannedRun) -> tuple[Job | None, End | None]:
-    """Where a run was sent and how that ended; None where it was not, has not, or the file is broken."""
+    """Where a run was sent and how that ended; None where it was not, has not, or the file is broken.
+
+    Raises OSError if a file is there that cannot be read: the run may be under way.
+    """
     job: Job | None = None
     end: End | None = None
     try:
         job = JOB.validate_json(_file(root, run, "job").read_bytes())
         end = END.validate_json(_file(root, run, "end").read_bytes())
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         pass
     return job, end if job and end and end.job == job.id else None

@@ -21,6 +21,7 @@ from reproductions.harness.claim import (
     seed_blocks,
 )
 from reproductions.harness.counted import Key, Kind, block_kind, differences, earliest_first, first_on, why_not
+from reproductions.harness.evidence import epochs_to
 from reproductions.harness.record import Record, Stored, version_of
 from reproductions.harness.verdict import Verdict, at_most_earned, judge_difference, judge_exact, judge_speedup, judge_value
 
@@ -111,20 +112,6 @@ def epochs_of(items: Sequence[Stored], target: float | None = None) -> list[floa
             curve = [(row["epoch"], row["train_error"]) for row in item.history()]
             found.append(epochs_to(curve, target) if item.record.status == "ok" else None)
     return found
-
-
-def epochs_to(curve: Sequence[tuple[float, float]], target: float) -> float | None:
-    """Where a curve of (epoch, error) first falls to `target`, linearly interpolated from the row before; None if it never does.
-
-    The first row has none before it: reaching the target there counts as the epoch of that row.
-    """
-    for index, (epoch, error) in enumerate(curve):
-        if error <= target:
-            if index == 0:
-                return epoch
-            before, above = curve[index - 1]
-            return before + (above - target) / (above - error) * (epoch - before)
-    return None
 
 
 def _concerns(claim: Claim, question: Question, asked: Collection[Key], item: Stored) -> bool:

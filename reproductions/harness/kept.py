@@ -8,7 +8,7 @@ from alexnet.model import AlexNet
 from alexnet.weights import WeightsError, export_weights, import_weights, network
 from reproductions.harness.claim import PlannedRun, as_data
 from reproductions.harness.plan import kept
-from reproductions.harness.record import WEIGHTS, RecordError, Source, Stored, read_records
+from reproductions.harness.record import WEIGHTS, RecordError, Source, Stored, records_of
 
 
 class NeedsError(RecordError):
@@ -17,7 +17,7 @@ class NeedsError(RecordError):
 
 def needed(need: PlannedRun, root: Path, fingerprints: Mapping[str, str], hardware: str, *, dirty: bool = False) -> Stored:
     """The record of a run that another needs. Raises NeedsError if it is not there with its weights, by this class of machine."""
-    found = kept(need, read_records(root, need)[0], fingerprints, hardware, dirty=dirty)
+    found = kept(need, records_of(root, need), fingerprints, hardware, dirty=dirty)
     if found is None:
         raise NeedsError(f"needs the weights of {need}, made by {hardware}; the same command makes it first")
     return found

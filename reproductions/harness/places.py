@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[2]  # the checkout
 RESULTS = REPOSITORY / "results"  # the committed records and their report
 
 

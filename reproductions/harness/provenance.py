@@ -1,32 +1,14 @@
-"""What made a record: the commit, the machine and its versions. Imports no torch."""
+"""What made a record: the machine and its versions, beside the commit (git.py). Imports no torch."""
 
 import importlib.metadata
 import os
 import platform
-import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from reproductions.harness.git import git_state
 from reproductions.harness.places import REPOSITORY
-
-CODE = ("alexnet", "reproductions/harness", "reproductions/__main__.py")  # what a claim file says stands in the records
-
-
-@cache
-def git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Commit and whether code outside of claim files differs from it, as of the first call; (None, None) outside a git checkout.
-
-    Asked once per process, since a process goes on with the code that it loaded.
-    """
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *CODE))
-    except (OSError, subprocess.CalledProcessError):
-        return None, None
 
 
 def here() -> dict[str, Any]:

@@ -9,9 +9,11 @@ other data, by other code or on other hardware stand side by side.
 
 import csv
 import io
+import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from alexnet import version
 from alexnet.files import write_atomic
+from reproductions.harness.checked import Checked
 from reproductions.harness.claim import PlannedRun, digest
+from reproductions.harness.evidence import CURVE, HISTORY, RECORD, EvidenceError, Fault, below, examine, read, read_history
 
 WEIGHTS = "weights.safetensors"  # in a record's folder; the record has its sha256
 GROUPS = {  # of metrics by name (alexnet/version.py); a trained network's others are "errors", counts are "counts"
@@ -30,11 +34,14 @@ GROUPS = {  # of metrics by name (alexnet/version.py); a trained network's other
     "colour_gap": "colour",
 }
 FAMILIES = {"tune": "cifar", "evaluate": "cifar", "unshared": "cifar", "train": "alexnet", "average": "alexnet"}
-HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")  # an AlexNet's has more columns after these
 
 
 class RecordError(Exception):
     """A record is broken or cannot be written. The message says which and what to do."""
+
+
+class UnreadableError(RecordError):
+    """Records are there that cannot be read now, or not by this version. Nothing may count them as missing."""
 
 
 class Part(BaseModel):
@@ -195,15 +202,17 @@ class Stored:
     def weights(self) -> Path | None:
         """The file of its weights, None where it is not here."""
         path = self.folder / WEIGHTS
-        return path if self.record.weights and path.is_file() else None
+        try:
+            return path if self.record.weights and stat.S_ISREG(path.stat().st_mode) else None
+        except FileNotFoundError:
+            return None
 
     def history(self) -> list[dict[str, float]]:
         """The rows of history.csv; RecordError if they cannot be read."""
         try:
-            with (self.folder / "history.csv").open(newline="") as file:
-                return [{name: float(row[name]) for name in HISTORY} for row in csv.DictReader(file)]
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            raise RecordError(f"{self.folder / 'history.csv'} is broken ({error}); move the folder away and run again") from error
+            return [{name: row[name] or 0.0 for name in HISTORY} for row in read_history(self.folder)]
+        except EvidenceError as error:
+            raise RecordError(f"{self.folder}/{error}; move the folder away and run again") from error
 
 
 def work_file(root: Path, run: PlannedRun, identity: str) -> Path:
@@ -228,7 +237,7 @@ def write_record(
     """Store a record; its folder appears only when complete. A record that is there already is left, the new one gets "-r2".
 
     `files` are further ones by name, `weights` is a file under `root` that is moved into the folder. Raises RecordError if the
-    folder cannot be written (no permission, disk full); then nothing of it is left behind.
+    folder cannot be written (no permission, disk full) or the record does not agree with its files; then nothing of it is left.
     """
     final = folder_of(root, record)
     partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
@@ -238,13 +247,18 @@ def write_record(
     writer.writerows(history)
     try:
         partial.mkdir(parents=True)
-        write_atomic(partial / "record.json", record.model_dump_json(indent=1) + "\n")
-        write_atomic(partial / "history.csv", table.getvalue())
+        write_atomic(partial / RECORD, record.model_dump_json(indent=1) + "\n")
+        write_atomic(partial / CURVE, table.getvalue())
         for name, content in (files or {}).items():
             write_atomic(partial / name, content)
+        for fault in examine(record, partial):
+            raise RecordError(f"the record {final} would not agree with itself: {fault.where} {fault.why}; please report this")
         if weights:
             weights.replace(partial / WEIGHTS)
         return _settle(partial, final)
+    except RecordError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise RecordError(
@@ -266,23 +280,118 @@ def _settle(partial: Path, final: Path) -> Path:
 
 
 def read_record(folder: Path) -> Record:
-    """The record in a folder. Raises OSError or ValueError if there is none or it is broken."""
-    return Record.model_validate_json((folder / "record.json").read_bytes())
+    """The record in a folder. Raises EvidenceError if there is none, it cannot be read or it is broken."""
+    return _record(read(folder / RECORD))
 
 
-def read_records(root: Path, run: PlannedRun | None = None) -> tuple[list[Stored], list[str]]:
-    """All records under a results folder, or those of one run, in the order of their paths; and a line for each broken one."""
-    stored, broken = [], []
-    pattern = "*/*/[!.]*" if run is None else f"{run.claim}/{run.variant}/{run.scale}-seed{run.seed}-*"
-    for path in sorted((root / "records").glob(f"{pattern}/record.json")):
+def read_records(root: Path, run: PlannedRun | None = None, *, recheck: bool = False) -> tuple[list[Stored], list[Fault]]:
+    """All records under a results folder, or those of one run, in the order of their paths; and what is wrong with the others.
+
+    A record counts only if it agrees with its place and with the files beside it. What was found to agree before is not
+    computed again while no file has changed, unless `recheck` asks for it.
+    """
+    faults: list[Fault] = []
+    stored, checked = [], None if run or recheck else Checked(root)
+    for folder in _folders(root, run, faults):
+        name = folder.relative_to(root)
         try:
-            record = read_record(path.parent)
-            if not (path.parent / "history.csv").is_file():
-                raise ValueError("its history.csv is missing")
-            if not path.parent.name.startswith(folder_of(root, record).name) or path.parent.parent.name != record.variant:
-                raise ValueError(f"its content belongs in {folder_of(Path(), record)}")
-            stored.append(Stored(record, path.parent))
-        except (OSError, ValueError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            broken.append(f"{path.relative_to(root)}: not a record ({reason}); left out, move it away or restore it")
-    return stored, broken
+            content = read(folder / RECORD)
+            record = _record(content)
+            _in_its_place(record, folder)
+            key = checked.key(folder, content) if checked else ""
+            if not (checked and checked.knows(name, key)):
+                for fault in examine(record, folder):
+                    raise EvidenceError(fault.where, fault.why, unreadable=fault.unreadable)
+            if checked:
+                checked.learn(name, key)
+            stored.append(Stored(record, folder))
+        except EvidenceError as error:
+            faults.append(below(error.fault, str(name)))
+    if checked:
+        checked.save()
+    return stored, faults
+
+
+def records_of(root: Path, run: PlannedRun) -> list[Stored]:
+    """The records of a run. Raises UnreadableError if there may be one that cannot be read: it is not to be made again."""
+    stored, faults = read_records(root, run)
+    for fault in faults:
+        if fault.unreadable:
+            raise UnreadableError(f"{root}/{fault.where} {fault.why}, and may hold the record of {run}; mend that first")
+    return stored
+
+
+def _record(content: bytes) -> Record:
+    """The record in the bytes of record.json. Raises EvidenceError if it is none, or one of another version."""
+    try:
+        record = Record.model_validate_json(content)
+    except ValidationError as error:
+        raise _misfit(content, error) from error
+    if "schema_version" not in record.model_fields_set:
+        raise EvidenceError(RECORD, "names no schema version; restore it, or move its folder away")
+    return record
+
+
+def _misfit(content: bytes, error: ValidationError) -> EvidenceError:
+    """Why record.json is no record of this version."""
+    known = Record.model_fields["schema_version"].default
+    first = error.errors()[0]
+    why = f"is not a record ({'.'.join(map(str, first['loc']))}: {first['msg']})"
+    try:
+        version = json.loads(content).get("schema_version", known)
+    except (ValueError, AttributeError, RecursionError) as broken:
+        utf8 = isinstance(broken, UnicodeDecodeError)
+        return EvidenceError(RECORD, f"is not a record ({'not UTF-8 text' if utf8 else first['msg']})")
+    if isinstance(version, bool) or not isinstance(version, int):
+        why = f"has a schema version that is no whole number ({str(version)[:40]!r})"
+    elif version > known:
+        why = f"was made by a newer version of this suite (schema {version}); update it"
+        return EvidenceError(RECORD, why, unreadable=True)
+    elif version < known:
+        why = f"is of schema {version}, which this version does not read"
+    return EvidenceError(RECORD, why)
+
+
+def _in_its_place(record: Record, folder: Path) -> None:
+    """Raise EvidenceError for a record that another folder should hold."""
+    right = folder_of(Path(), record)
+    name, repeat = folder.name.removeprefix(right.name), folder.name.removeprefix(f"{right.name}-r")
+    if folder.parts[-3:-1] != right.parts[1:3] or not (name == "" or repeat.isdecimal()):
+        raise EvidenceError(RECORD, f"does not belong here: its content belongs in {right}")
+
+
+def _folders(root: Path, run: PlannedRun | None, faults: list[Fault]) -> Iterator[Path]:
+    """The folders that should hold records, all or those of one run; what cannot be listed is added to the faults."""
+    records = root / "records"
+    if run:
+        start = f"{run.scale}-seed{run.seed}-"
+        folders = _listed(records / run.claim / run.variant, root, faults)
+        yield from (folder for folder in folders if folder.name.startswith(start))
+        return
+    for claim in _listed(records, root, faults):
+        for variant in _listed(claim, root, faults):
+            yield from _listed(variant, root, faults)
+
+
+def _listed(folder: Path, root: Path, faults: list[Fault]) -> list[Path]:
+    """The folders in a folder by name, without hidden ones; none where it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and _leads_to_folder(entry))
+            return [folder / name for name in names]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not os.path.lexists(folder):
+            return []
+        why = "is no folder" if isinstance(error, NotADirectoryError) else "is a link to what is not there"
+    except OSError as error:
+        why = f"cannot be read ({error.strerror})"
+    faults.append(Fault(str(folder.relative_to(root)), why, unreadable=True))
+    return []
+
+
+def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry is a folder, or a link of which that cannot be said."""
+    try:
+        return entry.is_dir() or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110 - an entry is no Path
+    except OSError:
+        return True

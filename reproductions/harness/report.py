@@ -1,87 +1,138 @@
 """Records to report.md, report.json, runs.csv and figures: a pure function of the records; imports no torch."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from alexnet.files import locked, write_atomic
-from reproductions.harness.arrays import read_kernels
 from reproductions.harness.claim import SHARED, Claim, Exact, digest
-from reproductions.harness.examples import read_examples
+from reproductions.harness.evidence import EvidenceError, Fault
 from reproductions.harness.figures import Picture, picture_of, stored_digest
 from reproductions.harness.judge import Judged, judge
-from reproductions.harness.page import only_standin, page
-from reproductions.harness.record import RecordError, Stored, read_records
+from reproductions.harness.page import HEAD, only_standin, page
+from reproductions.harness.record import RecordError, Stored, UnreadableError, read_records
 from reproductions.harness.wording import path_of
+
+RUNS = "claim,question,variant,scale,seed,role,status,"  # how runs.csv begins
 
 
 @dataclass(frozen=True)
 class Built:
-    """A report in memory: texts and pictures by file name, lines on broken records, and the rows."""
+    """A report in memory: texts and pictures by file name, what was left out, and the rows."""
 
     texts: dict[str, str]
     pictures: dict[str, Picture]
-    broken: list[str]
+    faults: tuple[Fault, ...]  # of records, and of files that pictures alone need
     rows: list[Judged]
+    spared: frozenset[str] = frozenset()  # pictures that cannot be drawn now, since a file cannot be read
+    foreign: tuple[str, ...] = ()  # files in the report's places that it did not make, and did not touch
+    claims: tuple[str, ...] = ()  # by name: pictures are called after them
 
 
 def build(root: Path, claims: dict[str, Claim]) -> Built:
-    """Judge all records under `root` and write the report in memory."""
-    stored, broken = read_records(root)
-    whole = []
-    for item in stored:
-        try:
-            item.history()
-            read_kernels(item.folder)
-            whole.append(item)
-            read_examples(item.folder)  # broken, they cost the picture and no number
-        except RecordError as error:
-            broken.append(str(error).replace(f"{root}/", ""))
-    rows = [row for claim in claims.values() for row in judge(claim, whole)]
-    if only_standin(whole):
+    """Judge all records under `root`, each compared with its evidence, and write the report in memory.
+
+    Raises UnreadableError where a record cannot be read: a report without it would say less than is known.
+    """
+    stored, faults = read_records(root, recheck=True)
+    if hidden := [fault for fault in faults if fault.unreadable]:
+        more = f" (and {len(hidden) - 1} more)" if len(hidden) > 1 else ""
+        raise UnreadableError(f"{root}/{hidden[0].where} {hidden[0].why}{more}; no report is written without it")
+    rows = [row for claim in claims.values() for row in judge(claim, stored)]
+    if only_standin(stored):
         rows = [row for row in rows if row.members]
     pictures: dict[str, Picture] = {}
     shown: dict[int, str] = {}
+    spared = set[str]()
     for row in rows:
-        if picture := picture_of(row):
-            name = _picture_name(row, pictures)
+        name = _picture_name(row, {*pictures, *spared})
+        try:
+            picture = picture_of(row)
+        except EvidenceError as error:
+            faults.append(replace(error.fault, why=f"{error.fault.why}: no picture is drawn of it"))
+            spared |= {name} if error.fault.unreadable else set()
+            continue
+        if picture:
             pictures[name], shown[id(row)] = picture, picture.markdown(name)
+    broken = [str(fault) for fault in faults]
     texts = {
-        "report.md": page(claims, rows, whole, broken, shown),
-        "report.json": json.dumps(_as_json(rows, whole, broken), indent=1, ensure_ascii=False) + "\n",
-        "runs.csv": _runs(whole, root).to_csv(index=False, lineterminator="\n"),
+        "report.md": page(claims, rows, stored, broken, shown),
+        "report.json": json.dumps(_as_json(rows, stored, broken), indent=1, ensure_ascii=False) + "\n",
+        "runs.csv": _runs(stored, root).to_csv(index=False, lineterminator="\n"),
     }
-    return Built(texts, pictures, broken, rows)
+    return Built(texts, pictures, tuple(faults), rows, frozenset(spared), claims=tuple(claims))
 
 
 def write(root: Path, claims: dict[str, Claim]) -> Built:
-    """Rebuild the report's files where they differ; pictures are drawn again only if their numbers changed."""
+    """Rebuild the report's files where they differ; pictures are drawn again only if their numbers changed.
+
+    A file that `report` did not make is left as it is and named in `foreign`. Raises RecordError where there are no records,
+    UnreadableError where one cannot be read; then nothing is written.
+    """
+    if not has_records(root):
+        raise RecordError(f"{root} holds no records, so no report is written there")
     with locked(root / ".work" / "report.lock"):  # of two processes that end together, the later one sees all records
         built = build(root, claims)
+        foreign = []
         for name in differing(root, built):
-            if name in built.pictures:
+            if os.path.lexists(root / name) and not is_ours(root / name):
+                foreign.append(name)
+            elif name in built.pictures:
                 write_atomic(root / name, built.pictures[name].png())
             elif name in built.texts:
                 write_atomic(root / name, built.texts[name])
             else:
                 (root / name).unlink()
-    return built
+    return replace(built, foreign=tuple(foreign))
+
+
+def has_records(root: Path) -> bool:
+    """Whether there is a folder of records under `root`, whatever is in it."""
+    return os.path.lexists(root / "records")
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is one that `report` made, by what it carries; False where it cannot be read."""
+    if path.suffix == ".png":
+        return stored_digest(path) is not None
+    try:
+        with path.open("rb") as file:
+            if path.suffix == ".json":
+                found = json.load(file)
+                return isinstance(found, dict) and {"records", "broken", "rows"} <= found.keys()
+            start = (HEAD if path.suffix == ".md" else RUNS).encode()
+            return file.read(len(start)) == start
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def differing(root: Path, built: Built) -> list[str]:
-    """The files under `root` that are not what the records say, and pictures that no record asks for."""
-    wrong = [
-        name for name, text in built.texts.items() if not (root / name).is_file() or (root / name).read_bytes() != text.encode()
-    ]
+    """The files under `root` that are not what the records say, and pictures of ours that no record asks for."""
+    wrong = [name for name, text in built.texts.items() if _content(root / name) != text.encode()]
     for name, picture in built.pictures.items():
         if stored_digest(root / name) != digest(picture.numbers):
             wrong.append(name)
-    there = sorted(f"figures/{path.name}" for path in (root / "figures").glob("*.png"))
-    return wrong + [name for name in there if name not in built.pictures]
+    there = sorted(path for path in (root / "figures").glob("*.png") if _called_after(path, built.claims) and is_ours(path))
+    old = {f"figures/{path.name}" for path in there} - built.pictures.keys() - built.spared
+    return wrong + sorted(old)
+
+
+def _called_after(path: Path, claims: Sequence[str]) -> bool:
+    """Whether a picture has a name that `report` gives: a copy of one under another name is its maker's."""
+    return any(path.stem == claim or path.stem.startswith(f"{claim}-") for claim in claims)
+
+
+def _content(path: Path) -> bytes | None:
+    """The bytes of a file, None where it is none or cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _picture_name(row: Judged, taken: Iterable[str]) -> str:

@@ -23,20 +23,20 @@ from alexnet.model import AlexNet
 from alexnet.parallel import place, told
 from alexnet.precision import Choice
 from alexnet.train import Row
-from reproductions.harness import precision, provenance
+from reproductions.harness import precision
 from reproductions.harness.arrays import array_files
 from reproductions.harness.average import average
 from reproductions.harness.baseline import ORIGINAL
 from reproductions.harness.bench import Bench, data_of, machine_of, peak_memory, versions_of
 from reproductions.harness.claim import PRETRAINED, Claim, Exact, PlannedRun, digest, typed
+from reproductions.harness.evidence import HISTORY, epochs_to
+from reproductions.harness.git import git_state
 from reproductions.harness.heart import Heart
-from reproductions.harness.judge import epochs_to
 from reproductions.harness.kept import load_network, needed, save_weights, source_of
 from reproductions.harness.measure import examples_of, kernels, measure, measure_local
 from reproductions.harness.places import REPOSITORY
 from reproductions.harness.plan import kept, plan
 from reproductions.harness.record import (
-    HISTORY,
     WEIGHTS,
     Code,
     Cost,
@@ -44,6 +44,7 @@ from reproductions.harness.record import (
     Record,
     Stored,
     read_records,
+    records_of,
     version_of,
     work_file,
     write_record,
@@ -74,7 +75,7 @@ def make(
     comes out with the same bits, gives them back to the record that it has. Raises RecordError if the record cannot be written, or
     weights that the run needs are not here.
     """
-    commit, dirty = provenance.git_state(REPOSITORY)
+    commit, dirty = git_state(REPOSITORY)
     code = Code(commit=commit, dirty=dirty)
     rank, world = place()
     machine = [bench.hardware, bench.threads, versions_of(run, bench)]  # another machine goes on with other bits
@@ -86,7 +87,7 @@ def make(
     checkpoint, weights, beat, lock = leftovers = [Path(f"{work}{suffix}") for suffix in (".pt", ".safetensors", ".json", ".lock")]
     mine: AbstractContextManager[bool] = locked(lock, wait=wait) if rank == 0 else nullcontext(True)
     with mine as first:
-        stored = read_records(bench.root, run)[0]
+        stored = read_records(bench.root, run)[0] if again else records_of(bench.root, run)
         asked = precision.asked(run, claim, bench, dirty=bool(code.dirty))
         alike = [s for s in stored if asked is None or s.record.machine.precision == asked.precision]
         there = _made(run, alike, bench, dirty=bool(code.dirty)) if rank == 0 and first and not again else None

@@ -10,7 +10,22 @@ from typing import Annotated, Any
 import typer
 
 from reproductions.harness.claim import Claim
-from reproductions.harness.cli import INCOMPLETE, DataRoot, Json, Names, Results, choose, fail, filled, reported, show_table
+from reproductions.harness.cli import (
+    BAD_DATA,
+    INCOMPLETE,
+    DataRoot,
+    Json,
+    Names,
+    Results,
+    choose,
+    end,
+    fail,
+    filled,
+    looked_into,
+    reported,
+    show_table,
+    warn,
+)
 from reproductions.harness.places import RESULTS
 
 ON_SLURM = partial(typer.Option, rich_help_panel="Slurm")
@@ -24,15 +39,14 @@ def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
     from reproductions.harness.record import read_records
 
     with reported():
-        stored, broken = read_records(results)
+        stored, faults = read_records(looked_into(results))
         rows = []
         for claim in choose(None):
             words = [row.verdict.word for row in judge(claim, stored) if not row.sensitivity]
             tally = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
             rows.append({"claim": claim.name, "source": claim.source, "verdicts": tally, "statement": claim.statement})
         show_table(rows, as_json)
-    for line in broken:
-        typer.echo(f"warning: {line}", err=True)
+        end(faults)
 
 
 @app.command()
@@ -116,11 +130,12 @@ def _heeds() -> dict[str, set[str]]:
 def _here(claims: list[Claim], results: Path, asked: dict[str, Any], how: dict[str, Any], *, force: bool) -> bool:
     """Make the runs in this process, one after the other; returns whether all are done."""
     from reproductions.harness import session
-    from reproductions.harness.work import prepare
+    from reproductions.harness.work import prepare, refuse_hidden
 
     complete, made = True, set[str]()
     for claim in claims:
         work = prepare(claim, results, **asked, force=force, made=made)
+        refuse_hidden(work)
         made |= {str(item.run) for item in work.planned}
         complete &= session.execute(work, **how, dry_run=not asked["pack"])
     return complete
@@ -130,9 +145,11 @@ def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes
     """Send the runs; returns whether what was asked is done: all runs for a local launch, their submission for Slurm."""
     from reproductions.harness.dispatch import send
     from reproductions.harness.session import conclude
-    from reproductions.harness.work import prepare
+    from reproductions.harness.work import prepare, refuse_hidden
 
-    under_way = send([prepare(claim, results, **asked) for claim in claims], wishes)
+    works = [prepare(claim, results, **asked) for claim in claims]
+    refuse_hidden(*works)
+    under_way = send(works, wishes)
     if wishes.dry_run or (wishes.launcher == "slurm" and under_way):
         return True
     works = [prepare(claim, results, **asked) for claim in claims]
@@ -170,7 +187,8 @@ def status(
 ) -> None:
     """Show every planned run: done, queued, training (how far, for how long yet), or missing and why.
 
-    Ends with status 3 if a run failed, was refused or cancelled, or was lost: these do not go on by themselves.
+    Ends with status 3 if a run failed, was refused or cancelled, or was lost: these do not go on by themselves; with 4 if a
+    record was left out.
     """
     from reproductions.harness.plan import sweep_note
     from reproductions.harness.status import BROKEN, everywhere, follow, unasked
@@ -179,20 +197,22 @@ def status(
         claims = choose(names)
         if watch and (as_json or not sys.stdout.isatty()):
             fail("--watch draws on a terminal; leave it out, or ask again and again with --json")
+        looked_into(results)
         if watch:
             follow(claims, results)
-        items, warnings = everywhere(claims, results)
+        items, faults = everywhere(claims, results)
         left_out = sum(map(unasked, items))
         items = [item for item in items if not unasked(item)]
         rows = [item.row for item in items]
         show_table(rows if as_json else filled(rows), as_json)
         for line in sweep_note(left_out):
             typer.echo(line, err=as_json)
-        for line in warnings:
-            typer.echo(f"warning: {line}", err=True)
+        warn(faults)
         broken = [item for item in items if item.state in BROKEN]
         if broken:
             fail(f"{len(broken)} runs will not go on by themselves (the first: {broken[0].planned.run})", INCOMPLETE)
+        if faults:
+            raise typer.Exit(BAD_DATA)
 
 
 @app.command()
@@ -201,7 +221,7 @@ def cancel(names: Annotated[list[str], typer.Argument(help="Claims; `all` for ev
     from reproductions.harness import status as standing
 
     with reported():
-        ended = standing.cancel(standing.everywhere(choose(names), results)[0])
+        ended = standing.cancel(standing.everywhere(choose(names), looked_into(results))[0])
         typer.echo(f"cancelled: {', '.join(ended)}" if ended else "nothing is queued or training")
 
 
@@ -215,7 +235,7 @@ def logs(
     from reproductions.harness.status import everywhere
 
     with reported():
-        items = {str(item.planned.run): item for item in everywhere(choose(None), results)[0]}
+        items = {str(item.planned.run): item for item in everywhere(choose(None), looked_into(results))[0]}
         if name not in items:
             near = difflib.get_close_matches(name, items, n=1, cutoff=0.4)
             fail(f"no run is called {name!r}{f'; did you mean {near[0]}?' if near else ''} (`status` shows all)")

@@ -131,7 +131,7 @@ class Collect:
         """Write each results folder's report, the bytes that `report` writes."""
         from reproductions.harness import report  # noqa: PLC0415 - pandas is for this job alone
 
-        for root in self.roots:
+        for root in filter(report.has_records, self.roots):
             report.write(root, discover())
 
 

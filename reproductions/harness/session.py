@@ -16,6 +16,8 @@ from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun, blocks, discover
 from reproductions.harness.cores import own_cores
 from reproductions.harness.forecast import estimates
+from reproductions.harness.git import look
+from reproductions.harness.places import REPOSITORY
 from reproductions.harness.plan import plan, sweep_note
 from reproductions.harness.record import read_record
 from reproductions.harness.settle import bar, console, opened
@@ -37,6 +39,8 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool, prec
     if work.missing and provenance.uncommitted():
         console.print("the code has uncommitted changes: these records will be marked and never counted; commit before you train")
     if work.missing:
+        if why := look(REPOSITORY).why:
+            console.print(why, markup=False)
         signal.signal(signal.SIGTERM, interrupt)
         with own_cores(threads, lambda: console.print("waiting for cores: other runs on this machine hold them")):
             complete = _make_missing(work, device, threads, precision)
@@ -50,15 +54,18 @@ def conclude(works: Sequence[Work]) -> None:
 
     claims, smoke = discover(), list[str]()
     asked = {(work.root, work.claim.name, work.scale) for work in works}
-    for root in dict.fromkeys(root for work in works for root in (work.root, work.results)):
+    roots = dict.fromkeys(root for work in works for root in (work.root, work.results))
+    for root in filter(report.has_records, roots):
         built = report.write(root, claims)
-        for line in built.broken:
+        lines = [*built.faults, *(f"{root / name} was not made by `report` and is not touched" for name in built.foreign)]
+        for line in lines:
             console.print(f"warning: {line}", markup=False)
         rows = [row for row in built.rows if (root, row.claim.name, row.scale) in asked]
         _print(f"  {answers.answer(row)}" for row in rows if row.scale != "smoke")
         for work in (w for w in works if w.scale == "smoke" and w.root == root):
             smoke += answers.beside(work.claim, work.results, [row for row in rows if row.claim.name == work.claim.name])
-    _print(f"report: {root / 'report.md'}" for root in dict.fromkeys(work.root for work in works))
+    roots = dict.fromkeys(work.root for work in works)
+    _print(f"report: {root / 'report.md'}" for root in filter(report.has_records, roots))
     _print(smoke)
 
 

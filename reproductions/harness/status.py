@@ -11,6 +11,7 @@ from pathlib import Path
 from alexnet.files import is_locked
 from reproductions.harness import provenance, slurm
 from reproductions.harness.claim import Claim, PlannedRun, blocks, planned_runs
+from reproductions.harness.evidence import Fault, below
 from reproductions.harness.heart import SILENCE, Beat, read_beat
 from reproductions.harness.jobs import End, Job, read_job, write_end
 from reproductions.harness.places import root_of
@@ -73,11 +74,19 @@ def _stem(run: PlannedRun) -> str:
 def read_beats(root: Path) -> dict[str, list[tuple[bool, Beat]]]:
     """What unfinished runs say of themselves, by the stem of their files: whether a process holds the run's lock, and its beat."""
     found: dict[str, list[tuple[bool, Beat]]] = {}
-    for path in sorted((root / ".work").glob("*.json")):
+    for path in _beats(root / ".work"):
         beat = read_beat(path)
         if beat is not None:
             found.setdefault(path.stem.rpartition("-")[0], []).append((is_locked(path.with_suffix(".lock")), beat))
     return found
+
+
+def _beats(folder: Path) -> list[Path]:
+    """The files of beats in a folder; none where it is not there. Raises OSError if it cannot be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".json" and not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
 
 
 def _standing(
@@ -137,14 +146,14 @@ def _is_alive(job: Job) -> bool:
     return False
 
 
-def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[Standing], list[str]]:
+def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[Standing], list[Fault]]:
     """Every planned run of the claims at every scale, each once, those on stand-in images only where there are any.
 
-    Also a line for each broken record.
+    Also what is wrong with the records that were left out.
     """
-    found, warnings, smoke = list[Standing](), list[str](), root_of(results, "smoke")
-    for root in (results, smoke) if smoke.exists() else (results,):
-        stored, broken = read_records(root)
+    found, faults, smoke = list[Standing](), list[Fault](), root_of(results, "smoke")
+    for root in (results, smoke) if os.path.lexists(smoke) else (results,):
+        stored, left_out = read_records(root)
         planned: dict[object, Planned] = {}
         for claim in claims:
             for scale in claim.scales:
@@ -153,8 +162,8 @@ def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[Standing], 
                     items = plan(runs, stored, {}, blocks=together, dirty=provenance.uncommitted())
                     planned |= {item.run.key: item for item in items}
         found += standings(root, planned.values())
-        warnings += broken
-    return found, warnings
+        faults += left_out if root == results else [below(fault, smoke.name) for fault in left_out]
+    return found, faults
 
 
 def unasked(item: Standing) -> bool:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from reproductions.harness import provenance
 from reproductions.harness.claim import SHARED, Claim, PlannedRun, asked_runs, blocks, with_needs
+from reproductions.harness.evidence import Fault
 from reproductions.harness.places import root_of
 from reproductions.harness.plan import Planned, plan
-from reproductions.harness.record import Stored, read_records
+from reproductions.harness.record import Stored, UnreadableError, read_records
 from reproductions.harness.settle import Images, console, fingerprints_of, settle
 
 VERDICT = ("evaluate", *SHARED)  # the roles of runs that verdicts rest on
@@ -30,6 +31,7 @@ class Work:
     data: Path | None  # the folder of data sets that was named
     force: bool = False  # make runs again that have a current record
     sweeps_left_out: int = 0  # runs of sweeps that are missing and were not asked for
+    faults: tuple[Fault, ...] = ()  # of records that were left out
 
     @property
     def missing(self) -> list[Planned]:
@@ -68,9 +70,7 @@ def prepare(
     sweeps = [] if sweep else [run for run in runs if run.role == "tune"]
     runs = with_needs(run for run in runs if run not in sweeps)
     root = root_of(results, scale)
-    stored, broken = read_records(root)
-    for line in broken:
-        console.print(f"warning: {line}", markup=False)
+    stored, faults = read_records(root)
     fingerprints = fingerprints_of(images)
     unknown = bool(set(claim.scales[scale].datasets) - fingerprints.keys())
     if unknown:
@@ -82,7 +82,7 @@ def prepare(
         planned = [item if str(item.run) in made else Planned(item.run, None, "asked for with --force") for item in planned]
     unasked = plan(sweeps, stored, fingerprints, dirty=provenance.uncommitted())
     left_out = sum(unknown or item.current is None for item in unasked)
-    return Work(claim, scale, root, results, images, planned, stored, note, data, force, left_out)
+    return Work(claim, scale, root, results, images, planned, stored, note, data, force, left_out, tuple(faults))
 
 
 def notes(works: Sequence[Work]) -> list[str]:
@@ -91,6 +91,28 @@ def notes(works: Sequence[Work]) -> list[str]:
     for work in works:
         names.setdefault(work.note.removeprefix(f"{work.claim.name}: "), []).append(work.claim.name)
     return [f"{', '.join(claims)}: {note}" for note, claims in names.items()]
+
+
+def refuse_hidden(*works: Work) -> None:
+    """Say which records were left out. Raises UnreadableError where one that cannot be read may be of a run that is missing."""
+    for fault in dict.fromkeys(fault for work in works for fault in work.faults):
+        console.print(f"warning: {fault}", markup=False)
+    for work in works:
+        for item in work.missing if not work.force else ():
+            for fault in work.faults:
+                if fault.unreadable and _may_be_of(fault, item.run):
+                    raise UnreadableError(
+                        f"{work.root}/{fault.where} {fault.why}, and may hold the record of {item.run}; mend that, or make the "
+                        "run again with --force"
+                    )
+
+
+def _may_be_of(fault: Fault, run: PlannedRun) -> bool:
+    """Whether a record of the run can be in what a fault names."""
+    parts = fault.where.split("/")
+    return parts[1:3] == [run.claim, run.variant][: len(parts) - 1] and (
+        len(parts) < 4 or parts[3].startswith(f"{run.scale}-seed{run.seed}-")
+    )
 
 
 def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
