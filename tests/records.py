@@ -117,11 +117,12 @@ def example_files_of(labels: list[str], side: int = 32) -> dict[str, bytes]:
 
 
 def colour_gap(weights: np.ndarray) -> float:
-    """How far the halves of conv1's kernels [24, 3, S, S] differ in their share of colour, in points."""
+    """How far the halves of conv1's kernels [maps, 3, S, S] differ in their share of colour, in points."""
     wide = weights.astype(float)
     colour = wide - wide.mean(1, keepdims=True)
     share = (colour**2).sum((1, 2, 3)) / (wide**2).sum((1, 2, 3))
-    return float(100 * abs(share[:12].mean() - share[12:].mean()))
+    middle = len(share) // 2
+    return float(100 * abs(share[:middle].mean() - share[middle:].mean()))
 
 
 def keep(root: Path, record: Record) -> Path:
@@ -177,10 +178,13 @@ def _of_cifar(record: Record) -> tuple[Callable[[float], float], int]:
 def rows_of(record: Record, error_at: Callable[[float], float], count: int) -> list[Row]:
     """`count` rows, five an epoch, that end at the record's seconds."""
     assert record.data is not None
-    train, batch, rows, seen = record.data.train_images, record.recipe["batch_size"], [], 0
+    rows: list[Row] = []
+    train, batch, seen = record.data.train_images, record.recipe["batch_size"], 0
     steps = -(-train // batch)
     for k in range(1, count + 1):
         step = round(steps * k / 5)
+        if rows and rows[-1][0] == step:
+            continue
         images = step // steps * train + step % steps * batch
         seconds = record.cost.wall_seconds * k / count
         rows.append((step, step / steps, images - seen, 1.0, error_at(step / steps), seconds))
