@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor
 
 from alexnet.config import AlexNetRecipe
-from alexnet.data.augment import Views, draw, principal_light
+from alexnet.data.augment import AXIS_DIRECTIONS, Views, draw, light_shift, principal_light
 from alexnet.data.batches import epoch_order
 from alexnet.data.imageset import ImageSet, Meta
 
@@ -155,6 +155,25 @@ def test_principal_light_is_deviations_or_variances_along_the_axes() -> None:
     for axes, power in ((deviation, 1), (variance, 2)):
         gram = axes @ axes.T
         np.testing.assert_allclose(gram, np.diag(np.linalg.eigvalsh(covariance) ** power), atol=1e-3 * gram.max())
+
+
+def test_each_axis_has_one_of_its_two_directions() -> None:
+    """Which of the two LAPACK returns is its own business: -v is an eigenvector as good as v."""
+    rng = np.random.default_rng(5)
+    for covariance in [np.array(COVARIANCE), *(np.cov(rng.normal(size=(3, 9))) for _ in range(200))]:
+        axes = principal_light(covariance, "deviation").astype(np.float64)
+        assert ((axes * AXIS_DIRECTIONS).sum(1) > 0).all()
+        np.testing.assert_allclose(axes.T @ axes, covariance, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(3, 5), slice(7, 48), slice(1, None, 3)])
+def test_an_images_light_depends_on_no_other_image(rows: slice) -> None:
+    """To the bit, in a fixed order: the same on every processor, and however many processes share a batch."""
+    light, axes = draw(100, 33, 0, 0).light, principal_light(np.array(COVARIANCE), "deviation")
+    terms = light[:, :, None] * axes
+    expected = (terms[:, 0] + terms[:, 1] + terms[:, 2]) * np.float32(0.1)
+    found = light_shift(torch.from_numpy(light[rows]), torch.from_numpy(axes), 0.1)
+    np.testing.assert_array_equal(found.numpy(), expected[rows])
 
 
 def test_imagenets_light() -> None:
