@@ -2,11 +2,14 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rounding import RoundByShape
 
 from alexnet.data import sources
 from alexnet.data.imageset import ImageSet, pack
@@ -18,6 +21,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--accept-golden", action="store_true", help="store the numbers of the golden runs; refused under the same version"
     )
+    parser.addoption("--round-by-shape", action="store_true", help="simulate a processor that rounds by shape (rounding.py)")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _rounding(request: pytest.FixtureRequest) -> Iterator[None]:
+    with RoundByShape() if request.config.getoption("--round-by-shape") else nullcontext():
+        yield
+
+
+@pytest.fixture
+def other_process_rounds_alike(request: pytest.FixtureRequest) -> None:
+    """For tests that compare this process's bits with another's."""
+    if request.config.getoption("--round-by-shape"):
+        pytest.skip("the simulated processor is this process's alone")
 
 
 @pytest.fixture(autouse=True, scope="session")

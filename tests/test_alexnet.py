@@ -11,6 +11,8 @@ from torch import Tensor
 from alexnet.config import AlexNetConfig
 from alexnet.model import AlexNet, init_alexnet
 
+pytestmark = pytest.mark.numerical
+
 Columns = list[Tensor]  # the maps of each column, [N, maps, side, side]
 PROFILES = {"paper": AlexNetConfig.paper().smoke(), "original": AlexNetConfig.original().smoke()}
 

@@ -15,6 +15,8 @@ from alexnet.data.augment import AXIS_DIRECTIONS, Views, draw, light_shift, prin
 from alexnet.data.batches import epoch_order
 from alexnet.data.imageset import ImageSet, Meta
 
+pytestmark = pytest.mark.numerical
+
 CPU = torch.device("cpu")
 STORED, SIZE = 40, 8  # 33 positions each way, as 256 and 224 have
 COVARIANCE = ((5000.0, 4000.0, 3000.0), (4000.0, 6000.0, 4500.0), (3000.0, 4500.0, 7000.0))

@@ -11,6 +11,8 @@ from alexnet.evaluate import errors, probabilities
 from alexnet.model import AlexNet, init_alexnet
 from reproductions.harness.average import average
 
+pytestmark = pytest.mark.numerical
+
 CONFIG, RECIPE = AlexNetConfig.original().smoke(), AlexNetRecipe.original().smoke()
 
 

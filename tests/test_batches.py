@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from alexnet.data.batches import Batches, epoch_order
 from alexnet.data.imageset import ImageSet
 
+pytestmark = pytest.mark.numerical
+
 CPU = torch.device("cpu")
 
 

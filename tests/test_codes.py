@@ -1,9 +1,12 @@
 """Binary codes keep what the features tell apart, also where all features share a large mean."""
 
+import pytest
 import torch
 
 from alexnet.codes import BITS, binary_codes, learn_codes
 from alexnet.evaluate import retrieval_precision
+
+pytestmark = pytest.mark.numerical
 
 
 def clusters(per_class: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

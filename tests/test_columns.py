@@ -14,6 +14,8 @@ from alexnet.config import AlexNetConfig
 from alexnet.model import AlexNet, init_alexnet
 from alexnet.optim import PaperSGD, layer_groups
 
+pytestmark = pytest.mark.numerical
+
 PAIR = (torch.device("cpu"), torch.device("cpu"))
 SMOKE = AlexNetConfig.original().smoke()
 VARIANTS = {

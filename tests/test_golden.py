@@ -20,6 +20,8 @@ from golden import (
     write_stored,
 )
 
+pytestmark = pytest.mark.numerical
+
 RUNS = golden_runs()
 
 

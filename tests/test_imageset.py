@@ -19,6 +19,8 @@ from alexnet.data.imageset import (
     statistics,
 )
 
+pytestmark = pytest.mark.numerical
+
 
 @pytest.fixture
 def packed(tmp_path: Path) -> ImageSet:

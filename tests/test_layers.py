@@ -9,6 +9,8 @@ from torch import Tensor
 
 from alexnet.layers import average_pool, locally_connected, max_pool, paper_dropout, response_norm, within_map_norm
 
+pytestmark = pytest.mark.numerical
+
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))  # N, maps of a column, H, W
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from alexnet.config_local import LocalNetConfig, LocalRecipe
 from alexnet.model import LocalNet, init_local
 
+pytestmark = pytest.mark.numerical
+
 BOTH = ("conv1", "conv2")
 FIRST = LocalNetConfig(normed=BOTH)  # the first version of the 11 % file
 CONFIGS = {"13pct": LocalNetConfig(), "first 11pct": FIRST, "11pct": LocalNetConfig.eleven()}

@@ -18,6 +18,8 @@ from alexnet.data import middle
 from alexnet.data.decode import read_rgb
 from alexnet.data.middle import HAS_AVX2, RULE, decode_middle
 
+pytestmark = pytest.mark.numerical
+
 SIDES = st.integers(256, 700)
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 from alexnet.config import CifarNetConfig
 from alexnet.model import CifarNet, init_weights
 
+pytestmark = pytest.mark.numerical
+
 
 def pool(x: Tensor, kind: str) -> Tensor:
     """3×3 windows at stride 2, clipped at the right and bottom border, one window after the other."""

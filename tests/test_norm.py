@@ -23,6 +23,8 @@ from alexnet.kernels.compiled import BuildError
 from alexnet.kernels.norm import Norm, normalise
 from alexnet.layers import response_norm
 
+pytestmark = pytest.mark.numerical
+
 needs_c = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is here")
 NORMS = [Norm(5, 1e-4, 0.75, 2.0, 2), Norm(9, 1e-3 / 9, 0.75, 1.0, 1), Norm(5, 1e-3 / 25, 0.75, 1.0, 0)]
 

@@ -9,6 +9,8 @@ from torch import nn
 
 from alexnet.optim import PaperSGD, paper_groups
 
+pytestmark = pytest.mark.numerical
+
 rates = st.floats(1e-4, 0.5)
 gradients = st.lists(st.floats(-3, 3), min_size=1, max_size=8)
 

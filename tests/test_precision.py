@@ -31,6 +31,8 @@ from alexnet.precision import (
     remembered,
 )
 
+pytestmark = pytest.mark.numerical
+
 CONFIG = CifarNetConfig(init="modern", widths=(8, 8, 16))
 CPU = torch.device("cpu")
 

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from alexnet.data.render import Chosen, render
 
+pytestmark = pytest.mark.numerical
+
 Case = tuple[Tensor, Tensor, Chosen, float, float]
 
 

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from alexnet.data.sources import open_dataset
 from alexnet.data.standin import standin_arrays
+
+pytestmark = pytest.mark.numerical
 
 
 def test_the_standin_is_the_same_in_every_process_and_has_ten_classes() -> None:

@@ -16,6 +16,8 @@ from alexnet.data.imageset import ImageSet
 from alexnet.train import Row, Run, fit
 from reproductions.harness.bench import set_up
 
+pytestmark = pytest.mark.numerical
+
 CPU = torch.device("cpu")
 CONFIG = CifarNetConfig(init="modern", inputs="standardised")
 RECIPE = Recipe(learning_rate=0.01, batch_size=32, epochs=2)
@@ -68,7 +70,7 @@ def test_the_first_row_is_the_untrained_network(splits: dict[str, ImageSet]) -> 
     batches = train.training_batches(CONFIG, splits["train"], splits["train"], CPU)
     fresh = train.start(CONFIG, RECIPE, batches, 0, "fp32")
     wrong = 100 * float((~train.evaluate(fresh, batches)).float().mean())
-    assert done.history[0].train_error == pytest.approx(wrong)
+    assert done.history[0].train_error == pytest.approx(wrong, abs=100 / 320)  # another order, another rounding: one image may tie
 
 
 def test_same_seed_same_bits_and_seed_0_is_a_seed(splits: dict[str, ImageSet]) -> None:
@@ -124,6 +126,7 @@ fit(CONFIG, RECIPE, open_imageset(Path(sys.argv[1])), seed=0, device=torch.devic
 """
 
 
+@pytest.mark.usefixtures("other_process_rounds_alike")
 def test_kill_9_in_mid_epoch(splits: dict[str, ImageSet], imagesets: Path, tmp_path: Path, clean_env: dict[str, str]) -> None:
     """Another process trains and is killed by the kernel; this one finishes with the bits of a run that was left alone."""
     checkpoint, data = tmp_path / "c.pt", imagesets / "train"

@@ -24,6 +24,8 @@ from alexnet.model import AlexNet, init_alexnet
 from alexnet.schedule import rate_of
 from alexnet.train import AlexNetRow, AlexNetRun, fit_alexnet
 
+pytestmark = pytest.mark.numerical
+
 CPU = torch.device("cpu")
 CONFIG = AlexNetConfig.original().smoke()
 # All that happens in the 93 epochs of net #145 in four, each of seven batches of 48 images and the last of 32.
@@ -249,6 +251,7 @@ def killed_run(train_folder: Path, test_folder: Path, checkpoint: Path) -> None:
     run({"train": open_imageset(train_folder), "test": open_imageset(test_folder)}, checkpoint=checkpoint, on_row=kill)
 
 
+@pytest.mark.usefixtures("other_process_rounds_alike")
 def test_kill_9_in_mid_epoch(
     uninterrupted: AlexNetRun, splits: dict[str, ImageSet], tmp_path: Path, root: tuple[Path, Path]
 ) -> None:
@@ -301,7 +304,7 @@ def test_several_processes_train_what_one_does(tmp_path: Path, root: tuple[Path,
             for ours, theirs in zip(found["rows"], alone["rows"], strict=True):
                 assert ours[:2] == theirs[:2]  # every image of every batch counted once
                 assert ours[2:] == pytest.approx(theirs[2:], rel=1e-4)
-            assert found["validation"] == alone["validation"]
+            assert found["validation"] == pytest.approx(alone["validation"], abs=2.0)  # two of 100 images may all but tie
             for name, weight in alone["weights"].items():
                 torch.testing.assert_close(found["weights"][name], weight, rtol=0, atol=1e-4 * weight.abs().max().item() + 1e-6)
             for name in ("one", "ten", "features"):

@@ -20,6 +20,8 @@ from reproductions.harness.measure import measure_local
 from reproductions.harness.record import read_records
 from reproductions.harness.run import _outcome, make
 
+pytestmark = pytest.mark.numerical
+
 CPU = torch.device("cpu")
 CONFIG = LocalNetConfig.eleven().smoke()
 RECIPE = LocalRecipe(batch_size=48, epochs=3, drops=(1, 2))  # seven batches an epoch, the last of 32 images
@@ -136,6 +138,7 @@ fit_local(CONFIG, RECIPE, open_imageset(Path(sys.argv[1])), seed=0, device=torch
 """
 
 
+@pytest.mark.usefixtures("other_process_rounds_alike")
 def test_kill_9_in_mid_epoch(
     uninterrupted: LocalRun, splits: dict[str, ImageSet], imagesets: Path, tmp_path: Path, clean_env: dict[str, str]
 ) -> None:

@@ -15,6 +15,8 @@ from alexnet.data.imageset import ImageSet, pack
 from alexnet.evaluate import errors, probabilities
 from alexnet.train import fit_alexnet
 
+pytestmark = pytest.mark.numerical
+
 DATA = os.environ.get("ALEXNET_DATA")  # read before the tests hide it
 CLASSES, TRAIN, TEST = 4, 450, 50  # chance is 75 % error
 
