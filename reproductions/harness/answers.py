@@ -49,4 +49,5 @@ def _in_full(row: Judged) -> str:
     if not row.members:
         return f"{row.cell}: {row.verdict.word}"
     number, _, word = answer(row).rpartition(": ")
-    return f"{number}, n {row.n} of {row.planned} at scale {row.scale}, {row.hardware}: {word}"
+    machine = "any machine" if row.hardware == "any" else row.hardware
+    return f"{number}, n {row.n} of {row.planned} at scale {row.scale}, {machine}: {word}"

@@ -2,7 +2,6 @@
 
 import ctypes
 import resource
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +54,10 @@ def set_up(device_name: str | None, threads: int) -> torch.device:
     return torch.device(device_name)
 
 
-def plain_note(device: torch.device, runs: Iterable[PlannedRun]) -> list[str]:
-    """The line for a processor on which runs are trained without our C code; none where the C code runs."""
-    trains = device.type == "cpu" and any(run.role != "inspect" for run in runs)
-    if not trains or norm.body(device) == "c":
-        return []
-    why = "the C compiler `cc` fails here" if shutil.which("cc") else "no C compiler `cc` is here"
-    return [f"{why}: plain PyTorch takes the place of our C code, which is slower"]
+def check_c(device: torch.device, runs: Iterable[PlannedRun]) -> None:
+    """Build and check our C code before anything is trained, so that the line on why it cannot be used comes first."""
+    if any(run.role != "inspect" for run in runs):
+        norm.body(device)
 
 
 def _keep_freed_memory() -> None:

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 from alexnet.parallel import place
-from reproductions.harness.bench import Bench, plain_note, set_up
+from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import Claim, PlannedRun, discover, planned_runs
 from reproductions.harness.cores import own_cores
 from reproductions.harness.jobs import End, clear_end, write_end
@@ -100,10 +100,8 @@ class Segment:
 
     def _make(self, claim: Claim) -> None:
         _, images, note = settle(claim, scale=self.run.scale, dataset=None, data=self.data, pack=False)
-        device = set_up(self.device, self.threads)
-        for line in (note, *plain_note(device, [self.run])):
-            self._say(line)
-        bench = Bench(self.root, images, device, self.threads, self.precision)
+        self._say(note)
+        bench = Bench(self.root, images, set_up(self.device, self.threads), self.threads, self.precision)
         folder = make(self.run, claim, bench, self._tell, wait=True, on_choice=lambda choice: self._say(str(choice)))
         if folder is not None:
             self._say(folder.name)

@@ -106,13 +106,13 @@ def _print_plan(work: Work, threads: int) -> None:
 
 
 def _make_missing(work: Work, device: str | None, threads: int, precision: str | None = None) -> bool:
-    from reproductions.harness.bench import Bench, plain_note, set_up  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.bench import Bench, check_c, set_up  # noqa: PLC0415 - torch takes seconds to import
     from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - as above
     from reproductions.harness.run import make  # noqa: PLC0415 - as above
 
     bench = Bench(work.root, work.images, set_up(device, threads), threads, precision)
     missing = work.missing
-    _print(plain_note(bench.device, [item.run for item in missing]))
+    check_c(bench.device, [item.run for item in missing])
     if not work.force:  # now that the device is known, so is the kind of machine on which seeds can be completed
         runs, together = [item.run for item in work.planned], blocks(work.claim, work.scale)
         dirty = provenance.uncommitted()
