@@ -2,6 +2,7 @@
 
     nox -s reproduce -- fig1_relu
     python -m reproductions run fig1_relu        # the whole plan; `plan fig1_relu` prints its cost on your machine
+    python -m reproductions run fig1_relu --sweep        # also the runs that chose the rates
 
 The four-weight-layer net of `layers-19pct.cfg` is trained on all 50,000 images at a constant rate, batch 128, without weight
 decay and without augmentation; the arms differ in the nonlinearity alone. As the caption says, each arm has the learning rate
