@@ -110,11 +110,22 @@ def test_the_faster_is_taken_and_fp32_on_a_near_tie(fp32: float, bf16: float, ch
 
 
 def test_slow_steps_are_few() -> None:
-    """A network whose first steps take longer than there is time decides by these; one that is faster has some more."""
-    for seconds, steps in ((30.0, 2), (0.4, 4)):
+    """Under three seconds altogether, unless the first steps, which give the gradients, take more than half of that."""
+    for seconds, steps in ((30.0, 2), (0.96, 4), (0.4, 6)):
         watch = Watch(seconds, seconds / 2)
         assert measure(*watch.watched(), watch).speedup == pytest.approx(2)
         assert watch.steps == steps
+        assert watch.now < 3 or steps == 2
+
+
+def test_what_the_very_first_step_loses_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory and threads are asked for in it. Where there is no time for another it costs bf16, which has to be faster."""
+    for budget, chosen in ((1.5, "bf16"), (0.0, "fp32")):
+        monkeypatch.setattr(precision, "BUDGET", budget)
+        watch = Watch(0.02, 0.01)
+        probe = watch.watched()
+        probe[0].register_forward_pre_hook(lambda *_, watch=watch: setattr(watch, "now", watch.now + (0 if watch.steps else 1)))
+        assert decide(measure(*probe, watch), precision.TOLERANCE).precision == chosen
 
 
 def test_one_disturbed_step_changes_nothing() -> None:
