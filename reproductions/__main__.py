@@ -6,6 +6,7 @@ process is at it); 4 bad, missing or unreadable data, or a record that was left 
 
 import difflib
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,13 +30,14 @@ from reproductions.harness.cli import (
     show_table,
     warn,
 )
-from reproductions.harness.places import RESULTS
+from reproductions.harness.places import RESULTS, WORKSPACE
 from reproductions.harness.running import app
 
 
 @app.callback(help=__doc__, no_args_is_help=True)
 def main() -> None:
-    """Nothing is done before a command."""
+    """Nothing is done before a command but what must be before torch is imported."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from alexnet.data import tiny_imagenet
 from alexnet.data.catalogue import WHOLE
 from alexnet.data.imageset import DataError
 from alexnet.data.sources import prepare_imagenet
+from reproductions.harness import provenance
 from reproductions.harness.claim import Claim, discover
 from reproductions.harness.settle import settle
 from reproductions.harness.variant import Scale
@@ -28,7 +29,7 @@ def test_real_images_where_they_are(cifar_folder: Path) -> None:
 def test_a_scale_for_processors_where_there_is_one_and_no_gpu(
     cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reproductions.harness.settle.GPU", tmp_path / "nvidiactl")
+    monkeypatch.setattr(provenance, "computes_on_gpu", lambda device: (tmp_path / "nvidiactl").exists() and device != "cpu")
     scale, images, note = settle(CLAIMS["cifar_lrn_gain"], **{**NOTHING, "data": cifar_folder})
     assert (scale, list(images)) == ("mini", ["cifar10"])
     assert "scale paper needs an NVIDIA GPU, or --scale paper to insist" in note
@@ -69,7 +70,7 @@ def tiny_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root with a packed stand-in for Tiny ImageNet, and no NVIDIA GPU."""
     monkeypatch.setattr(tiny_imagenet, "TINY_CLASSES", 2)
     monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 1, "test": 1})
-    monkeypatch.setattr("reproductions.harness.settle.GPU", tmp_path / "nvidiactl")
+    monkeypatch.setattr(provenance, "computes_on_gpu", lambda device: (tmp_path / "nvidiactl").exists() and device != "cpu")
     folder = tmp_path / "tiny-imagenet-200"
     files = {f"train/{wnid}/images/{wnid}_0.JPEG": wnid for wnid in ("n1", "n2")} | {
         f"val/images/{k}.JPEG": f"n{k}" for k in (1, 2)
@@ -105,7 +106,7 @@ def test_a_scale_by_name_needs_no_gpu(tiny_root: Path) -> None:
 
 
 def test_without_any_images_the_first_line_says_what_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reproductions.harness.settle.GPU", tmp_path)
+    monkeypatch.setattr(provenance, "computes_on_gpu", lambda _: True)
     scale, _, note = settle(scaled(**FOUR), **{**NOTHING, "data": tmp_path})
     assert scale == "smoke"
     assert re.search(r"NO REAL IMAGES \(.*imagenet2012 are not prepared.*Tiny ImageNet is not under", note)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -171,5 +170,7 @@ class Views:
         """[B, H, W, 3] brought to the recipe's size, bilinearly."""
         if not self.recipe.resize:
             return images
-        size = (self.recipe.resize, self.recipe.resize)
-        return F.interpolate(images.permute(0, 3, 1, 2), size=size, mode="bilinear", antialias=False).permute(0, 2, 3, 1)
+        size = [self.recipe.resize, self.recipe.resize]
+        # F.interpolate goes by forty operations on a GPU under deterministic algorithms, for a backward that images never have.
+        resized: Tensor = torch.ops.aten.upsample_bilinear2d(images.permute(0, 3, 1, 2), size, False)
+        return resized.permute(0, 2, 3, 1)

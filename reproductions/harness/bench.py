@@ -1,8 +1,9 @@
 """Where runs are made: images, device and results folder, and what a record says of them."""
 
 import ctypes
+import os
 import resource
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from alexnet.kernels import norm
 from alexnet.parallel import place
 from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun
+from reproductions.harness.places import WORKSPACE
 from reproductions.harness.record import Data, Machine
 from reproductions.harness.settle import Images, fingerprints_of
 
@@ -46,12 +48,37 @@ def set_up(device_name: str | None, threads: int) -> torch.device:
     if device_name not in ("cpu", "cuda"):
         raise ValueError(f"no device is called {device_name!r}; say --device cpu or --device cuda")
     if device_name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("no CUDA device is here; leave --device out or give --device cpu")
+        raise ValueError(f"{why_no_cuda()}; leave --device out or give --device cpu")
+    if device_name == "cuda":
+        _check_card(torch.cuda.get_device_capability(), torch.cuda.get_arch_list())
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
+        torch.cuda.reset_peak_memory_stats()
+    # Convolutions in "fp32" are TF32 on Ampere and newer otherwise, and bf16 is compared with fp32.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     _keep_freed_memory()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
     return torch.device(device_name)
+
+
+def why_no_cuda() -> str:
+    """Why torch sees no GPU, in a few words."""
+    if torch.version.cuda is None:
+        return "this torch is built without CUDA"
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return "CUDA_VISIBLE_DEVICES is empty"
+    return "no CUDA device is here, or its driver is older than this torch needs"
+
+
+def _check_card(capability: tuple[int, int], built_for: Sequence[str]) -> None:
+    """Raise ValueError if this torch has no code for a card: its own generation's, up to its own version."""
+    major, minor = capability
+    binaries = [arch.removeprefix("sm_").rstrip("abcdefghijklmnopqrstuvwxyz") for arch in built_for if arch.startswith("sm_")]
+    fits = [int(digits[-1]) <= minor for digits in binaries if digits[:-1] == str(major)]
+    later = [arch.removeprefix("compute_") for arch in built_for if arch.startswith("compute_")]
+    if not any(fits) and not any(int(digits) <= 10 * major + minor for digits in later if digits.isdigit()):
+        raise ValueError(f"this torch serves {', '.join(built_for)} and not this card (sm_{major}{minor}); install one that does")
 
 
 def check_c(device: torch.device, runs: Iterable[PlannedRun]) -> None:

@@ -75,6 +75,10 @@ class Array:
         """How many levels of other runs its runs need: all arrays of a depth come before those of the next."""
         return _depth(self.orders[0].run)
 
+    def device(self, asked: str | None) -> str | None:
+        """The device of its jobs: one that has a GPU never trains on the processor."""
+        return "cuda" if self.shape.gpus else asked
+
 
 def _depth(run: PlannedRun) -> int:
     return 1 + max(map(_depth, run.needs), default=-1)
@@ -153,7 +157,8 @@ def to_slurm(
         for array in level:
             earlier = {job for order in array.orders for job in order.after}
             after = sorted({*before, *earlier, *(sent[-1:] if site.max_parallel else [])})
-            segments = [order.segment(device, array.shape.cpus, minutes=site.minutes) for order in array.orders]
+            on = array.device(device)
+            segments = [order.segment(on, array.shape.cpus, minutes=site.minutes) for order in array.orders]
             jobs = _submit(executor, segments, parameters(array, site, after, repository))
             for order, job in zip(array.orders, jobs, strict=True):
                 write_job(order.root, order.run, new_job(job.job_id, "slurm", job.paths.folder))

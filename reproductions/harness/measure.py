@@ -85,10 +85,13 @@ def sample_index(count: int, wanted: int) -> torch.Tensor:
 
 def _pixels(split: Views, index: torch.Tensor) -> torch.Tensor:
     """The central squares of images, one row each, at a quarter of the side where that is above 64 pixels: float32 [N, P]."""
-    squares = split.crop(index.numpy(), None, None).permute(0, 3, 1, 2)
-    if squares.shape[-1] > 64:
-        squares = torch.nn.functional.avg_pool2d(squares, 4)
-    return squares.flatten(1).cpu()
+    parts = []
+    for part in torch.split(index, 250):  # ten thousand images of 256 pixels are 8 GB
+        squares = split.crop(part.numpy(), None, None).permute(0, 3, 1, 2)
+        if squares.shape[-1] > 64:
+            squares = torch.nn.functional.avg_pool2d(squares, 4)
+        parts.append(squares.flatten(1).cpu())
+    return torch.cat(parts)
 
 
 def kernels(run: AlexNetRun) -> NDArray[np.float32]:

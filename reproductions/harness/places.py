@@ -3,6 +3,7 @@
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]  # the checkout
+WORKSPACE = ":4096:8"  # CUBLAS_WORKSPACE_CONFIG: without it cuBLAS is not deterministic, and torch refuses it
 RESULTS = REPOSITORY / "results"  # the committed records and their report
 
 

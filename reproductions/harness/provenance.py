@@ -23,13 +23,23 @@ def uncommitted() -> bool:
     return bool(git_state(REPOSITORY)[1])
 
 
-def hardware() -> str:
+def hardware(device: str | None = None) -> str:
     """The kind of machine that a run of this process would be made on, as records name it."""
-    if not Path("/dev/nvidiactl").exists():  # asking torch takes seconds
+    if not computes_on_gpu(device):
         return cpu_model()
     import torch  # noqa: PLC0415
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_model()
+    return torch.cuda.get_device_name()
+
+
+def computes_on_gpu(device: str | None) -> bool:
+    """Whether a run with `--device` as given, or without it, computes on a GPU. Torch is asked where there is a driver alone."""
+    drivers = (Path("/dev/nvidiactl"), Path("/dev/dxg"))  # the second is that of WSL2
+    if device == "cpu" or not any(driver.exists() for driver in drivers):  # asking torch takes seconds
+        return False
+    import torch  # noqa: PLC0415
+
+    return torch.cuda.is_available()
 
 
 @cache

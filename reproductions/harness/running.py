@@ -92,7 +92,15 @@ def run(
     if not names:
         list_claims(results)
         return
-    asked = {"scale": scale, "seeds": seeds, "dataset": dataset, "data": data, "pack": not dry_run, "sweep": sweep}
+    asked = {
+        "scale": scale,
+        "seeds": seeds,
+        "dataset": dataset,
+        "data": data,
+        "device": device,
+        "pack": not dry_run,
+        "sweep": sweep,
+    }
     with reported():
         flags = {"partition": partition, "account": account, "qos": qos, "gpus": gpus, "cpus": cpus, "nodes": nodes,
                  "minutes": minutes, "max_parallel": max_parallel, "sbatch": _pairs(sbatch) if sbatch else None}  # fmt: skip

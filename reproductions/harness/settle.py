@@ -12,21 +12,30 @@ from alexnet.data.imagenet import part_of
 from alexnet.data.imageset import DataError, ImageSet
 from alexnet.data.prepare import Progress as Tell
 from alexnet.data.sources import data_root, download_cifar10, find_cifar10, locate, open_dataset
+from reproductions.harness import provenance
 from reproductions.harness.claim import Claim, digest
 
 console = Console(highlight=False, soft_wrap=True)
 SCALES = ("paper", "reduced", "mini", "smoke")  # the most faithful first
-GPU = Path("/dev/nvidiactl")  # there with NVIDIA's driver; asking torch would take seconds
 Splits = dict[str, ImageSet]
 Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by name
 Settled = tuple[str, dict[str, Splits], str]  # scale, the images of each of its data sets, and the first line to print
 
 
-def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path | None, pack: bool, gpu: bool = False) -> Settled:
+def settle(
+    claim: Claim,
+    *,
+    scale: str | None,
+    dataset: str | None,
+    data: Path | None,
+    pack: bool,
+    gpu: bool = False,
+    device: str | None = None,
+) -> Settled:
     """Choose a claim's scale and open its images. With `pack` False nothing is written or downloaded.
 
-    By default it is the most faithful scale whose images are there or can be downloaded and whose network this machine can
-    train, or a `gpu` elsewhere. Raises DataError if images that were insisted on are absent, or any are broken; ValueError for a
+    By default it is the most faithful scale whose images are there or can be downloaded and whose network this machine can train on
+    `device`, or a `gpu` elsewhere. Raises DataError if images that were insisted on are absent, or any are broken; ValueError for a
     scale or data set that the claim does not have.
     """
     if scale not in (None, *SCALES) or dataset not in (None, *DATASETS):
@@ -41,7 +50,7 @@ def settle(claim: Claim, *, scale: str | None, dataset: str | None, data: Path |
             if not insisted:
                 why = f"NO REAL IMAGES ({'; '.join(refused)}); using the {why}"
             return _standin(claim, name, why, pack)
-        if scale is None and _needs_gpu(claim, name) and not (gpu or GPU.exists()):
+        if scale is None and _needs_gpu(claim, name) and not (gpu or provenance.computes_on_gpu(device)):
             refused.append(f"scale {name} needs an NVIDIA GPU, or --scale {name} to insist")
             continue
         try:

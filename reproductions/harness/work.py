@@ -51,18 +51,19 @@ def prepare(
     made: Collection[str] = (),
     pack: bool = True,
     gpu: bool = False,
+    device: str | None = None,
     sweep: bool = False,
 ) -> Work:
     """Settle scale and data of a claim and plan its runs. With `pack` False nothing is written or downloaded.
 
     With `sweep` the runs that chose the learning rates are planned, too; all others take their rates from the claim file.
-    With `gpu` the runs will have one, whatever this machine has.
+    With `gpu` the runs will have one, whatever this machine has; else they compute on `device`.
     With `force` all runs are made again but those in `made`, which another claim of the same command has made again.
 
     Raises DataError if data that were insisted on are absent or broken, ValueError for a scale, data set or seed that the claim
     does not have.
     """
-    scale, images, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack, gpu=gpu)
+    scale, images, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack, gpu=gpu, device=device)
     runs = asked_runs(claim, scale)
     if seeds is not None:
         wanted = _parse_seeds(seeds, runs)
@@ -76,7 +77,7 @@ def prepare(
     if unknown:
         planned = [Planned(run, None, "not known before the images are packed") for run in runs]
     else:
-        here = None if gpu else provenance.hardware()
+        here = None if gpu else provenance.hardware(device)
         planned = plan(runs, stored, fingerprints, here, blocks=blocks(claim, scale), dirty=provenance.uncommitted())
     if force:
         planned = [item if str(item.run) in made else Planned(item.run, None, "asked for with --force") for item in planned]
