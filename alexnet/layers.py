@@ -50,7 +50,8 @@ def max_pool(x: Tensor, size: int = 3) -> Tensor:
 
 def average_pool(x: Tensor) -> Tensor:
     """The mean of each window of 3 × 3 pixels, two pixels apart; at the edge of what is left of it."""
-    return F.avg_pool2d(x, 3, 2, ceil_mode=True)
+    # Without padding `count_include_pad` says nothing, but with True torch 2.15 compiles a backward that divides by 9 at the edge.
+    return F.avg_pool2d(x, 3, 2, ceil_mode=True, count_include_pad=False)
 
 
 class _LocallyConnected(torch.autograd.Function):

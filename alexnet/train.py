@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alexnet.compiling import compile_net
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.augment import Views
 from alexnet.data.batches import Batches
@@ -51,6 +52,12 @@ class Run:
     history: list[Row] = field(default_factory=list)
     precision: str = "fp32"
     attempts: int = 1
+    called: torch.nn.Module | None = field(default=None, repr=False)  # in a training step, in place of `net`: see `training_net`
+
+    @property
+    def training_net(self) -> torch.nn.Module:
+        """What a training step calls: the network, or the same weights compiled or in several processes."""
+        return self.net if self.called is None else self.called
 
     @property
     def step(self) -> int:
@@ -71,6 +78,7 @@ def fit(
     seed: int,
     device: torch.device,
     precision: str | None = None,
+    compiled: bool = False,
     checkpoint: Path | None = None,
     on_row: Callable[[Row], None] = lambda _: None,
 ) -> Run:
@@ -78,7 +86,7 @@ def fit(
 
     The result depends on (config, recipe, train, seed) and on the arithmetic of (device, precision, thread count) alone: a run
     killed and started again with its `checkpoint` ends with the same bits, in the precision that it began in; `precision` None
-    is what `choose_precision` finds.
+    is what `choose_precision` finds. With `compiled` its steps go through `torch.compile`; raises ValueError if they cannot.
     """
     batches = training_batches(config, train, train, device)
     run = start(config, recipe, batches, seed, precision)
@@ -88,6 +96,8 @@ def fit(
     steps_per_epoch = math.ceil(batches.count / recipe.batch_size)
     row_ends = [round(steps_per_epoch * (k + 1) / recipe.rows_per_epoch) for k in range(recipe.rows_per_epoch)]
     while not finished(run, recipe, steps_per_epoch):
+        if compiled and run.called is None:
+            run.called = compile_net(run.net, *next(batches.epoch(seed, 0, recipe.batch_size)), run.precision)
         epoch, done = divmod(run.step, steps_per_epoch)
         left = batches.epoch(seed, epoch, recipe.batch_size, skip=done)
         for end in row_ends:
@@ -153,7 +163,7 @@ def train_row(run: Run, batches: Iterator[Batch], steps: int, steps_per_epoch: i
 
 def train_step(run: Run, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """One update by the rule of §5. Returns the batch's loss and scores from before it."""
-    loss, scores = batch_loss(run.net, images, labels, run.precision)
+    loss, scores = batch_loss(run.training_net, images, labels, run.precision)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     run.optimizer.step()
@@ -199,6 +209,7 @@ def fit_alexnet(
     seed: int,
     device: torch.device,
     precision: str | None = None,
+    compiled: bool = False,
     initial: Mapping[str, Tensor] | None = None,
     checkpoint: Path | None = None,
     on_row: Callable[[Row], None] = lambda _: None,
@@ -208,7 +219,7 @@ def fit_alexnet(
     As with `fit`, a run that was killed goes on from `checkpoint` to the same bits. `initial` are weights to start from
     (fine-tuning, §6): layers that fit are taken, others drawn. Under `torch.distributed` each process trains its share of every
     batch. Raises ValueError if the images are smaller than the network's, have another number of classes or leave a last batch with
-    fewer images than processes.
+    fewer images than processes, or if the network is to be `compiled` and cannot be.
     """
     if len(train.meta.classes) != config.classes:
         raise ValueError(f"the network has {config.classes} classes, the images {len(train.meta.classes)}")
@@ -222,6 +233,8 @@ def fit_alexnet(
     if smallest < place()[1]:
         raise ValueError(f"a batch of {smallest} images is too small for {place()[1]} processes")
     while not run.diverged and not is_over(recipe, run.step // steps, run.validation_errors):
+        if compiled and run.called is None:
+            run.called = compile_net(run.net, *next(views.epoch(seed, 0, recipe.batch_size, 0, *place())), run.precision)
         for row in alexnet_epoch(run, recipe, views, held_out, seed, steps):
             run.history.append(row)
             if checkpoint and place()[0] == 0:
@@ -271,8 +284,8 @@ def alexnet_epoch(
     epoch, done = divmod(run.step, steps)
     rate = rate_of(recipe, epoch, run.validation_errors)
     set_rates(run, recipe, epoch, rate)
-    trainee = replace(run, net=Sharded(run.net)) if place()[1] > 1 else run  # type: ignore[arg-type]  # its optimiser
-    left = presented(run.net, trainee.net, views, seed, epoch, steps, done)
+    trainee = replace(run, called=Sharded(run.training_net)) if place()[1] > 1 else run
+    left = presented(run.net, trainee.training_net, views, seed, epoch, steps, done)
     for end in (round(steps * (k + 1) / ROWS_PER_EPOCH) for k in range(ROWS_PER_EPOCH)):
         if end > done:
             run.net.train()

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from alexnet.compiling import compile_net
 from alexnet.config import AlexNetRecipe
 from alexnet.config_local import LocalNetConfig, LocalRecipe
 from alexnet.data.augment import Views
@@ -39,13 +40,14 @@ def fit_local(
     seed: int,
     device: torch.device,
     precision: str | None = None,
+    compiled: bool = False,
     checkpoint: Path | None = None,
     on_row: Callable[[Row], None] = lambda _: None,
 ) -> LocalRun:
     """Train until the course is over or the loss diverges; a run that was killed goes on from `checkpoint` to the same bits.
 
-    `precision` None is what `choose_precision` finds. Raises ValueError if the images are smaller than the
-    net's or have another number of classes.
+    `precision` None is what `choose_precision` finds. Raises ValueError if the images are smaller than the net's or have another
+    number of classes, or if the net is to be `compiled` and cannot be.
     """
     if len(train.meta.classes) != config.classes:
         raise ValueError(f"the network has {config.classes} classes, the images {len(train.meta.classes)}")
@@ -56,6 +58,8 @@ def fit_local(
     views.dtype = image_type(run.precision)
     steps = math.ceil(views.count / recipe.batch_size)
     while not run.diverged and run.step < recipe.epochs * steps:
+        if compiled and run.called is None:
+            run.called = compile_net(run.net, *next(views.epoch(seed, 0, recipe.batch_size)), run.precision)
         for row in local_epoch(run, recipe, views, seed, steps):
             run.history.append(row)
             if checkpoint:

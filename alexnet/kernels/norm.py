@@ -66,6 +66,8 @@ def normalise(norm: Norm, x: Tensor, gradient: Tensor | None = None) -> Tensor:
     """
     if norm.columns and x.shape[1] % norm.columns:
         raise ValueError(f"{x.shape[1]} maps cannot be cut into {norm.columns} equal columns")
+    if torch.compiler.is_compiling():  # which cannot look into C
+        return _eager(norm, x, gradient)
     compiled = _compiled() if x.device.type == "cpu" and x.dtype in DTYPES else None
     return _eager(norm, x, gradient) if compiled is None else _in_c(compiled, norm, x, gradient)
 
