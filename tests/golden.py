@@ -30,11 +30,12 @@ import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
 
 from alexnet import version  # noqa: E402
+from alexnet.codes import CodeNet, binary_codes  # noqa: E402
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe  # noqa: E402
 from alexnet.config_local import LocalNetConfig, LocalRecipe  # noqa: E402
 from alexnet.data.augment import Views  # noqa: E402
 from alexnet.data.imageset import pack  # noqa: E402
-from alexnet.evaluate import probabilities  # noqa: E402
+from alexnet.evaluate import features, probabilities  # noqa: E402
 from alexnet.weights import import_weights, network  # noqa: E402
 from reproductions.harness.bench import Bench, set_up  # noqa: E402
 from reproductions.harness.claim import PRETRAINED, PlannedRun, as_data, discover  # noqa: E402
@@ -80,9 +81,10 @@ METRICS = {
     "retrieval.features": ("retrieval_features", "share"),
     "retrieval.pixels": ("retrieval_pixels", "exact"),
     "codes.neighbours": ("retrieval_codes", "share"),
+    "codes.bits": ("", "exact"),  # of no record: what a code is long
     "colour.gap": ("colour_gap", "weights"),
 }
-ARRAYS = {"answers": "share", "weights": "weights", "scores": "scores"}
+ARRAYS = {"answers": "share", "weights": "weights", "scores": "scores", "centre": "scores"}
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,9 @@ class Golden:
             views = Views(splits["test"], splits["train"], config.image_size, recipe, torch.device("cpu"))
             net = network(config, weights)
             found["arrays.scores"] = shadow(probabilities(net, views, views=10, precision="fp32"))
+            found["arrays.centre"] = shadow(probabilities(net, views, views=1, precision="fp32"))
+            seen = features(net, views, precision="fp32")
+            found["metrics.codes.bits"] = [float(binary_codes(CodeNet(seen), seen).shape[1])]
         return found
 
 
@@ -306,7 +311,7 @@ def moved(golden: GoldenRun, old: Numbers, new: Numbers) -> list[str]:
 def version_behind(golden: GoldenRun, key: str) -> tuple[str, str]:
     """The version that must be raised before another number under `key` may be stored: its table and its name."""
     part, group, *_ = key.split(".")
-    if key in ("arrays.answers", "arrays.scores"):  # what is computed of trained weights
+    if key in ("arrays.answers", "arrays.scores", "arrays.centre"):  # what is computed of trained weights
         return "metrics", "errors"
     return ("metrics", group) if part == "metrics" else ("training", golden.family)
 
@@ -357,7 +362,7 @@ def rounded(numbers: Numbers) -> Numbers:
 
 def refused(golden: GoldenRun, stored: dict[str, Any], old: Numbers, new: Numbers) -> list[str]:
     """The moved numbers that may not be stored, since their version is still the one of the stored numbers."""
-    behind = {key: version_behind(golden, key) for key in moved(golden, old, new) if old}
+    behind = {key: version_behind(golden, key) for key in moved(golden, old, new) if key in old}
     same = {key for key, (table, name) in behind.items() if stored["versions"][table].get(name) == versions()[table][name]}
     return sorted(same)
 
