@@ -109,7 +109,7 @@ def measure(net: nn.Module, images: Tensor, labels: Tensor, clock: Callable[[], 
     """Make training steps in both precisions in turn, without updates; `net` is left as it was.
 
     The first of each gives the gradients and warms up: the very first took up to 1.6 times as long as
-    later ones (2 threads of an AMD EPYC, n = 4). It is bf16's, so where there is no time for more a
+    later ones (1 and 2 threads of a busy AMD EPYC, n = 4). It is bf16's, so where there is no time for more a
     near tie goes to fp32. Else the fastest later step of each counts, since whatever disturbs a step
     makes it slower.
     """
