@@ -11,12 +11,15 @@ import torch
 
 from alexnet.kernels import norm
 from alexnet.parallel import place
+from alexnet.precision import PRECISIONS
 from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun
 from reproductions.harness.places import WORKSPACE
 from reproductions.harness.record import Data, Machine
 from reproductions.harness.settle import Images, fingerprints_of
 
+COMPILED = " compiled"  # behind the precision of a record that was trained through torch.compile: of a kind of its own
+REPEATABLE = "bitwise repeatable on one machine with one number of threads"
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
@@ -29,11 +32,16 @@ class Bench:
     device: torch.device
     threads: int
     precision: str | None = None  # of runs that train; None: what `harness.precision` chooses
+    compiled: bool = False  # whether they go through torch.compile
 
     @property
     def hardware(self) -> str:
         """The class of the processor or accelerator that computes."""
         return torch.cuda.get_device_name() if self.device.type == "cuda" else provenance.cpu_model()
+
+    def recorded(self, precision: str) -> str:
+        """What the record of a run that is trained here in a precision says of it."""
+        return precision + COMPILED * (self.compiled and precision in PRECISIONS)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -124,7 +132,7 @@ def machine_of(run: PlannedRun, bench: Bench, precision: str) -> Machine:
         threads=bench.threads,
         processes=place()[1],
         precision=precision,
-        determinism="bitwise repeatable on one machine with one number of threads",
+        determinism="as torch.compile leaves it" if COMPILED in precision else REPEATABLE,
         versions=versions_of(run, bench),
     )
 

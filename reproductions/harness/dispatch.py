@@ -66,7 +66,7 @@ def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Wo
         send_now, others = sendable(found, wishes.retry_failed)
         for item in send_now:
             run, data = item.planned.run, work.data and work.data.absolute()
-            order = Order(run, work.claim.name, work.root, data, _after(run, jobs), wishes.precision)
+            order = Order(run, work.claim.name, work.root, data, _after(run, jobs), wishes.precision, wishes.compiled)
             chosen.setdefault((work.root, item.planned.run.key), (order, work))
         for state, items in others.items():
             left.setdefault(state, set()).update((work.root, item.planned.run.key) for item in items)

@@ -37,6 +37,7 @@ class Order:
     data: Path | None
     after: tuple[str, ...] = ()  # Slurm's jobs, under way since an earlier submission, that make what it needs
     precision: str | None = None  # insisted on
+    compiled: bool = False  # through torch.compile
 
     def segment(self, device: str | None, threads: int, *, share_machine: bool = False, minutes: float = 0.0) -> Any:
         """The job of this run."""
@@ -45,7 +46,7 @@ class Order:
         version = version_of(self.run.role, self.run.metrics)
         return Segment(
             self.run, self.asked_by, self.root, self.data, device, threads, version,
-            share_machine=share_machine, minutes=minutes, precision=self.precision,
+            share_machine=share_machine, minutes=minutes, precision=self.precision, compiled=self.compiled,
         )  # fmt: skip
 
 

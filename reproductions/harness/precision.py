@@ -46,10 +46,11 @@ def _made(run: PlannedRun, claim: Claim, bench: Bench, *, dirty: bool) -> Choice
     for block in (*together, (run,)):
         answers = {arm.key: _answers(arm, bench, dirty=dirty) for arm in block}
         kind = kind_to_complete(block, answers, bench.hardware)
-        if kind and kind[1] in PRECISIONS:
+        recorded = {bench.recorded(precision): precision for precision in PRECISIONS}
+        if kind and kind[1] in recorded:
             have = [arm for arm in block if first_on(answers[arm.key], kind)]
             named = next((arm for arm in have if arm.key != run.key), run)
-            return Choice(kind[1], f"{named.variant} of seed {run.seed}")
+            return Choice(recorded[kind[1]], f"{named.variant} of seed {run.seed}")
     return None
 
 

@@ -27,7 +27,7 @@ from reproductions.harness import precision
 from reproductions.harness.arrays import array_files
 from reproductions.harness.average import average
 from reproductions.harness.baseline import ORIGINAL
-from reproductions.harness.bench import Bench, data_of, machine_of, peak_memory, versions_of
+from reproductions.harness.bench import COMPILED, Bench, data_of, machine_of, peak_memory, versions_of
 from reproductions.harness.claim import PRETRAINED, Claim, Exact, PlannedRun, digest, typed
 from reproductions.harness.evidence import HISTORY, epochs_to
 from reproductions.harness.git import git_state
@@ -82,14 +82,16 @@ def make(
     before = [needed(need, bench.root, bench.fingerprints, bench.hardware, dirty=bool(code.dirty)) for need in run.needs]
     made_of = [run.config, run.recipe, bench.fingerprints.get(run.dataset or ""), [item.record.weights for item in before]]
     made_by = [version_of(run.role, ()).training, machine, *([world] if world > 1 else [])]
-    insisted = [bench.precision] if bench.precision else []  # then a checkpoint in the other one is not gone on from
+    insisted = [way for way in (bench.precision, COMPILED * bench.compiled) if way]  # a checkpoint made otherwise is left
     work = work_file(bench.root, run, digest([*made_of, *made_by, *insisted]))
     checkpoint, weights, beat, lock = leftovers = [Path(f"{work}{suffix}") for suffix in (".pt", ".safetensors", ".json", ".lock")]
     mine: AbstractContextManager[bool] = locked(lock, wait=wait) if rank == 0 else nullcontext(True)
     with mine as first:
         stored = read_records(bench.root, run)[0] if again else records_of(bench.root, run)
         asked = precision.asked(run, claim, bench, dirty=bool(code.dirty))
-        alike = [s for s in stored if asked is None or s.record.machine.precision == asked.precision]
+        alike = [s for s in stored if asked is None or s.record.machine.precision == bench.recorded(asked.precision)]
+        if bench.compiled and run.role in precision.TRAINED:
+            alike = [s for s in alike if COMPILED in s.record.machine.precision]
         there = _made(run, alike, bench, dirty=bool(code.dirty)) if rank == 0 and first and not again else None
         if again:
             _delete([checkpoint])
@@ -182,7 +184,7 @@ def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", start
         data=data_of(bench, run.dataset) if run.dataset else None,
         version=version_of(run.role, outcome.metrics),
         code=code,
-        machine=machine_of(run, bench, outcome.precision),
+        machine=machine_of(run, bench, bench.recorded(outcome.precision) if run.role in precision.TRAINED else outcome.precision),
         cost=Cost(
             wall_seconds=round(wall, 3),
             images=outcome.images,
@@ -225,7 +227,7 @@ def _train_alexnet(run: PlannedRun, bench: Bench, before: Sequence[Stored], chec
     initial = [load_network(need, item).state_dict() for need, item in zip(run.needs, before, strict=True)]
     done = train.fit_alexnet(
         config, recipe, training, test, seed=run.seed, device=bench.device, initial=initial[0] if initial else None,
-        precision=bench.precision, checkpoint=checkpoint, on_row=on_row,
+        precision=bench.precision, compiled=bench.compiled, checkpoint=checkpoint, on_row=on_row,
     )  # fmt: skip
     outcome = _outcome(done)
     if outcome.status == "ok":
@@ -243,7 +245,7 @@ def _average(run: PlannedRun, bench: Bench, before: Sequence[Stored], _: Path, _
     def ready() -> Iterator[tuple[AlexNet, AlexNetRecipe, str]]:
         for need, item in zip(run.needs, before, strict=True):  # in memory one after the other
             net = load_network(need, item).to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            yield net, _recipe(need), item.record.machine.precision
+            yield net, _recipe(need), item.record.machine.precision.removesuffix(COMPILED)
 
     metrics, correct = average(ready(), *_splits(bench, run))
     return Outcome("ok", metrics, _precision(before), correct=correct)
@@ -264,7 +266,7 @@ def _train(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Path,
     config, recipe = typed(CifarNetConfig, run.config), typed(Recipe, run.recipe)
     training, test = _splits(bench, run)
     done = train.fit(
-        config, recipe, training, seed=run.seed, device=bench.device, precision=bench.precision,
+        config, recipe, training, seed=run.seed, device=bench.device, precision=bench.precision, compiled=bench.compiled,
         checkpoint=checkpoint, on_row=on_row,
     )  # fmt: skip
     last = done.history[-1]
@@ -288,7 +290,7 @@ def _train_local(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint:
     config, recipe = typed(LocalNetConfig, run.config), typed(LocalRecipe, run.recipe)
     training, test = _splits(bench, run)
     done = train_local.fit_local(
-        config, recipe, training, seed=run.seed, device=bench.device, precision=bench.precision,
+        config, recipe, training, seed=run.seed, device=bench.device, precision=bench.precision, compiled=bench.compiled,
         checkpoint=checkpoint, on_row=on_row,
     )  # fmt: skip
     outcome = _outcome(done)

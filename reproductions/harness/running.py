@@ -67,6 +67,9 @@ def run(
     precision: Annotated[
         str | None, typer.Option(help="fp32 or bf16; by default the faster one here that agrees with fp32.")
     ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Train through torch.compile; makes no pairs with records that were not.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop. Writes nothing.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Make every run again from its start; the new records stand beside the old.")
@@ -109,7 +112,8 @@ def run(
         if precision not in (None, "fp32", "bf16"):
             raise ValueError(f"--precision {precision}: say fp32 or bf16")
         if launch == "debug":
-            here = {"device": device, "threads": threads or len(os.sched_getaffinity(0)), "precision": precision}
+            here = {"device": device, "threads": threads or len(os.sched_getaffinity(0)), "precision": precision,
+                    "compiled": compiled}  # fmt: skip
             complete = _here(choose(names), results, asked, here, force=force)
         else:
             from reproductions.harness.site import Wishes, read_site
@@ -117,7 +121,9 @@ def run(
             if device == "cpu" and gpus:
                 raise ValueError(f"--gpus {gpus} with --device cpu: nothing would use them")
             flags["gpus"] = 0 if device == "cpu" else gpus
-            wishes = Wishes(launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run, precision)
+            wishes = Wishes(
+                launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run, precision, compiled
+            )
             asked["gpu"] = launch == "slurm" and wishes.site.gpus != 0
             complete = _elsewhere(choose(names), results.absolute(), asked, wishes)
         if not complete:

@@ -48,6 +48,7 @@ class Segment:
     share_machine: bool = False  # with other runs of ours: takes cores of its own
     minutes: float = 0.0  # the time limit of a segment
     precision: str | None = None  # insisted on
+    compiled: bool = False  # through torch.compile
     barren: int = 0
     rows: int = 0  # of history, by this segment
     began: float = 0.0  # this segment, by time.monotonic()
@@ -101,7 +102,7 @@ class Segment:
     def _make(self, claim: Claim) -> None:
         _, images, note = settle(claim, scale=self.run.scale, dataset=None, data=self.data, pack=False)
         self._say(note)
-        bench = Bench(self.root, images, set_up(self.device, self.threads), self.threads, self.precision)
+        bench = Bench(self.root, images, set_up(self.device, self.threads), self.threads, self.precision, self.compiled)
         folder = make(self.run, claim, bench, self._tell, wait=True, on_choice=lambda choice: self._say(str(choice)))
         if folder is not None:
             self._say(folder.name)

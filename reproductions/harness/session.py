@@ -24,7 +24,9 @@ from reproductions.harness.settle import bar, console, opened
 from reproductions.harness.work import Work
 
 
-def execute(work: Work, *, device: str | None, threads: int, dry_run: bool, precision: str | None = None) -> bool:
+def execute(
+    work: Work, *, device: str | None, threads: int, dry_run: bool, precision: str | None = None, compiled: bool = False
+) -> bool:
     """Print the plan, make what is missing, rebuild the report. Returns whether every planned run has its record."""
     console.print(work.note, markup=False)
     if work.missing:
@@ -43,7 +45,7 @@ def execute(work: Work, *, device: str | None, threads: int, dry_run: bool, prec
             console.print(why, markup=False)
         signal.signal(signal.SIGTERM, interrupt)
         with own_cores(threads, lambda: console.print("waiting for cores: other runs on this machine hold them")):
-            complete = _make_missing(work, device, threads, precision)
+            complete = _make_missing(work, device, threads, precision, compiled=compiled)
     conclude([work])
     return complete
 
@@ -105,12 +107,12 @@ def _print_plan(work: Work, threads: int) -> None:
         console.print(f"  {len(same)} runs: {reason} (first: {same[0]})", markup=False)
 
 
-def _make_missing(work: Work, device: str | None, threads: int, precision: str | None = None) -> bool:
+def _make_missing(work: Work, device: str | None, threads: int, precision: str | None = None, *, compiled: bool = False) -> bool:
     from reproductions.harness.bench import Bench, check_c, set_up  # noqa: PLC0415 - torch takes seconds to import
     from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - as above
     from reproductions.harness.run import make  # noqa: PLC0415 - as above
 
-    bench = Bench(work.root, work.images, set_up(device, threads), threads, precision)
+    bench = Bench(work.root, work.images, set_up(device, threads), threads, precision, compiled)
     missing = work.missing
     check_c(bench.device, [item.run for item in missing])
     if not work.force:  # now that the device is known, so is the kind of machine on which seeds can be completed

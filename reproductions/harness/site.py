@@ -42,6 +42,7 @@ class Wishes:
     max_gpu_hours: float | None = None
     dry_run: bool = False
     precision: str | None = None
+    compiled: bool = False
 
 
 @dataclass(frozen=True, order=True)
