@@ -46,13 +46,15 @@ Numbers = dict[str, list[float]]  # of one run: "history.loss", "metrics.codes.n
 
 # How far a number may be from the stored one: for losses, weights and scores as a share of the largest
 # number in the list, for others (points of an error, images) as they are. Ten times the largest distance
-# for fp32, several times for bf16, that `--distances` showed on two cores of an AMD EPYC with AVX2 and
-# torch 2.15 under ATEN_CPU_CAPABILITY=avx2 and =default (that one with ONEDNN_MAX_CPU_ISA=SSE41 and with
-# MKL_ENABLE_INSTRUCTIONS=SSE4_2), with two threads and without a C compiler. fp32: losses 4.2e-5, weights
-# 3.0e-5, scores 2.4e-5, errors 1 point, shares 1 point; bf16 (emulated): 2.7e-3, 4.1e-3, 1.5e-3, 6, 2.8.
+# in fp32, and more than that distance in bf16 and of counts of images, that `--distances` showed with
+# torch 2.15 on two cores of an AMD EPYC with AVX2: under the settings of .ci/run, with two threads, and
+# under 26 draws of `RoundByShape`. fp32: losses 4.2e-5, weights 3.0e-5, scores 2.4e-5, errors 1.6 points,
+# shares 1.8 points; bf16 (emulated): 5.6e-3, 1.6e-2, 1.5e-3, 7, 4. Where filters are not shared rounding
+# grows in the course of the run: losses 3e-3 after its 30 steps, 6e-4 on an Intel Haswell that QEMU emulated.
 TOLERANCE = {
     "fp32": {"loss": 5e-4, "error": 3.2, "weights": 3e-4, "scores": 3e-4, "share": 3.0, "exact": 1e-9},
-    "bf16": {"loss": 2e-2, "error": 12.0, "weights": 2e-2, "scores": 1e-2, "share": 10.0, "exact": 1e-9},
+    "fp32 unshared": {"loss": 1e-2, "error": 3.2, "weights": 3e-4, "scores": 3e-4, "share": 3.0, "exact": 1e-9},
+    "bf16": {"loss": 2e-2, "error": 12.0, "weights": 5e-2, "scores": 1e-2, "share": 10.0, "exact": 1e-9},
 }
 
 # Short names of this file for columns of a record's history and for its metrics, by group.
@@ -96,6 +98,11 @@ class GoldenRun:
     precision: str = "fp32"
     interrupt: int = 0  # stop after so many rows of history, then go on from the checkpoint
     processes: int = 1  # that train it together
+
+    @property
+    def tolerance(self) -> str:
+        """Its kind of TOLERANCE."""
+        return f"{self.precision} unshared" if self.run.role == "unshared" else self.precision
 
 
 def planned(kind: str, config: Any, recipe: Any, name: str, *needs: PlannedRun, images: str = "all") -> PlannedRun:
@@ -300,7 +307,7 @@ def distance(key: str, old: list[float], new: list[float]) -> float:
 
 def moved(golden: GoldenRun, old: Numbers, new: Numbers) -> list[str]:
     """The numbers that are further from the stored ones than they may be, or there on one side alone."""
-    limits = TOLERANCE[golden.precision]
+    limits = TOLERANCE[golden.tolerance]
     return [
         key
         for key in sorted(old.keys() | new.keys())
