@@ -4,19 +4,20 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write `content` beside `path` and rename it into place. On any error, a full disk too, `path` stays as it was."""
+def write_atomic(path: Path, content: str | bytes | Sequence[bytes | memoryview]) -> None:
+    """Write `content`, or its parts, beside `path` and rename it into place. On any error `path` stays as it was."""
+    parts = [content.encode()] if isinstance(content, str) else [content] if isinstance(content, bytes) else content
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -1,24 +1,23 @@
 """The only code in the repository that trains: fit a network to images by a recipe, resumable to the bit."""
 
-import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from alexnet.checkpoint import Checkpoint
 from alexnet.compiling import compile_net
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.augment import Views
 from alexnet.data.batches import Batches
 from alexnet.data.imageset import ImageSet
 from alexnet.evaluate import errors, probabilities
-from alexnet.files import write_atomic
 from alexnet.model import AlexNet, CifarNet, init_alexnet, init_weights
 from alexnet.optim import PaperSGD, layer_groups, paper_groups
 from alexnet.parallel import Sharded, place, total
@@ -26,7 +25,7 @@ from alexnet.precision import TOLERANCE, Choice, Probe, batch_loss, choose_preci
 from alexnet.schedule import is_over, layer_factor, rate_of
 
 Batch = tuple[Tensor, Tensor]  # images, labels
-ROWS_PER_EPOCH = 5  # of AlexNet's history, each with a checkpoint
+ROWS_PER_EPOCH = 5  # of AlexNet's history
 # precision.TOLERANCE for eight layers: 1 % (paper profile) and 4.5 % (original) were measured at the mini network's first step.
 DEEP_TOLERANCE = 0.1
 
@@ -40,18 +39,21 @@ class Row:
     images: int  # images in this row
     train_loss: float  # mean log-loss in nats, each batch before its update
     train_error: float  # percent
-    seconds: float  # of training, without checkpoints
+    seconds: float  # of training so far, without checkpoints
+    checkpoint_seconds: float  # that writing checkpoints took so far
 
 
 @dataclass
 class Run:
     """A training in progress: what a checkpoint holds."""
 
+    row_type: ClassVar[type[Row]] = Row
     net: CifarNet
     optimizer: PaperSGD
     history: list[Row] = field(default_factory=list)
     precision: str = "fp32"
     attempts: int = 1
+    checkpoint_seconds: float = 0.0
     called: torch.nn.Module | None = field(default=None, repr=False)  # in a training step, in place of `net`: see `training_net`
 
     @property
@@ -79,7 +81,7 @@ def fit(
     device: torch.device,
     precision: str | None = None,
     compiled: bool = False,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     on_row: Callable[[Row], None] = lambda _: None,
 ) -> Run:
     """Train until the budget is spent, `recipe.stop_below` is reached or the loss diverges.
@@ -90,8 +92,8 @@ def fit(
     """
     batches = training_batches(config, train, train, device)
     run = start(config, recipe, batches, seed, precision)
-    if checkpoint and not load(checkpoint, run):
-        run = start(config, recipe, batches, seed, precision)
+    if checkpoint:
+        checkpoint.resume(run, config=config, recipe=recipe, seed=seed, images=train.meta.fingerprint)
     batches.dtype = image_type(run.precision)
     steps_per_epoch = math.ceil(batches.count / recipe.batch_size)
     row_ends = [round(steps_per_epoch * (k + 1) / recipe.rows_per_epoch) for k in range(recipe.rows_per_epoch)]
@@ -106,8 +108,10 @@ def fit(
                 done = end
                 run.history.append(row)
                 if checkpoint:
-                    save(checkpoint, run)
+                    checkpoint.row_done(run)
                 on_row(row)
+    if checkpoint:
+        checkpoint.finish(run)
     return run
 
 
@@ -158,7 +162,7 @@ def train_row(run: Run, batches: Iterator[Batch], steps: int, steps_per_epoch: i
     error = 100 * wrong.item() / count  # the first that comes back from a GPU
     seconds = (run.history[-1].seconds if run.history else 0.0) + time.perf_counter() - began
     done = run.step + steps
-    return Row(done, done / steps_per_epoch, count, loss_sum.item() / count, error, seconds)
+    return Row(done, done / steps_per_epoch, count, loss_sum.item() / count, error, seconds, run.checkpoint_seconds)
 
 
 def train_step(run: Run, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -191,6 +195,7 @@ class AlexNetRow(Row):
 class AlexNetRun(Run):
     """A training of AlexNet in progress."""
 
+    row_type: ClassVar[type[Row]] = AlexNetRow
     net: AlexNet  # type: ignore[assignment]
 
     @property
@@ -211,7 +216,7 @@ def fit_alexnet(
     precision: str | None = None,
     compiled: bool = False,
     initial: Mapping[str, Tensor] | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     on_row: Callable[[Row], None] = lambda _: None,
 ) -> AlexNetRun:
     """Train AlexNet by the recipe's schedule, or until the validation error stops improving, or the loss diverges.
@@ -225,8 +230,9 @@ def fit_alexnet(
         raise ValueError(f"the network has {config.classes} classes, the images {len(train.meta.classes)}")
     views, held_out = (Views(split, train, config.image_size, recipe, device) for split in (train, validation))
     run = start_alexnet(config, recipe, views, seed, precision, initial)
-    if checkpoint and not load(checkpoint, run):
-        run = start_alexnet(config, recipe, views, seed, precision, initial)
+    if checkpoint:
+        images = [train.meta.fingerprint, validation.meta.fingerprint]
+        checkpoint.resume(run, config=config, recipe=recipe, seed=seed, images=images, processes=place()[1])
     views.dtype = image_type(run.precision)
     steps = math.ceil(views.count / recipe.batch_size)
     smallest = min(views.count, recipe.batch_size, views.count % recipe.batch_size or recipe.batch_size)
@@ -237,11 +243,13 @@ def fit_alexnet(
             run.called = compile_net(run.net, *next(views.epoch(seed, 0, recipe.batch_size, 0, *place())), run.precision)
         for row in alexnet_epoch(run, recipe, views, held_out, seed, steps):
             run.history.append(row)
-            if checkpoint and place()[0] == 0:
-                save(checkpoint, run)
+            if checkpoint:
+                checkpoint.row_done(run)
             on_row(row)
             if run.diverged:
                 break
+    if checkpoint:
+        checkpoint.finish(run)
     return run
 
 
@@ -321,35 +329,3 @@ def presented(
 def top1_error(run: AlexNetRun, split: Views) -> float:
     """Top-1 error of the central view, percent."""
     return errors(probabilities(run.net, split, views=1, precision=run.precision), split.labels.cpu())["top1"]
-
-
-def save(path: Path, run: Run) -> None:
-    """Write a checkpoint, whole or not at all."""
-    buffer = io.BytesIO()
-    state = {
-        "net": run.net.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
-        "history": [asdict(row) for row in run.history],
-        "precision": run.precision,
-        "attempts": run.attempts,
-    }
-    torch.save(state, buffer)
-    write_atomic(path, buffer.getvalue())
-
-
-def load(path: Path, run: Run) -> bool:
-    """Continue `run` from a checkpoint. False, and the file deleted, if there is a broken one: a run can start again."""
-    try:
-        state = torch.load(path, weights_only=True, map_location=next(run.net.parameters()).device)
-        run.net.load_state_dict(state["net"])
-        run.optimizer.load_state_dict(state["optimizer"])
-        run.history = [(AlexNetRow if "learning_rate" in row else Row)(**row) for row in state["history"]]
-        run.precision, run.attempts = state["precision"], state["attempts"] + 1
-    except FileNotFoundError:
-        return True
-    except (OSError, torch.OutOfMemoryError):  # the file is not to blame
-        raise
-    except Exception:  # noqa: BLE001 - torch raises half a dozen kinds for a broken file
-        path.unlink(missing_ok=True)
-        return False
-    return True

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from alexnet.checkpoint import Checkpoint
 from alexnet.compiling import compile_net
 from alexnet.config import AlexNetRecipe
 from alexnet.config_local import LocalNetConfig, LocalRecipe
@@ -17,7 +17,7 @@ from alexnet.evaluate import probabilities
 from alexnet.model import LocalNet, init_local
 from alexnet.optim import PaperSGD, layer_groups
 from alexnet.precision import Choice, Probe, choose_precision, image_type
-from alexnet.train import ROWS_PER_EPOCH, Row, Run, load, save, train_row
+from alexnet.train import ROWS_PER_EPOCH, Row, Run, train_row
 
 SHOWN = AlexNetRecipe(noise="none")  # of what this says to `Views`: a crop for every image, half of them mirrored, no other light
 # Like precision.TOLERANCE. At the first step 10 to 12 % were measured (n = 3): while scores are all but equal, rounding decides
@@ -41,7 +41,7 @@ def fit_local(
     device: torch.device,
     precision: str | None = None,
     compiled: bool = False,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     on_row: Callable[[Row], None] = lambda _: None,
 ) -> LocalRun:
     """Train until the course is over or the loss diverges; a run that was killed goes on from `checkpoint` to the same bits.
@@ -53,8 +53,8 @@ def fit_local(
         raise ValueError(f"the network has {config.classes} classes, the images {len(train.meta.classes)}")
     views = views_of(config, train, train, device)
     run = start_local(config, recipe, views, seed, precision)
-    if checkpoint and not load(checkpoint, run):
-        run = start_local(config, recipe, views, seed, precision)
+    if checkpoint:
+        checkpoint.resume(run, config=config, recipe=recipe, seed=seed, images=train.meta.fingerprint)
     views.dtype = image_type(run.precision)
     steps = math.ceil(views.count / recipe.batch_size)
     while not run.diverged and run.step < recipe.epochs * steps:
@@ -63,10 +63,12 @@ def fit_local(
         for row in local_epoch(run, recipe, views, seed, steps):
             run.history.append(row)
             if checkpoint:
-                save(checkpoint, run)
+                checkpoint.row_done(run)
             on_row(row)
             if run.diverged:
                 break
+    if checkpoint:
+        checkpoint.finish(run)
     return run
 
 

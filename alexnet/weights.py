@@ -31,6 +31,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from alexnet import checkpoint
 from alexnet.config import AlexNetConfig
 from alexnet.files import write_atomic
 from alexnet.model import AlexNet
@@ -72,8 +73,8 @@ def import_weights(path: Path) -> tuple[AlexNetConfig, dict[str, Tensor]]:
 def checkpoint_weights(path: Path, config: AlexNetConfig) -> dict[str, Tensor]:
     """The weights of a training's checkpoint, on the CPU. Raises WeightsError if they are not a network's of this config."""
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises half a dozen kinds for a broken file
+        state = checkpoint.read(path)
+    except (OSError, checkpoint.BrokenError) as error:
         raise WeightsError(f"{path} cannot be read as a checkpoint ({_line(error)})") from error
     weights = state.get("net") if isinstance(state, dict) else None
     if not isinstance(weights, dict):

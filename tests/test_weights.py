@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from alexnet import checkpoint
 from alexnet.config import AlexNetConfig
 from alexnet.model import AlexNet, init_alexnet
 from alexnet.weights import WeightsError, checkpoint_weights, export_weights, import_weights, network
@@ -116,7 +117,7 @@ def test_other_weights_are_refused(edit: str, weights: dict[str, Tensor], tmp_pa
     tensors, message = edits(weights)[edit]
     path = rewritten(tmp_path / "w", tensors)
     assert message in refused(lambda: import_weights(path))
-    torch.save({"net": tensors}, tmp_path / "c.pt")
+    checkpoint.write(tmp_path / "c.pt", {"net": tensors}, {})
     assert message in refused(lambda: checkpoint_weights(tmp_path / "c.pt", CONFIG))
 
 
@@ -171,13 +172,13 @@ def test_files_without_a_config_are_refused(weights: dict[str, Tensor], tmp_path
 
 def test_truncated_files_are_refused(stored: Path, weights: dict[str, Tensor], tmp_path: Path) -> None:
     content = stored.read_bytes()
-    torch.save({"net": weights}, tmp_path / "c.pt")
-    checkpoint = (tmp_path / "c.pt").read_bytes()
+    checkpoint.write(tmp_path / "c.pt", {"net": weights}, {})
+    whole = (tmp_path / "c.pt").read_bytes()
     for share in (0, 4, 100, len(content) // 2, len(content) - 1):
         stored.write_bytes(content[:share])
         assert "cannot be read as safetensors" in refused(lambda: import_weights(stored))
-    for share in (0, 4, 100, len(checkpoint) // 2, len(checkpoint) - 1):
-        (tmp_path / "c.pt").write_bytes(checkpoint[:share])
+    for share in (0, 4, 100, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "c.pt").write_bytes(whole[:share])
         assert "cannot be read as a checkpoint" in refused(lambda: checkpoint_weights(tmp_path / "c.pt", CONFIG))
 
 
@@ -205,7 +206,7 @@ def test_missing_files_and_folders_end_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_checkpoints_weights(weights: dict[str, Tensor], tmp_path: Path) -> None:
-    torch.save({"net": weights, "history": [], "precision": "fp32", "attempts": 1}, tmp_path / "c.pt")
+    checkpoint.write(tmp_path / "c.pt", {"net": weights, "history": [], "precision": "fp32", "attempts": 1}, {})
     found = checkpoint_weights(tmp_path / "c.pt", CONFIG)
     assert all(torch.equal(found[name], weight) for name, weight in weights.items())
     assert "of shape" in refused(lambda: checkpoint_weights(tmp_path / "c.pt", AlexNetConfig.original().mini()))
@@ -233,12 +234,20 @@ class Exploit:
     ],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
 def test_hostile_checkpoints_end_in_one_line(state: object, tmp_path: Path) -> None:
-    torch.save(state, tmp_path / "c.pt")
+    checkpoint.write(tmp_path / "c.pt", state, {})
     refused(lambda: checkpoint_weights(tmp_path / "c.pt", CONFIG))
 
 
-@pytest.mark.parametrize("write", [torch.save, lambda state, path: path.write_bytes(pickle.dumps(state))], ids=["torch", "pickle"])
+WRITERS = {
+    "torch": torch.save,
+    "pickle": lambda state, path: path.write_bytes(pickle.dumps(state)),
+    "checkpoint": lambda state, path: checkpoint.write(path, state, {}),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_nothing_in_a_checkpoint_is_executed(write: Callable[[object, Path], object], tmp_path: Path) -> None:
     write({"net": Exploit(tmp_path / "exploded")}, tmp_path / "c.pt")
     refused(lambda: checkpoint_weights(tmp_path / "c.pt", CONFIG))

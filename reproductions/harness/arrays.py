@@ -1,18 +1,28 @@
 """The arrays beside a record: which images of a split a network has right, and the kernels of its first layer."""
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reproductions.harness.evidence import CORRECT, KERNELS, kernels_of
+from reproductions.harness.evidence import CORRECT, KERNELS, TIES, kernels_of
 from reproductions.harness.record import Stored
 
 
-def array_files(correct: NDArray[np.bool_] | None, kernels: NDArray[np.float32] | None) -> dict[str, bytes]:
-    """The files of a record for what there is of both, by name: one bit per image in the split's order, and [maps, 3, S, S]."""
-    arrays = {CORRECT: None if correct is None else np.packbits(correct), KERNELS: kernels}
-    return {name: _as_bytes(array) for name, array in arrays.items() if array is not None}
+def array_files(credit: NDArray[Any] | None, kernels: NDArray[np.float32] | None) -> dict[str, bytes]:
+    """The files of a record for what there is of both, by name.
+
+    `credit` is for every image 1 where its best class is its label, else 0; 1 / n where n classes tie for the best, the label
+    among them. It becomes one bit per image, in the split's order, and a list of the ties where there are any: image, n.
+    """
+    arrays: dict[str, NDArray[Any]] = {} if kernels is None else {KERNELS: kernels}
+    if credit is not None:
+        tied = np.flatnonzero((credit > 0) & (credit < 1))
+        arrays[CORRECT] = np.packbits(credit == 1)
+        if len(tied):
+            arrays[TIES] = np.stack([tied, np.rint(1 / credit[tied])], axis=1).astype("<u4")
+    return {name: _as_bytes(array) for name, array in arrays.items()}
 
 
 def _as_bytes(array: NDArray[np.generic]) -> bytes:

@@ -17,8 +17,8 @@ from reproductions.harness.record import Metric
 
 def average(
     nets: Iterable[tuple[AlexNet, AlexNetRecipe, str]], train: ImageSet, test: ImageSet
-) -> tuple[dict[str, Metric], NDArray[np.bool_]]:
-    """Errors of the average of networks' probabilities in ten views, all of the same weight, and which images it has right.
+) -> tuple[dict[str, Metric], NDArray[np.float64]]:
+    """Errors of the average of networks' probabilities in ten views, all of the same weight, and each image's credit in them.
 
     A network comes with its recipe and the precision that it was trained in, on the device that it is to run on. top1_ten and
     top5_ten are errors of the average on the test split, top1_ten_member and top5_ten_member the means of its networks' own.
@@ -32,4 +32,4 @@ def average(
     values = {f"{name}_ten": value for name, value in errors(whole, labels).items()}
     values |= {f"{name}_ten_member": statistics.fmean(each[name] for each in single) for name in single[0]}
     metrics = {name: Metric(value=value, unit="percent", split="test", examples=len(test)) for name, value in values.items()}
-    return metrics, (topk_credit(whole, labels, 1) == 1).numpy()
+    return metrics, topk_credit(whole, labels, 1).numpy()

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reproductions.harness.record import Record
 
-RECORD, CURVE, CORRECT, KERNELS = "record.json", "history.csv", "correct.npy", "kernels.npy"
-FILES = (CURVE, CORRECT, KERNELS)  # what `examine` reads
+RECORD, CURVE, CORRECT, TIES, KERNELS = "record.json", "history.csv", "correct.npy", "ties.npy", "kernels.npy"
+FILES = (CURVE, CORRECT, TIES, KERNELS)  # what `examine` reads
 HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")  # an AlexNet's has more columns after these
 NEAR = 1e-6  # of a number computed again; the rest is rounding
 ARRAY = re.compile(rb"\{'descr': '([^']+)', 'fortran_order': False, 'shape': \(((?:\d{1,9},? ?)*)\), \}\s*")
@@ -224,7 +224,20 @@ def _by_answers(record: "Record", folder: Path) -> dict[str, float | None]:
     answers = int.from_bytes(body, "big")
     if shape != (-(-count // 8),) or record.metrics[metric].examples != count or answers & ((1 << -count % 8) - 1):
         raise EvidenceError(CORRECT, f"does not hold the answers for {count:,} images")
-    return {metric: 100 * (count - answers.bit_count()) / count}
+    return {metric: 100 * (count - answers.bit_count() - _shared(folder, body, count)) / count}
+
+
+def _shared(folder: Path, answers: bytes, count: int) -> float:
+    """What images count whose label ties with other classes for the best: one over their number. 0 without ties.npy."""
+    if not os.path.lexists(folder / TIES):
+        return 0.0
+    shape, body = read_array(folder / TIES, "<u4")
+    numbers = array("I", body)
+    images, classes = list(numbers[0::2]), numbers[1::2]
+    wrong = all(image < count and not answers[image >> 3] >> (7 - image % 8) & 1 for image in images)
+    if shape != (len(images), 2) or images != sorted(set(images)) or not wrong or min(classes, default=2) < 2:
+        raise EvidenceError(TIES, f"does not hold ties of {CORRECT}")
+    return math.fsum(1 / number for number in classes)
 
 
 def _by_kernels(record: "Record", folder: Path) -> dict[str, float | None]:

@@ -1,6 +1,7 @@
 """What is measured of a trained network, the same for every variant, so that one run serves all claims."""
 
-from dataclasses import replace
+import math
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from alexnet.config import AlexNetRecipe
 from alexnet.data.augment import Views
 from alexnet.data.imageset import ImageSet
 from alexnet.evaluate import column_colour, errors, features, probabilities, retrieval_precision, topk_credit
-from alexnet.train import AlexNetRun, Row
+from alexnet.train import AlexNetRun
 from alexnet.train_local import LocalRun, local_probabilities, views_of
+from reproductions.harness.evidence import error_of_epoch
 from reproductions.harness.examples import BEST, NEAREST, SHOWN, Example, Examples, Guess, class_names, example_files, thumbnails
 from reproductions.harness.record import Metric
 
@@ -22,7 +24,7 @@ QUERIES = 2_000  # test images whose neighbours are sought
 
 
 def measure(run: AlexNetRun, train: ImageSet, test: ImageSet, recipe: AlexNetRecipe, seed: int) -> tuple[dict[str, Metric], Any]:
-    """All metrics of a run that did not diverge, and for every test image whether its best class in ten views is right.
+    """All metrics of a run that did not diverge, and for every test image its credit (`topk_credit`) in ten views.
 
     top1, top5 and their ten-view forms are errors on the test split; top1_train is the central view of training images, and gap
     what top1 exceeds it by; train_error and first_epoch_error are running errors of the last and first epoch; colour_gap is how far
@@ -32,7 +34,8 @@ def measure(run: AlexNetRun, train: ImageSet, test: ImageSet, recipe: AlexNetRec
     device = next(run.net.parameters()).device
     size = run.net.config.image_size
     asked, known = (Views(split, train, size, recipe, device) for split in (test, sample(train, KNOWN)))
-    found = {"train_error": _running(run, -1), "first_epoch_error": _running(run, 0)}
+    rows = list(map(asdict, run.history))
+    found = {"train_error": error_of_epoch(rows, math.ceil(rows[-1]["epoch"])), "first_epoch_error": error_of_epoch(rows, 1)}
     metrics = {name: Metric(value=value, unit="percent", split="train", examples=len(train)) for name, value in found.items()}
 
     def add(split: str, examples: int, values: dict[str, float], unit: str = "percent") -> None:
@@ -48,7 +51,7 @@ def measure(run: AlexNetRun, train: ImageSet, test: ImageSet, recipe: AlexNetRec
     add("test", min(QUERIES, asked.count), _retrieval(run, asked, known, seed))
     halves = column_colour(run.net)
     add("none", run.net.specs["conv1"].outputs, {"colour_gap": 100 * abs(float(halves[0] - halves[1]))}, "points")
-    return metrics, (topk_credit(ten, labels, 1) == 1).numpy()
+    return metrics, topk_credit(ten, labels, 1).numpy()
 
 
 def sample(data: ImageSet, count: int) -> ImageSet:
@@ -57,12 +60,6 @@ def sample(data: ImageSet, count: int) -> ImageSet:
         return data
     index = np.linspace(0, len(data) - 1, count).round().astype(np.int64)
     return replace(data, meta=replace(data.meta, count=count), images=data.images[index], labels=data.labels[index])
-
-
-def _running(run: AlexNetRun, epoch: int) -> float:
-    """The running training error of the first (0) or last (-1) whole epoch, percent."""
-    rows: list[Row] = [row for row in run.history if np.ceil(row.epoch) == (1 if epoch == 0 else np.ceil(run.history[-1].epoch))]
-    return sum(row.train_error * row.images for row in rows) / sum(row.images for row in rows)
 
 
 def _retrieval(run: AlexNetRun, asked: Views, known: Views, seed: int) -> dict[str, float]:
@@ -124,8 +121,8 @@ def examples_of(run: AlexNetRun, train: ImageSet, test: ImageSet, recipe: AlexNe
     return example_files(Examples(views=10, among=len(stored), images=tuple(found)), np.stack(pictures))
 
 
-def measure_local(run: LocalRun, train: ImageSet, test: ImageSet) -> tuple[dict[str, Metric], NDArray[np.bool_]]:
-    """Metrics of a net of locally connected layers, and for every test image whether its best class in ten views is right.
+def measure_local(run: LocalRun, train: ImageSet, test: ImageSet) -> tuple[dict[str, Metric], NDArray[np.float64]]:
+    """Metrics of a net of locally connected layers, and for every test image its credit in ten views.
 
     top1 and top1_ten are errors on the test split, of the central view and of ten views; train_error is the running error of the
     last epoch.
@@ -135,6 +132,7 @@ def measure_local(run: LocalRun, train: ImageSet, test: ImageSet) -> tuple[dict[
     centre, ten = (local_probabilities(run, asked, views) for views in (1, 10))
     found = {"top1": errors(centre, labels)["top1"], "top1_ten": errors(ten, labels)["top1"]}
     metrics = {name: Metric(value=value, unit="percent", split="test", examples=len(test)) for name, value in found.items()}
-    last = _running(run, -1)  # type: ignore[arg-type]  # reads the history alone
+    rows = list(map(asdict, run.history))
+    last = error_of_epoch(rows, math.ceil(rows[-1]["epoch"]))
     metrics["train_error"] = Metric(value=last, unit="percent", split="train", examples=len(train))
-    return metrics, (topk_credit(ten, labels, 1) == 1).numpy()
+    return metrics, topk_credit(ten, labels, 1).numpy()

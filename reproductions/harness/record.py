@@ -1,10 +1,10 @@
 """One record per run: what was measured, of what, by which code, on which kind of machine. Written once, never changed.
 
 A record is a folder `records/<claim>/<variant>/<scale>-seed<k>-<id>/` with `record.json`, `history.csv` and, where a split was
-evaluated, `correct.npy` (one bit per image, in the split's order; see arrays.py); of an AlexNet also `kernels.npy`, conv1's
-weights, and `weights.safetensors`, all of them, which git ignores: a record that came by git has none; of one run `examples.json`
-and `examples.jpg` (see examples.py). The id comes from everything that tells two runs of the same seed apart, so records made from
-other data, by other code or on other hardware stand side by side.
+evaluated, `correct.npy` (one bit per image, in the split's order) and `ties.npy`, if classes tied (see arrays.py); of an AlexNet
+also `kernels.npy`, conv1's weights, and `weights.safetensors`, all of them, which git ignores: a record that came by git has none;
+of one run `examples.json` and `examples.jpg` (see examples.py). The id comes from everything that tells two runs of the same seed
+apart, so records made from other data, by other code or on other hardware stand side by side.
 """
 
 import csv
@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from alexnet import version
-from alexnet.files import write_atomic
+from alexnet.files import move, write_atomic
 from reproductions.harness.checked import Checked
 from reproductions.harness.claim import PlannedRun, digest
 from reproductions.harness.evidence import CURVE, HISTORY, RECORD, EvidenceError, Fault, below, examine, read, read_history
@@ -225,6 +226,18 @@ def folder_of(root: Path, record: Record) -> Path:
     return root / "records" / record.claim / record.variant / f"{record.scale}-seed{record.seed}-{record.id}"
 
 
+def check_storable(root: Path, run: PlannedRun) -> None:
+    """Raise RecordError if a record of the run could not be stored: before the run, which may take days."""
+    folder = root / "records" / run.claim / run.variant
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=folder)).rmdir()
+    except OSError as error:
+        raise RecordError(
+            f"no record can be written to {folder}: {error.strerror}; mend that and give the same command again"
+        ) from error
+
+
 def write_record(
     root: Path,
     record: Record,
@@ -254,7 +267,7 @@ def write_record(
         for fault in examine(record, partial):
             raise RecordError(f"the record {final} would not agree with itself: {fault.where} {fault.why}; please report this")
         if weights:
-            weights.replace(partial / WEIGHTS)
+            move(weights, partial / WEIGHTS)
         return _settle(partial, final)
     except RecordError:
         shutil.rmtree(partial, ignore_errors=True)

@@ -9,16 +9,18 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from alexnet import train, train_local
+from alexnet.checkpoint import Checkpoint
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.config_local import LocalNetConfig, LocalRecipe
 from alexnet.data.imageset import ImageSet
-from alexnet.files import locked
+from alexnet.files import locked, move
 from alexnet.model import AlexNet
 from alexnet.parallel import place, told
 from alexnet.precision import Choice
@@ -43,12 +45,14 @@ from reproductions.harness.record import (
     Metric,
     Record,
     Stored,
+    check_storable,
     read_records,
     records_of,
     version_of,
     work_file,
     write_record,
 )
+from reproductions.harness.settle import console
 
 SHOWN_RUN = (ORIGINAL.name, 0)  # variant and seed whose examples make Figure 4's picture: other records stay small
 OnRow = Callable[[Row], None]
@@ -71,9 +75,9 @@ def make(
     them call this; the first keeps the files, the others get None.
 
     A run that was interrupted goes on from its checkpoint, which is deleted when the record is in its place. A run that torch
-    cannot carry out is stored as a record with status "failed". A network that is trained again since its weights are needed, and
-    comes out with the same bits, gives them back to the record that it has. Raises RecordError if the record cannot be written, or
-    weights that the run needs are not here.
+    cannot carry out is stored as a record with status "failed" and keeps its checkpoint. A network that is trained again since
+    its weights are needed, and comes out with the same bits, gives them back to the record that it has. Raises RecordError if the
+    record cannot be written, which is found out first, or weights that the run needs are not here.
     """
     commit, dirty = git_state(REPOSITORY)
     code = Code(commit=commit, dirty=dirty)
@@ -99,12 +103,15 @@ def make(
             _delete(leftovers)  # what a kill left between the record and its clearing up
         if not told(first and there is None):
             return there.folder if there else None
+        if rank == 0:
+            check_storable(bench.root, run)
         started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         choice = asked or precision.measured(run, claim, bench)
         if choice and rank == 0:
             on_choice(choice)
         bench = replace(bench, precision=choice.precision if choice else None)
-        outcome = _carry_out(run, claim, bench, before, checkpoint, beat, on_row)
+        kept_in = Checkpoint(checkpoint, {"run": str(run), "weights": made_of[-1]}, say=_say)
+        outcome = _carry_out(run, claim, bench, before, kept_in, beat, on_row)
         if rank > 0:
             return None
         if choice and outcome.attempts > 1 and outcome.precision != choice.precision:
@@ -114,15 +121,16 @@ def make(
         record = record.model_copy(update={"weights": digits, "made_from": tuple(map(source_of, before))})
         twin = next((s for s in stored if (s.record.id, s.record.weights) == (record.id, digits) and not s.weights), None)
         if digits and twin and not again:
-            folder = weights.replace(twin.folder / WEIGHTS).parent
+            folder = twin.folder
+            move(weights, folder / WEIGHTS)
         else:
             folder = _store(bench.root, record, outcome, weights if digits else None)
-        _delete(leftovers)
+        _delete([path for path in leftovers if path != checkpoint or outcome.status != "failed"])
         return folder
 
 
 def _carry_out(
-    run: PlannedRun, claim: Claim, bench: Bench, before: Sequence[Stored], checkpoint: Path, beat: Path, on_row: OnRow
+    run: PlannedRun, claim: Claim, bench: Bench, before: Sequence[Stored], checkpoint: Checkpoint, beat: Path, on_row: OnRow
 ) -> "Outcome":
     """Make the run; the first of its processes tells how far it is."""
     began, leads = time.perf_counter(), place()[0] == 0
@@ -141,6 +149,10 @@ def _carry_out(
             outcome = Outcome("failed", {}, failure=nameless(" ".join(str(error).split()))[:300])
     outcome.wall_seconds = outcome.wall_seconds or time.perf_counter() - began
     return outcome
+
+
+def _say(line: str) -> None:
+    console.print(f"  {line}", markup=False)
 
 
 def nameless(text: str) -> str:
@@ -209,7 +221,7 @@ class Outcome:
     metrics: dict[str, Metric]
     precision: str = "exact"
     history: Sequence[Row] = ()
-    correct: NDArray[np.bool_] | None = None
+    correct: NDArray[Any] | None = None  # per image; see array_files
     kernels: NDArray[np.float32] | None = None
     images: int = 0
     wall_seconds: float | None = None
@@ -219,7 +231,7 @@ class Outcome:
     net: AlexNet | None = None  # whose weights are kept
 
 
-def _train_alexnet(run: PlannedRun, bench: Bench, before: Sequence[Stored], checkpoint: Path, on_row: OnRow) -> Outcome:
+def _train_alexnet(run: PlannedRun, bench: Bench, before: Sequence[Stored], checkpoint: Checkpoint, on_row: OnRow) -> Outcome:
     if lost := _lost(before):
         return lost
     config, recipe = typed(AlexNetConfig, run.config), _recipe(run)
@@ -238,7 +250,7 @@ def _train_alexnet(run: PlannedRun, bench: Bench, before: Sequence[Stored], chec
     return outcome
 
 
-def _average(run: PlannedRun, bench: Bench, before: Sequence[Stored], _: Path, __: OnRow) -> Outcome:
+def _average(run: PlannedRun, bench: Bench, before: Sequence[Stored], _: Checkpoint, __: OnRow) -> Outcome:
     if lost := _lost(before):
         return lost
 
@@ -262,7 +274,7 @@ def _precision(before: Sequence[Stored]) -> str:
     return " and ".join(sorted({item.record.machine.precision for item in before}))
 
 
-def _train(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Path, on_row: OnRow) -> Outcome:
+def _train(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Checkpoint, on_row: OnRow) -> Outcome:
     config, recipe = typed(CifarNetConfig, run.config), typed(Recipe, run.recipe)
     training, test = _splits(bench, run)
     done = train.fit(
@@ -286,7 +298,7 @@ def _train(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Path,
     return Outcome(status, metrics, done.precision, finite, correct, None, images, last.seconds, done.attempts)
 
 
-def _train_local(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Path, on_row: OnRow) -> Outcome:
+def _train_local(run: PlannedRun, bench: Bench, _: Sequence[Stored], checkpoint: Checkpoint, on_row: OnRow) -> Outcome:
     config, recipe = typed(LocalNetConfig, run.config), typed(LocalRecipe, run.recipe)
     training, test = _splits(bench, run)
     done = train_local.fit_local(

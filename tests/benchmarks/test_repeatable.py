@@ -14,6 +14,7 @@ from loops import BATCH, alexnet_epoch, cifar_epoch, standin
 from table import Row
 
 from alexnet import train
+from alexnet.checkpoint import Checkpoint
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.augment import Views
 from alexnet.data.imageset import ImageSet, pack
@@ -62,10 +63,11 @@ def trained(data: ImageSet, device: torch.device, checkpoint: Path | None, on_ro
     """Everything that a training of ten steps leaves but the seconds."""
     recipe = Recipe(learning_rate=0.01, batch_size=64, epochs=2)
     config = CifarNetConfig(init="modern", inputs="standardised")
-    run = train.fit(config, recipe, data, seed=0, device=device, checkpoint=checkpoint, on_row=on_row)
+    kept = Checkpoint(checkpoint, interval=0) if checkpoint else None
+    run = train.fit(config, recipe, data, seed=0, device=device, checkpoint=kept, on_row=on_row)
     velocities = [state["velocity"] for state in run.optimizer.state.values()]
     bits = [tensor.detach().cpu().numpy().tobytes() for tensor in (*run.net.parameters(), *velocities)]
-    return [*(replace(row, seconds=0.0) for row in run.history), *bits]
+    return [*(replace(row, seconds=0.0, checkpoint_seconds=0.0) for row in run.history), *bits]
 
 
 @pytest.mark.parametrize("where", ["CPU", "GPU"])

@@ -1,0 +1,134 @@
+"""What a run made is stored or kept: found out before the first step, on any file system, after any failure."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_evidence import pointer, without_privileges
+from test_files import elsewhere  # noqa: F401 - a fixture
+
+from alexnet.data.imageset import ImageSet
+from alexnet.files import is_locked
+from reproductions.harness import run as running
+from reproductions.harness.bench import Bench, set_up
+from reproductions.harness.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.record import RecordError, UnreadableError, read_records
+from reproductions.harness.run import make
+
+CLAIM = discover()["fig1_relu"]
+RUNS = [run for run in planned_runs(CLAIM, "smoke") if run.role == "evaluate" and run.variant == "relu"]
+NET = planned_runs(discover()["ten_view_gain"], "smoke")[0]
+
+
+@pytest.fixture
+def bench(splits: dict[str, ImageSet], tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "r", {"stand-in": splits}, set_up("cpu", 1), 1, precision="fp32")
+
+
+class Stop(Exception):  # noqa: N818
+    pass
+
+
+def stop(_: object) -> None:
+    raise Stop
+
+
+def checkpoint_of(bench: Bench, run: PlannedRun) -> Path:
+    """The file of a run that was stopped after its first row."""
+    with pytest.raises(Stop):
+        make(run, CLAIM, bench, stop)
+    (path,) = (bench.root / ".work").glob(f"*-seed{run.seed}-*.pt")
+    return path
+
+
+def numbers(bench: Bench, run: PlannedRun) -> list[object]:
+    (item,) = (item for item in read_records(bench.root)[0] if item.record.key == run.key)
+    times = ("seconds",)
+    return [*({k: v for k, v in row.items() if k not in times} for row in item.history()), item.record.cost.attempts]
+
+
+def test_the_checkpoint_of_another_seed_is_not_taken(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (checkpoint_of(bench, run) for run in RUNS[:2])
+    second.replace(first)
+    assert make(RUNS[0], CLAIM, bench) is not None
+    said = capsys.readouterr().out
+    assert "is of another training: run is 'fig1_relu/relu/smoke-seed1' and not 'fig1_relu/relu/smoke-seed0'" in said
+    assert f"moved aside to {first.name}.broken-1, the training starts again" in said
+    alone = replace(bench, root=tmp_path / "alone")
+    make(RUNS[0], CLAIM, alone)
+    assert numbers(bench, RUNS[0]) == numbers(alone, RUNS[0])
+
+
+def test_a_run_that_fails_at_its_end_keeps_what_it_trained(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that runs out of memory when it is measured."""
+    measure, rows = running.measure, list[object]()
+
+    def no_memory(*_: object) -> Any:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(running, "measure", no_memory)
+    make(NET, CLAIM, bench, rows.append)
+    (failed,) = read_records(bench.root)[0]
+    assert (failed.record.status, failed.record.failure) == ("failed", "CUDA out of memory")
+    assert [path.suffix for path in (bench.root / ".work").iterdir()] == [".pt"]
+    trained = len(rows)
+    monkeypatch.setattr(running, "measure", measure)
+    make(NET, CLAIM, bench, rows.append)
+    (whole,) = (item for item in read_records(bench.root)[0] if item.record.status == "ok")
+    assert (len(rows), whole.record.cost.attempts) == (trained, 2), "nothing was trained again"
+    assert not list((bench.root / ".work").iterdir())
+
+
+def test_work_on_another_file_system(bench: Bench, elsewhere: Path) -> None:  # noqa: F811
+    """Checkpoints there, and weights that move from there to the record; also those of a record that lost them."""
+    bench.root.mkdir()
+    (bench.root / ".work").symlink_to(elsewhere, target_is_directory=True)
+    folder = make(NET, CLAIM, bench)
+    assert folder is not None
+    content = (folder / "weights.safetensors").read_bytes()
+    (folder / "weights.safetensors").unlink()
+    assert make(NET, CLAIM, bench) == folder
+    assert (folder / "weights.safetensors").read_bytes() == content
+    assert not list(elsewhere.iterdir())
+
+
+@pytest.fixture
+def shared(bench: Bench) -> Iterator[Bench]:
+    """A results folder that any user may write."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        root = Path(folder) / "r"
+        (root / "records" / "fig1_relu" / "relu").mkdir(parents=True)
+        (root / ".work").mkdir()
+        for path in (root, *root.rglob("*")):
+            path.chmod(0o777)
+        yield replace(bench, root=root)
+
+
+@pytest.mark.parametrize("place", ["records/fig1_relu/relu", "records/fig1_relu", "records"])
+def test_that_no_record_can_be_written_is_found_before_the_first_step(shared: Bench, place: str) -> None:
+    rows: list[object] = []
+    folder = shared.root / place
+    for path in [p for p in (shared.root / "records").rglob("*") if folder in p.parents]:
+        shutil.rmtree(path, ignore_errors=True)
+    folder.chmod(0o555)
+    make(RUNS[1], CLAIM, replace(shared, root=shared.root.parent / "first"))  # imports what the other user may not
+    with without_privileges(), pytest.raises(RecordError, match=r"no record can be written to .*: Permission denied"):
+        make(RUNS[0], CLAIM, shared, rows.append)
+    assert rows == []
+    assert not any(is_locked(path) for path in (shared.root / ".work").iterdir())
+
+
+def test_a_record_that_cannot_be_read_is_not_made_again(bench: Bench) -> None:
+    folder = make(RUNS[0], CLAIM, bench)
+    assert folder is not None
+    pointer(folder / "history.csv")
+    with pytest.raises(UnreadableError, match=r"history\.csv is a pointer of Git LFS .*may hold the record of fig1_relu/relu/smoke-seed0"):
+        make(RUNS[0], CLAIM, bench)
+    assert make(RUNS[1], CLAIM, bench) is not None, "another run is not concerned"
+    again = make(RUNS[0], CLAIM, bench, again=True)
+    assert again == folder.with_name(f"{folder.name}-r2")
