@@ -27,6 +27,29 @@ def write_atomic(path: Path, content: str | bytes | Sequence[bytes | memoryview]
         raise
 
 
+def is_passing(error: BaseException) -> bool:
+    """Whether an error says nothing of what a file holds: no permission, no memory, too many files, a disk that fails."""
+    if isinstance(error, OSError):
+        return error.errno not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL)
+    return isinstance(error, MemoryError)
+
+
+def named(error: BaseException, path: Path | str) -> BaseException:
+    """The error with the name of its file, which reading does not give it."""
+    if isinstance(error, OSError) and error.errno and not error.filename:
+        return OSError(error.errno, error.strerror, str(path))
+    return error
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything under a name. Raises OSError where that cannot be said."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def move(source: Path, target: Path) -> None:
     """Rename a file to `target`, also onto another file system; `target` is whole or as it was.
 

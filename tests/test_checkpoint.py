@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_evidence import without_privileges
-from test_files import small_disk
+from machine import small_disk, without_privileges
 
 from alexnet import checkpoint
 from alexnet.checkpoint import MARK, BrokenError, Checkpoint
@@ -132,7 +131,10 @@ UNFIT = {
     "another recipe": (of_another_recipe, "is of another training: recipe.batch_size is '50' and not '40'"),
     "other images": (of_other_images, "is of another training: images is"),
     "another run": (of_another_run, "is of another training: run is 'b' and not 'a'"),
-    "one byte": (spoiling(lambda old: old[:-900] + bytes([old[-900] ^ 1]) + old[-899:]), "does not match its checksum (0.0 minutes"),
+    "one byte": (
+        spoiling(lambda old: old[:-900] + bytes([old[-900] ^ 1]) + old[-899:]),
+        "does not match its checksum (0.0 minutes",
+    ),
     "a number": (spoiling(another_number), "does not match its checksum (0.0 minutes of training)"),
     "half": (spoiling(lambda old: old[: len(old) // 2]), "does not match its checksum (0.0 minutes of training)"),
     "the mark": (spoiling(lambda _: MARK), "does not match its checksum"),

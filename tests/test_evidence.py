@@ -6,12 +6,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from machine import without_privileges
 from records import colour_gap, curve_files, make_alexnet, make_record, store, write_record
 from typer.testing import CliRunner
 
@@ -22,7 +22,6 @@ from reproductions.harness.evidence import CORRECT, CURVE, KERNELS, RECORD
 from reproductions.harness.places import RESULTS
 from reproductions.harness.record import read_records
 
-NOBODY = 65534
 READERS = {
     "list": ["list"],
     "plan": ["plan", "fig2_architecture"],
@@ -288,21 +287,6 @@ def test_a_folder_of_other_things_is_no_results_folder(tmp_path: Path, command: 
     status, said = said_by(command, tmp_path)
     assert (status, len(said.splitlines())) == (2, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
-
-
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """The block is a user's who owns nothing, where root runs the tests: root may read everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.setegid(NOBODY)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
 
 
 @pytest.fixture

@@ -1,38 +1,13 @@
 """Files whole or not at all, moved and moved aside; locks that die with their process."""
 
-import resource
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from machine import small_disk
 
 from alexnet.files import locked, move, move_aside, write_atomic
-
-SHARED_MEMORY = Path("/dev/shm")
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """A folder on another file system than `tmp_path`."""
-    if not SHARED_MEMORY.is_dir() or SHARED_MEMORY.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("no second file system here")
-    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
-        yield Path(folder)
-
-
-@contextmanager
-def small_disk(limit: int) -> Iterator[None]:
-    """The kernel refuses to let any file of this process grow beyond `limit` bytes, as a full disk would."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_one_split_after_the_other_has_the_classes_of_the_first(tmp_path: Path) 
     strange = write(tmp_path / "strange", {"n99999999/x.JPEG": jpeg(1)})
     with pytest.raises(DataError, match="'n99999999', of which the training images have none"):
         prepare_imagenet("imagenet2012", tmp_path, [strange], split="test")
-    with pytest.raises(DataError, match="holds 9 images already, and these sources have 1; delete it"):
+    with pytest.raises(DataError, match="holds 9 images already, and these sources have 1; move it away"):
         prepare_imagenet("imagenet2012", tmp_path, [val])
 
 

@@ -192,8 +192,10 @@ def test_a_broken_file_costs_one_line_and_its_run(bench: Bench, harm: Callable[[
     assert missing(bench) == {str(SEVEN): "no record"}
     with pytest.raises(NeedsError) as caught:
         make(SEVEN, CLAIM, bench)
-    said = str(caught.value)
-    assert said == f"{file} is not what was kept with its record; it is deleted, and the same command trains {SECOND} again"
+    said, aside = str(caught.value), "weights.safetensors.broken-1"
+    moved = f"it is moved aside to {aside}, and the same command trains {SECOND} again"
+    assert said == f"{file} is not what was kept with its record; {moved}"
+    assert (file.parent / aside).is_symlink() or (file.parent / aside).is_file()
     assert missing(bench) == {str(SECOND): NOT_KEPT, str(SEVEN): "no record"}
     assert make(SECOND, CLAIM, bench) == file.parent
     assert make(SEVEN, CLAIM, bench) is not None
@@ -209,7 +211,7 @@ def test_a_record_that_names_another_network_is_not_believed(bench: Bench) -> No
     export_weights(file, config, AlexNet(config).state_dict())
     digits = hashlib.sha256(file.read_bytes()).hexdigest()
     (item.folder / "record.json").write_text(item.record.model_copy(update={"weights": digits}).model_dump_json(indent=1))
-    with pytest.raises(NeedsError, match="has another network than its record; it is deleted"):
+    with pytest.raises(NeedsError, match="has another network than its record; it is moved aside"):
         make(SEVEN, CLAIM, bench)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from machine import small_disk
 from pydantic import ValidationError
 from records import history_of, make_record, write_record
-from test_files import small_disk
 
 from reproductions.harness.evidence import HISTORY
 from reproductions.harness.record import Metric, RecordError, Stored, folder_of, read_records

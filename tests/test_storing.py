@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_evidence import pointer, without_privileges
-from test_files import elsewhere  # noqa: F401 - a fixture
+from machine import without_privileges
+from test_evidence import pointer
 
 from alexnet.data.imageset import ImageSet
 from alexnet.files import is_locked
@@ -83,7 +83,7 @@ def test_a_run_that_fails_at_its_end_keeps_what_it_trained(bench: Bench, monkeyp
     assert not list((bench.root / ".work").iterdir())
 
 
-def test_work_on_another_file_system(bench: Bench, elsewhere: Path) -> None:  # noqa: F811
+def test_work_on_another_file_system(bench: Bench, elsewhere: Path) -> None:
     """Checkpoints there, and weights that move from there to the record; also those of a record that lost them."""
     bench.root.mkdir()
     (bench.root / ".work").symlink_to(elsewhere, target_is_directory=True)
@@ -127,7 +127,9 @@ def test_a_record_that_cannot_be_read_is_not_made_again(bench: Bench) -> None:
     folder = make(RUNS[0], CLAIM, bench)
     assert folder is not None
     pointer(folder / "history.csv")
-    with pytest.raises(UnreadableError, match=r"history\.csv is a pointer of Git LFS .*may hold the record of fig1_relu/relu/smoke-seed0"):
+    with pytest.raises(
+        UnreadableError, match=r"history\.csv is a pointer of Git LFS .*may hold the record of fig1_relu/relu/smoke-seed0"
+    ):
         make(RUNS[0], CLAIM, bench)
     assert make(RUNS[1], CLAIM, bench) is not None, "another run is not concerned"
     again = make(RUNS[0], CLAIM, bench, again=True)

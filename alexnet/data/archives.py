@@ -10,6 +10,7 @@ from typing import NamedTuple
 from alexnet.data.decode import SUFFIXES
 from alexnet.data.imageset import DataError
 from alexnet.data.prepare import Item, Progress, folder_items
+from alexnet.files import is_passing, named
 
 PLACES = {"train": "train", "val": "val", "validation": "val", "test": "test"}  # names of folders that say which split it is
 FLAT = re.compile(r"ILSVRC20\d\d_(val|test)_(\d{8})\.JPEG")  # the publisher's images that lie without class folders
@@ -88,6 +89,8 @@ def _scan_tar(path: Path, below: Sequence[str], progress: Progress | None) -> It
                         parts = [path.stem, *parts]  # the tar of one class
                     yield placed(parts, Item(f"{path.name}/{member.name}", str(path), member.offset_data, member.size, stamp))
     except BAD_TAR as error:
+        if is_passing(error):
+            raise named(error, path) from error
         raise DataError(f"{path} is not a whole tar archive ({error}); download it again") from error
 
 

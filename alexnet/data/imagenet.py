@@ -16,6 +16,7 @@ from alexnet.data.archives import BAD_TAR, Found, scan
 from alexnet.data.catalogue import WHOLE
 from alexnet.data.imageset import DataError, Meta
 from alexnet.data.prepare import Listing, Progress
+from alexnet.files import is_passing, named
 
 # Of the releases without test images, every so many-th image of a class is for testing: half of Fall 2009 (§6); the paper trains on
 # the entire Fall 2011, of which here a hundredth is kept back, to see how the training goes.
@@ -113,6 +114,8 @@ def _kit_archive(source: Path) -> dict[str, bytes]:
                     content = tar.extractfile(member)
                     files[name] = content.read() if content else b""
     except BAD_TAR as error:
+        if is_passing(error):
+            raise named(error, source) from error
         raise DataError(f"{source} is not a whole archive ({error}); download the devkit again") from error
     return files
 

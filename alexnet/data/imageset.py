@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alexnet.files import is_passing, is_there, move_aside, named
+
 FORMAT = 3
 VERIFIED_ON_OPEN = 1 << 30  # bytes; larger sets are checked by `data verify` alone, since reading them takes minutes
 MAP_NORESERVE = 0x4000  # of Linux on x86 and ARM; the mmap module of Python 3.11 does not name it
@@ -26,6 +28,14 @@ Colours = tuple[tuple[float, float, float], tuple[float, float, float], tuple[fl
 
 class DataError(Exception):
     """The images are missing, broken or not what they claim to be. The message says what is wrong and what to do."""
+
+
+class BrokenSetError(DataError):
+    """A packed set is proved not to be what it was; `why` says it without what to do."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}; move it away and run `data prepare` again")
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,8 @@ def finish(
     for path in partial.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())  # a rename must not reach the disk before what it names
-    shutil.rmtree(folder, ignore_errors=True)
+    if is_there(folder):
+        move_aside(folder)
     partial.rename(folder)
     return open_imageset(folder)
 
@@ -162,7 +173,7 @@ def finish(
 def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
     """Map an ImageSet. `verify` compares the fingerprint; by default sets up to 1 GiB are verified.
 
-    Raises DataError if a file is missing, truncated or altered.
+    Raises BrokenSetError if a file is missing, truncated or altered, OSError if one cannot be read or mapped now.
     """
     try:
         fields: dict[str, Any] = json.loads((folder / "meta.json").read_text())
@@ -177,9 +188,11 @@ def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
         if images.dtype != np.uint8 or not 0 <= labels.min() <= labels.max() < len(meta.classes):
             raise ValueError("pixels are not uint8 or labels lie outside the classes")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
-        raise DataError(f"{folder} is not a whole ImageSet ({error}); delete it and run `data prepare` again") from error
+        if is_passing(error):
+            raise named(error, folder) from error
+        raise BrokenSetError(f"{folder} is not a whole ImageSet ({error})") from error
     if _statistics_digest(mean_image, meta.pixel_std, meta.rgb_covariance) != meta.statistics:
-        raise DataError(f"{folder} has another mean image than it was packed with; delete it and run `data prepare` again")
+        raise BrokenSetError(f"{folder} has another mean image than it was packed with")
     data = ImageSet(meta, images, labels, mean_image)
     if verify or (verify is None and images.nbytes <= VERIFIED_ON_OPEN):
         check_fingerprint(data, str(folder))
@@ -187,9 +200,9 @@ def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
 
 
 def check_fingerprint(data: ImageSet, where: str) -> None:
-    """Read every pixel. Raises DataError if pixels, labels or class names are not those that were packed."""
+    """Read every pixel. Raises BrokenSetError if pixels, labels or class names are not those that were packed."""
     if fingerprint(data.images, data.labels, data.meta.classes) != data.meta.fingerprint:
-        raise DataError(f"{where} does not match its fingerprint; delete it and run `data prepare` again")
+        raise BrokenSetError(f"{where} does not match its fingerprint")
 
 
 def _meta_of(fields: dict[str, Any]) -> Meta:

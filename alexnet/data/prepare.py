@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet.data.imageset import DataError, ImageSet, finish, partial_of
-from alexnet.files import write_atomic
+from alexnet.files import is_passing, named, write_atomic
 
 Progress = Callable[[str, int, int], None]  # what is being done, images done, images in all
 Decode = Callable[[bytes], NDArray[np.uint8]]
@@ -132,8 +132,15 @@ def _resume(partial: Path, chunks: dict[int, Sequence[Item]], shape: tuple[int, 
     try:
         old = np.load(images, mmap_mode="r", allow_pickle=False).shape
         lines = set(noted.read_text().split("\n")[:-1])  # a last line without its end was cut short
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError) as error:
+        if is_passing(error):
+            raise named(error, partial) from error
         old, lines = (), set()
+    if lines and old != shape:
+        raise DataError(
+            f"{partial} has images of an interrupted packing of {old[0]:,}, and these sources have {shape[0]:,}; name the same "
+            "sources again, or move it away to pack these"
+        )
     if old == shape:
         valid = {start: line for start, chunk in chunks.items() if (line := _line(start, chunk, source)) in lines}
         write_atomic(noted, "".join(f"{line}\n" for line in valid.values()))  # what is decoded again is no longer what others noted
@@ -167,6 +174,8 @@ def _decode_chunk(images: Path, start: int, chunk: Sequence[Item], decode: Decod
             try:
                 pixels = decode(_content(item))
             except (OSError, ValueError) as error:
+                if is_passing(error):
+                    raise named(error, item.path) from error
                 broken.append(f"{item.name} {error}")
             else:
                 file.write(np.ascontiguousarray(pixels).data)

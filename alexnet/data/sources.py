@@ -5,6 +5,7 @@ root (in the user's cache where the root cannot be written) and found again by w
 """
 
 import hashlib
+import logging
 import os
 import pickle
 import socket
@@ -23,11 +24,11 @@ from alexnet.data.catalogue import CIFAR10_CLASSES, DATASETS, HALVES, WHOLE
 from alexnet.data.decode import DECODER, decode_square
 from alexnet.data.halves import pack_half
 from alexnet.data.imagenet import ADVICE, list_imagenet
-from alexnet.data.imageset import FORMAT, DataError, ImageSet, open_imageset, pack
+from alexnet.data.imageset import FORMAT, BrokenSetError, DataError, ImageSet, Meta, open_imageset, pack
 from alexnet.data.prepare import Listing, Progress, folder_items, pack_listing
 from alexnet.data.standin import STANDIN_VERSION, standin_arrays
 from alexnet.data.tiny_imagenet import FOLDER, NO_LABELS, PER_CLASS, TINY_SIDE, find_tiny_imagenet, list_tiny_imagenet
-from alexnet.files import cache_root, locked
+from alexnet.files import cache_root, is_passing, is_there, locked, move_aside, named
 
 Splits = dict[str, ImageSet]
 
@@ -149,14 +150,14 @@ def prepare_imagenet(
     from alexnet.data.middle import RULE, SIDE, decode_middle, resize_alone  # noqa: PLC0415 - nothing else here needs torch
 
     before = {part: _packed(root, f"{name}-{part}") for part in ("train", "test")}
-    metas = {part: open_imageset(folder, verify=False).meta for part, folder in before.items() if folder}
+    metas = {part: meta for part, folder in before.items() if folder and (meta := _meta_of(folder))}
     known = metas["train"].classes if "train" in metas else None
     listings = list_imagenet(name, sources, split, known, progress)
     for part, listing in listings.items():
         if part in metas and metas[part].count != len(listing.items):
             raise DataError(
                 f"{before[part]} holds {metas[part].count:,} images already, and these sources have {len(listing.items):,}; "
-                "delete it to pack those"
+                "move it away to pack those"
             )
     source = f"{', '.join(sorted({path.name for path in sources}))}, {RULE}"
 
@@ -181,7 +182,9 @@ def _open_imagenet(name: str, root: Path) -> Splits:
     folders = {split: _packed(root, f"{name}-{split}") for split in ("train", "test")}
     splits = _whole({split: open_imageset(folder) for split, folder in folders.items() if folder})
     if splits["train"].meta.classes != splits["test"].meta.classes:
-        raise DataError(f"the training and test images of {name} under {root} have other classes; delete one and prepare it again")
+        raise DataError(
+            f"the training and test images of {name} under {root} have other classes; move one away and prepare it again"
+        )
     return splits
 
 
@@ -250,21 +253,50 @@ def _whole(splits: dict[str, ImageSet | None]) -> Splits:
 def _packed(root: Path, name: str) -> Path | None:
     """The folder of a packed set, in the root or in the cache."""
     places = [base / "prepared" / f"{name}-{FORMAT}" for base in (root, cache_root())]
-    return next((place for place in places if place.exists()), None)
+    return next((place for place in places if is_there(place)), None)
 
 
 def _open_packed(root: Path, name: str, split: str, make: Callable[[Path, str], None], pack_missing: bool) -> ImageSet | None:
-    """Open a packed set where it lies; make it first, in the root or where that cannot be written in the cache."""
+    """Open a packed set where it lies; make it first, in the root or where that cannot be written in the cache.
+
+    With `pack_missing` one that is proved broken is moved aside and made again.
+    """
     folder = _packed(root, name)
-    if folder is None:
-        if not pack_missing:
-            return None
+    if folder is None and not pack_missing:
+        return None
+    if folder:
+        try:
+            return open_imageset(folder)
+        except BrokenSetError:
+            if not pack_missing or not os.access(folder.parent, os.W_OK):
+                raise
+    else:
         mine = os.access(root / "prepared" if (root / "prepared").exists() else root, os.W_OK)
         folder = (root if mine else cache_root()) / "prepared" / f"{name}-{FORMAT}"
-        with locked(folder.with_name(f".{folder.name}.lock")):
-            if not folder.exists():
-                make(folder, split)
+    with locked(folder.with_name(f".{folder.name}.lock")):
+        if not _is_whole(folder):
+            make(folder, split)
     return open_imageset(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a packed set is there; what is there and broken is moved aside, in one line."""
+    if not is_there(folder):
+        return False
+    try:
+        open_imageset(folder)
+    except BrokenSetError as error:
+        logging.getLogger("alexnet").warning("%s; moved aside to %s and packed again", error.why, move_aside(folder).name)
+        return False
+    return True
+
+
+def _meta_of(folder: Path) -> Meta | None:
+    """What a packed set says of itself; None where it is broken, so that it is packed again."""
+    try:
+        return open_imageset(folder, verify=False).meta
+    except BrokenSetError:
+        return None
 
 
 def _read_batches(path: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -281,6 +313,8 @@ def _read_batches(path: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np
             else:
                 content = (path / name).read_bytes()
         except (OSError, KeyError, tarfile.TarError, EOFError) as error:
+            if is_passing(error):
+                raise named(error, path) from error
             raise DataError(f"{path} lacks {name} ({error}); download CIFAR-10 again") from error
         _check_md5(content, md5, path / name)
         batch = pickle.loads(content, encoding="bytes")  # noqa: S301 - its bytes are the publisher's

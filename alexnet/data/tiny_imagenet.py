@@ -8,6 +8,7 @@ import numpy as np
 from alexnet.data.catalogue import TINY_CLASSES
 from alexnet.data.imageset import DataError
 from alexnet.data.prepare import Item, Listing, folder_items
+from alexnet.files import is_passing, named
 
 FOLDER = "tiny-imagenet-200"
 TINY_SIDE = 64  # pixels
@@ -73,4 +74,6 @@ def _read(file: Path) -> str:
     try:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
+        if is_passing(error):
+            raise named(error, file) from error
         raise DataError(f"{file} cannot be read ({error}): the copy is incomplete; unpack Tiny ImageNet again") from error

@@ -109,5 +109,7 @@ def _explain(error: Exception) -> None:
         fail(f"Slurm: {error}", INCOMPLETE)
     if isinstance(error, ValueError) and type(error) is ValueError:
         fail(str(error))
+    if isinstance(error, MemoryError):
+        fail("out of memory; nothing that was finished is lost", INCOMPLETE)
     if isinstance(error, OSError):
         fail(f"{error.filename or 'a file'}: {error.strerror or error}; nothing that was finished is lost", INCOMPLETE)

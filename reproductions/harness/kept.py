@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from alexnet.files import is_passing, is_there, move_aside
 from alexnet.model import AlexNet
 from alexnet.weights import WeightsError, export_weights, import_weights, network
 from reproductions.harness.claim import PlannedRun, as_data
@@ -37,7 +38,10 @@ def save_weights(path: Path, net: AlexNet) -> str:
 
 
 def load_network(need: PlannedRun, item: Stored) -> AlexNet:
-    """The network of a record, on the CPU. Raises NeedsError if its file is not what the record says; then the file is deleted."""
+    """The network of a record, on the CPU.
+
+    Raises NeedsError if its file is gone or not what the record says, and then moves it aside; OSError if it cannot be read now.
+    """
     path = item.folder / WEIGHTS
     try:
         if _sha256(path) != item.record.weights:
@@ -46,8 +50,11 @@ def load_network(need: PlannedRun, item: Stored) -> AlexNet:
         if as_data(config) != need.config:
             raise WeightsError(f"{path} has another network than its record")
     except (OSError, WeightsError) as error:
-        path.unlink(missing_ok=True)
-        raise NeedsError(f"{error}; it is deleted, and the same command trains {need} again") from error
+        cause = error.__cause__ or error
+        if is_passing(cause):
+            raise cause from error
+        done = f"it is moved aside to {move_aside(path).name}" if is_there(path) else "it is gone"
+        raise NeedsError(f"{error}; {done}, and the same command trains {need} again") from error
     return network(config, weights)
 
 

@@ -1,0 +1,202 @@
+"""What a run made is never deleted, nor its user told to delete it, for a fault that passes."""
+
+import errno
+import logging
+import mmap
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from machine import without_privileges
+from PIL import Image
+from records import keep, make_alexnet, planned
+
+from alexnet.data import prepare, sources
+from alexnet.data.imageset import BrokenSetError, DataError, pack
+from alexnet.data.prepare import Listing, folder_items, pack_listing
+from alexnet.data.sources import CIFAR10_CLASSES, open_dataset
+from alexnet.data.tiny_imagenet import list_tiny_imagenet
+from reproductions.harness.kept import load_network
+from reproductions.harness.record import read_records
+
+ABOUT = {"name": "few", "split": "train", "canonical": False, "source": "the tests"}
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that any user may read and write, with the cache in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        monkeypatch.setenv("XDG_CACHE_HOME", folder)
+        yield Path(folder)
+
+
+@dataclass
+class Place:
+    """Something that a command made or reads: the file that it cannot read now, and what reads it."""
+
+    file: Path
+    read: Callable[[], object]
+
+
+def pictures(folder: Path, count: int = 4) -> Listing:
+    folder.mkdir(exist_ok=True)
+    for k in range(count):
+        Image.fromarray(np.full((8, 8, 3), 9 * k, np.uint8)).save(folder / f"{k}.png")
+    return Listing(folder_items(folder, folder.parent, (".png",)), np.arange(count) % 2, ("a", "b"))
+
+
+def decode(content: bytes) -> np.ndarray:
+    import io
+
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def a_packed_set(root: Path, name: str = "images.npy") -> Place:
+    """As `run` and `data prepare` open it, where it could be packed again."""
+    cifar_folder(root)
+    open_dataset("cifar10", root)
+    (file,) = (root / "prepared").glob(f"*-train-*/{name}")
+    return Place(file, lambda: open_dataset("cifar10", root))
+
+
+def cifar_folder(root: Path) -> None:
+    for split, count in (("train", 3), ("test", 2)):
+        for name in CIFAR10_CLASSES:
+            (root / split / name).mkdir(parents=True, exist_ok=True)
+            for k in range(count):
+                Image.fromarray(np.full((32, 32, 3), k, np.uint8)).save(root / split / name / f"{k}.png")
+
+
+def an_interrupted_packing(root: Path) -> Place:
+    listing, seen = pictures(root / "images"), list[int]()
+
+    def fails(content: bytes) -> np.ndarray:
+        seen.append(1)
+        if len(seen) > 2:
+            raise ValueError("broken")
+        return decode(content)
+
+    with pytest.raises(DataError, match="cannot be packed"):
+        pack_listing(root / "set", listing, (8, 8, 3), fails, **ABOUT)
+    return Place(root / "set.partial" / "images.npy", lambda: pack_listing(root / "set", listing, (8, 8, 3), decode, **ABOUT))
+
+
+def an_image(root: Path) -> Place:
+    listing = pictures(root / "images")
+    return Place(root / "images" / "2.png", lambda: pack_listing(root / "set", listing, (8, 8, 3), decode, **ABOUT))
+
+
+def a_batch_of_the_publisher(root: Path) -> Place:
+    (root / "cifar-10-batches-py").mkdir()
+    file = root / "cifar-10-batches-py" / "data_batch_1"
+    file.write_bytes(b"anything")
+    return Place(file, lambda: open_dataset("cifar10", root))
+
+
+def a_list_of_classes(root: Path) -> Place:
+    (root / "wnids.txt").write_text("n01440764\n")
+    return Place(root / "wnids.txt", lambda: list_tiny_imagenet(root, "train"))
+
+
+def a_tar(root: Path) -> Place:
+    (root / "n01440764.tar").write_bytes(bytes(10240))
+    return Place(root / "n01440764.tar", lambda: sources.prepare_imagenet("imagenet2012", root, [root / "n01440764.tar"]))
+
+
+def weights(root: Path) -> Place:
+    folder = keep(root, make_alexnet("original", 0, "ensembles", top1=80.0))
+    (item,) = read_records(root)[0]
+    run = planned("original", 0, "mini", "ensembles")
+    return Place(folder / "weights.safetensors", lambda: load_network(run, item))
+
+
+PLACES: dict[str, Callable[[Path], Place]] = {
+    "packed images": a_packed_set,
+    "packed labels": lambda root: a_packed_set(root, "labels.npy"),
+    "what is packed": lambda root: a_packed_set(root, "meta.json"),
+    "interrupted packing": an_interrupted_packing,
+    "an image": an_image,
+    "publisher's batch": a_batch_of_the_publisher,
+    "list of classes": a_list_of_classes,
+    "tar": a_tar,
+    "weights": weights,
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_what_may_not_be_read_now_stays(shared: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
+    monkeypatch.setattr(prepare, "CHUNK_BYTES", 2 * 8 * 8 * 3)
+    place = PLACES[name](shared)
+    before = place.file.read_bytes()
+    for path in shared.rglob("*"):
+        path.chmod(0o777)
+    place.file.chmod(0)
+    with without_privileges(), pytest.raises(PermissionError) as caught:
+        place.read()
+    assert Path(str(caught.value.filename)).name in (place.file.name, place.file.parent.name)
+    place.file.chmod(0o777)
+    assert place.file.read_bytes() == before
+    assert not list(shared.rglob("*.broken-*"))
+
+
+@pytest.mark.parametrize("kind", [errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ESTALE])
+def test_a_set_that_cannot_be_mapped_now_stays(tmp_path: Path, kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
+    place = a_packed_set(tmp_path)
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(kind, os.strerror(kind))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mmap, "mmap", fails)
+        with pytest.raises(OSError, match=os.strerror(kind)) as caught:
+            place.read()
+    assert str(caught.value.filename) == str(place.file.parent)
+    assert place.file.is_file()
+    assert not list(tmp_path.rglob("*.broken-*"))
+    place.read()
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "mean_image.npy", "meta.json"])
+def test_a_set_that_is_proved_broken_is_moved_aside_and_packed_again(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
+    place = a_packed_set(tmp_path, name)
+    whole = place.file.read_bytes()
+    place.file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    broken, aside = place.file.read_bytes(), place.file.parent.name + ".broken-1"
+    with pytest.raises(BrokenSetError, match="move it away and run `data prepare` again"):
+        open_dataset("cifar10", tmp_path, pack_missing=False)
+    assert place.file.read_bytes() == broken, "a command that only looks changes nothing"
+    with caplog.at_level(logging.WARNING, "alexnet"):
+        place.read()
+    assert place.file.read_bytes() == whole
+    assert (place.file.parent.with_name(aside) / name).read_bytes() == broken
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith(str(place.file.parent))
+    assert line.endswith(f"moved aside to {aside} and packed again")
+
+
+def test_an_interrupted_packing_of_other_images_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a disk with a part of them is away."""
+    monkeypatch.setattr(prepare, "CHUNK_BYTES", 2 * 8 * 8 * 3)
+    place = an_interrupted_packing(tmp_path)
+    fewer = pictures(tmp_path / "fewer", 3)
+    with pytest.raises(DataError, match="has images of an interrupted packing of 4, and these sources have 3"):
+        pack_listing(tmp_path / "set", fewer, (8, 8, 3), decode, **ABOUT)
+    assert place.file.is_file()
+    place.read()
+
+
+def test_a_set_that_is_in_the_way_is_moved_aside(tmp_path: Path) -> None:
+    images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.arange(4) % 2
+    for _ in range(2):
+        pack(tmp_path / "set", images, labels, classes=("a", "b"), **ABOUT)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "set.broken-1"]
