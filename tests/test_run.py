@@ -10,6 +10,7 @@ from records import write_record
 
 from alexnet.data.imageset import ImageSet
 from alexnet.kernels import norm
+from alexnet.train import Row
 from reproductions.harness import session
 from reproductions.harness.bench import Bench, set_up, versions_of
 from reproductions.harness.claim import discover, planned_runs
@@ -77,6 +78,25 @@ def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageS
     assert made is not None
     hardware = [item.record.machine.hardware for item in read_records(tmp_path / "theirs")[0]]
     assert sorted(hardware) == sorted(["another", bench.hardware])
+
+
+@pytest.mark.parametrize(("setting", "attempts"), [("AVX2", 2), ("COMPATIBLE", 1)])
+def test_a_checkpoint_goes_on_with_the_arithmetic_that_it_began_with(
+    setting: str, attempts: int, splits: dict[str, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = discover()["ten_view_gain"]
+    run, bench = planned_runs(claim, "smoke")[0], Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
+
+    def stop(_: Row) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    with pytest.raises(KeyboardInterrupt):
+        make(run, claim, bench, stop)
+    monkeypatch.setenv("MKL_CBWR", setting)
+    assert make(run, claim, bench) is not None
+    (made,), _ = read_records(tmp_path)
+    assert made.record.cost.attempts == attempts
 
 
 def test_a_run_that_torch_cannot_carry_out_has_a_record_and_is_not_done(

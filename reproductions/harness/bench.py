@@ -6,6 +6,7 @@ import resource
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,6 +21,8 @@ from reproductions.harness.settle import Images, fingerprints_of
 
 COMPILED = " compiled"  # behind the precision of a record that was trained through torch.compile: of a kind of its own
 REPEATABLE = "bitwise repeatable on one machine with one number of threads"
+# What lets the libraries on a processor compute with other instructions, and so round otherwise.
+INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "OPENBLAS_CORETYPE")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
@@ -42,6 +45,11 @@ class Bench:
     def recorded(self, precision: str) -> str:
         """What the record of a run that is trained here in a precision says of it."""
         return precision + COMPILED * (self.compiled and precision in PRECISIONS)
+
+    @property
+    def arithmetic(self) -> list[Any]:
+        """What decides how numbers are rounded here, beside the versions of libraries."""
+        return [self.hardware, self.threads, {name: os.environ[name] for name in INSTRUCTIONS if name in os.environ}]
 
     @property
     def fingerprints(self) -> dict[str, str]:

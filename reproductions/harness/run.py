@@ -82,7 +82,7 @@ def make(
     commit, dirty = git_state(REPOSITORY)
     code = Code(commit=commit, dirty=dirty)
     rank, world = place()
-    machine = [bench.hardware, bench.threads, versions_of(run, bench)]  # another machine goes on with other bits
+    machine = [*bench.arithmetic, versions_of(run, bench)]  # another machine goes on with other bits
     before = [needed(need, bench.root, bench.fingerprints, bench.hardware, dirty=bool(code.dirty)) for need in run.needs]
     made_of = [run.config, run.recipe, bench.fingerprints.get(run.dataset or ""), [item.record.weights for item in before]]
     made_by = [version_of(run.role, ()).training, machine, *([world] if world > 1 else [])]
