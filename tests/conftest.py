@@ -18,6 +18,9 @@ from alexnet.data.imageset import ImageSet, pack
 from alexnet.data.standin import standin_arrays
 
 
+collect_ignore = ["test_mutants.py"]  # minutes: a step of its own, which names the file
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--accept-golden` of test_golden.py."""
     parser.addoption(
