@@ -17,7 +17,6 @@ from alexnet.data import sources
 from alexnet.data.imageset import ImageSet, pack
 from alexnet.data.standin import standin_arrays
 
-
 collect_ignore = ["test_mutants.py"]  # minutes: a step of its own, which names the file
 
 
