@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ DONE = "done.txt"  # the list of finished chunks, a line each
 CHUNK_BYTES = 1 << 25  # of pixels; a kill costs each worker one chunk, and those that wait for the disk
 NAMED = 5  # broken images named in an error; the others are counted
 ENOUGH = 100  # broken images after which the rest is not looked at
+PARSER = Lock()  # numpy parses a file's header as Python code, which two threads of Python 3.11 may not do at once
 
 
 class Item(NamedTuple):
@@ -167,7 +169,8 @@ def _note(images: Path, line: str) -> None:
 def _decode_chunk(images: Path, start: int, chunk: Sequence[Item], decode: Decode) -> list[str]:
     """Decode a chunk and write it where it belongs; what is broken in it, each with its name."""
     broken = []
-    place = np.load(images, mmap_mode="r", allow_pickle=False)
+    with PARSER:
+        place = np.load(images, mmap_mode="r", allow_pickle=False)
     with images.open("r+b") as file:  # written, not mapped: a full disk is then an error and no signal
         file.seek(place.offset + start * place[0].nbytes)
         for item in chunk:
