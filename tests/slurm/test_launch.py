@@ -293,20 +293,21 @@ def test_without_an_answer_of_slurm_signs_of_life_count(slurm: Cluster, checkout
     assert json.loads(done.stdout)[0]["state"] == "lost"
 
 
-def test_code_that_changed_in_the_queue_is_not_run(slurm: Cluster, checkout: Checkout) -> None:
+def test_code_of_another_version_than_was_submitted_is_not_run(slurm: Cluster, checkout: Checkout) -> None:
     job = checkout.submit("slow", "--sbatch", "hold")
     assert checkout.row()["state"] == "queued"
-    layers = checkout.folder / "alexnet" / "layers.py"
-    before = layers.read_text()
-    layers.write_text(before.replace("* 0.5", "* 0.25"))
+    version = checkout.folder / "alexnet" / "version.py"
+    before = version.read_text()
+    version.write_text(before.replace('"alexnet": 1', '"alexnet": 2'))
     slurm.run("scontrol", "release", job)
     slurm.wait_for(lambda: slurm.states()[job] == "FAILED", 60)
     row = checkout.row()
     assert row["state"] == "refused"
-    assert "the code changed since it was submitted (alexnet.layers.paper_dropout" in row["why"]
+    assert row["why"].startswith("submitted for training=1 ")
+    assert "but the code is of training=2 " in row["why"]
     assert checkout.records() == []
-    assert "the code changed" in checkout.call("logs", RUN).stdout
-    layers.write_text(before)
+    assert "but the code is of training=2 " in checkout.call("logs", RUN).stdout
+    version.write_text(before)
     assert checkout.submit("slow", "--sbatch", "hold") != job
 
 
