@@ -37,13 +37,14 @@ class Checked:
             digest.update(repr((name, known)).encode())
         return digest.hexdigest()
 
-    def knows(self, folder: Path, key: str) -> bool:
-        """Whether the record in `folder` was found right when it had this key."""
-        return self.before.get(str(folder)) == key
+    def history(self, folder: Path, key: str) -> str:
+        """The sha256 of the history in `folder`, if its record was found right when it had this key; else nothing."""
+        before, _, history = self.before.get(str(folder), "").partition(" ")
+        return history if before == key else ""
 
-    def learn(self, folder: Path, key: str) -> None:
-        """Remember that nothing is wrong in `folder` as long as it has this key."""
-        self.now[str(folder)] = key
+    def learn(self, folder: Path, key: str, history: str) -> None:
+        """Remember that nothing is wrong in `folder`, and its history's sha256, as long as it has this key."""
+        self.now[str(folder)] = f"{key} {history}"
 
     def save(self) -> None:
         """Write what is known now, if that has changed."""

@@ -16,6 +16,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -305,6 +306,7 @@ def read_records(root: Path, run: PlannedRun | None = None, *, recheck: bool = F
     """
     faults: list[Fault] = []
     stored, checked = [], None if run or recheck else Checked(root)
+    histories: dict[str, list[Stored]] = {}
     for folder in _folders(root, run, faults):
         name = folder.relative_to(root)
         try:
@@ -312,17 +314,29 @@ def read_records(root: Path, run: PlannedRun | None = None, *, recheck: bool = F
             record = _record(content)
             _in_its_place(record, folder)
             key = checked.key(folder, content) if checked else ""
-            if not (checked and checked.knows(name, key)):
+            history = checked.history(name, key) if checked else ""
+            if not history:
                 for fault in examine(record, folder):
                     raise EvidenceError(fault.where, fault.why, unreadable=fault.unreadable)
+                history = sha256(read(folder / CURVE)).hexdigest()
             if checked:
-                checked.learn(name, key)
+                checked.learn(name, key, history)
             stored.append(Stored(record, folder))
+            histories.setdefault(history if record.cost.images else str(name), []).append(stored[-1])
         except EvidenceError as error:
             faults.append(below(error.fault, str(name)))
     if checked:
         checked.save()
-    return stored, faults
+    copies = {item.folder: same for same in histories.values() for item in same if len({s.record.key for s in same}) > 1}
+    faults += [_copied(item, copies[item.folder], root) for item in stored if item.folder in copies]
+    return [item for item in stored if item.folder not in copies], faults
+
+
+def _copied(item: Stored, same: Sequence[Stored], root: Path) -> Fault:
+    """Two runs never take the same time to the last digit: one of these records is a copy under another name."""
+    other = next(s for s in same if s.record.key != item.record.key)
+    where = f"{item.folder.relative_to(root)}/{CURVE}"
+    return Fault(where, f"is that of {other.folder.relative_to(root)} to the last digit: one is a copy")
 
 
 def records_of(root: Path, run: PlannedRun) -> list[Stored]:
