@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from machine import without_privileges
-from records import colour_gap, curve_files, make_alexnet, make_record, store, write_record
+from records import colour_gap, curve_files, make_alexnet, make_record, planned, store, write_record
 from typer.testing import CliRunner
 
 from reproductions.__main__ import app
 from reproductions.harness import record as records
 from reproductions.harness.checked import Checked
 from reproductions.harness.evidence import CORRECT, CURVE, KERNELS, RECORD
+from reproductions.harness.jobs import new_job, write_job
 from reproductions.harness.places import RESULTS
 from reproductions.harness.record import read_records
 
@@ -285,6 +286,16 @@ def test_what_cannot_be_read_is_named_by_every_command(results: Path, spoil: Cal
         assert why in said, command
         assert folder.name in said, command
     assert {path: path.read_bytes() for path in before} == before, "the report stays as it was"
+
+
+@pytest.mark.parametrize("arguments", [["cancel", "fig1_relu"], ["logs", "fig1_relu/tanh/paper-seed1"]], ids=["cancel", "logs"])
+def test_commands_on_jobs_name_it_too(results: Path, arguments: list[str]) -> None:
+    folder = next((results / "records" / "fig1_relu" / "tanh").glob("*-seed1-*"))
+    pointer(folder / CURVE)
+    write_job(results, planned("tanh", 1), new_job("1", "local", results))
+    done = CliRunner().invoke(app, [*arguments, "--results", str(results)])
+    assert done.exit_code == (4 if arguments[0] == "logs" else 0), done.output
+    assert f"{folder.name}/history.csv is a pointer of Git LFS" in done.stderr
 
 
 @pytest.mark.parametrize("command", READERS)

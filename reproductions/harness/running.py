@@ -235,7 +235,9 @@ def cancel(names: Annotated[list[str], typer.Argument(help="Claims; `all` for ev
     from reproductions.harness import status as standing
 
     with reported():
-        ended = standing.cancel(standing.everywhere(choose(names), looked_into(results))[0])
+        items, faults = standing.everywhere(choose(names), looked_into(results))
+        warn(faults)
+        ended = standing.cancel(items)
         typer.echo(f"cancelled: {', '.join(ended)}" if ended else "nothing is queued or training")
 
 
@@ -249,7 +251,9 @@ def logs(
     from reproductions.harness.status import everywhere
 
     with reported():
-        items = {str(item.planned.run): item for item in everywhere(choose(None), looked_into(results))[0]}
+        found, faults = everywhere(choose(None), looked_into(results))
+        warn(faults)
+        items = {str(item.planned.run): item for item in found}
         if name not in items:
             near = difflib.get_close_matches(name, items, n=1, cutoff=0.4)
             fail(f"no run is called {name!r}{f'; did you mean {near[0]}?' if near else ''} (`status` shows all)")
@@ -263,3 +267,5 @@ def logs(
                 if path.exists()
                 else "  not there yet\n"
             )
+        if faults:
+            raise typer.Exit(BAD_DATA)
