@@ -28,7 +28,9 @@ def reproduce(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite; no network, no GPU, under five minutes on two cores."""
     session.install(*RUNTIME, *group("test"))
-    session.run("pytest", "--benchmark-skip", *session.posargs)
+    # A process per core, each with whole files: what a file's tests share is made once.
+    together = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+    session.run("pytest", "--benchmark-skip", *together, *session.posargs)
 
 
 @nox.session(default=False)

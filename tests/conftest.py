@@ -41,9 +41,15 @@ def other_process_rounds_alike(request: pytest.FixtureRequest) -> None:
         pytest.skip("the simulated processor is this process's alone")
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Tests compare bits and share the machine; a command that runs in this process sets the threads that it was given."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _quiet_machine() -> None:
-    torch.set_num_threads(1)  # tests compare bits and share the machine
+    torch.set_num_threads(1)  # before the first fixture of a module
     # A shell that starts the tests in the background lets them ignore Ctrl-C, and their children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -102,7 +108,8 @@ def cifar_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def clean_env() -> dict[str, str]:
     """The environment for commands run as another process: one thread, this checkout, the tests' cache."""
     root = Path(__file__).parents[1]
-    return {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    return {**ours, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_it_says_first_that_no_real_images_are_there(first: tuple[Path, list[str
 def test_the_committed_answer_comes_before_the_plan(first: tuple[Path, list[str], str]) -> None:
     lines = first[1]
     assert lines[1 : 1 + len(ANSWERS)] == ANSWERS
-    assert re.match(r"plan: 4 of 4 runs to make, .*\(at most 8 epochs\)", lines[1 + len(ANSWERS)])
+    assert re.match(r"plan: 4 of 4 runs to make, .*\(at most 4 epochs\)", lines[1 + len(ANSWERS)])
 
 
 def test_it_ends_with_the_committed_answer_and_the_smoke_run_beside_it(first: tuple[Path, list[str], str]) -> None:

@@ -350,17 +350,17 @@ def test_a_cache_that_may_not_execute_is_named_and_another_place_tried(
 
 
 @needs_c
-@pytest.mark.parametrize("content", [b"", b"a text", b"\x7fELF"])
-def test_a_damaged_cache_is_made_again(content: bytes, clean_env: dict[str, str], tmp_path: Path) -> None:
+def test_a_damaged_cache_is_made_again(clean_env: dict[str, str], tmp_path: Path) -> None:
     command = [sys.executable, "-c", SEEN]
     environment = {**clean_env, "XDG_CACHE_HOME": str(tmp_path)}
     subprocess.run(command, env=environment, check=True, capture_output=True)
     (made,) = (tmp_path / "alexnet" / "kernels").iterdir()
     whole = made.read_bytes()
-    made.write_bytes(content)
-    found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    assert (found.stdout.strip(), found.stderr) == ("c", "")
-    assert made.read_bytes() == whole
+    for content in (b"", b"a text", b"\x7fELF"):
+        made.write_bytes(content)
+        found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        assert (found.stdout.strip(), found.stderr) == ("c", "")
+        assert made.read_bytes() == whole
 
 
 @needs_c
