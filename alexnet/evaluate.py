@@ -62,8 +62,8 @@ def features(net: AlexNet, split: Views, *, precision: str, count: int | None = 
     for start in range(0, wanted, batch_size):
         images = split.crop(np.arange(start, min(start + batch_size, wanted)), None, None).permute(0, 3, 1, 2)
         with torch.autocast(split.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            rows.append(net.hidden(images).float())
-    return torch.cat(rows).cpu()
+            rows.append(net.hidden(images).float().cpu())
+    return torch.cat(rows)
 
 
 def retrieval_precision(queries: Tensor, stored: Tensor, query_labels: Tensor, stored_labels: Tensor, k: int = 6) -> float:

@@ -13,7 +13,7 @@ import torch
 from machine import SHARED_MEMORY
 from rounding import RoundByShape
 
-from alexnet.data import sources
+from alexnet.data import sources, tiny_imagenet
 from alexnet.data.imageset import ImageSet, pack
 from alexnet.data.standin import standin_arrays
 
@@ -102,6 +102,22 @@ def cifar_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             for k in range(count):
                 Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{k:04}.png")
     return root
+
+
+@pytest.fixture
+def tiny_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root with a Tiny ImageNet of two classes, an image each in both splits; its counts are lowered to fit."""
+    from PIL import Image
+
+    monkeypatch.setattr(tiny_imagenet, "TINY_CLASSES", 2)
+    monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 1, "test": 1})
+    folder = tmp_path / "tiny-imagenet-200"
+    for name in ("train/n1/images/n1_0.JPEG", "train/n2/images/n2_0.JPEG", "val/images/1.JPEG", "val/images/2.JPEG"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64)).save(folder / name)
+    (folder / "wnids.txt").write_text("n1\nn2\n")
+    (folder / "val" / "val_annotations.txt").write_text("1.JPEG\tn1\n2.JPEG\tn2\n")
+    return tmp_path
 
 
 @pytest.fixture

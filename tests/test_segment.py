@@ -6,6 +6,7 @@ from pathlib import Path
 from subprocess import CalledProcessError, TimeoutExpired
 
 import pytest
+import torch
 from records import planned
 
 from reproductions.harness import segment
@@ -32,6 +33,19 @@ def after(job: Segment, minutes: float, rows: int = 0) -> Segment:
     job = replace(job, began=time.monotonic() - 60 * minutes, rows=rows)
     again: Segment = job.checkpoint().function
     return again
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_job_that_asked_for_a_gpu_ends_in_one_line_without(job: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(segment, "_join", lambda: pytest.fail("waits for the other processes"))
+    with pytest.raises(ValueError, match="leave --device out or give --device cpu"):
+        replace(job, device="cuda")()
+    end = read_job(job.root, RUN)[1]
+    assert end is not None
+    assert end.state == "failed"
+    assert end.why.endswith("leave --device out or give --device cpu")
+    assert "\n" not in end.why
 
 
 def test_segments_that_get_nowhere_end_the_job(job: Segment) -> None:

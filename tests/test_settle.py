@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from alexnet.data import tiny_imagenet
 from alexnet.data.catalogue import WHOLE
 from alexnet.data.imageset import DataError
 from alexnet.data.sources import prepare_imagenet
@@ -66,21 +65,10 @@ def scaled(**datasets: str | None) -> Claim:
 
 
 @pytest.fixture
-def tiny_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny_root(tiny_images: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root with a packed stand-in for Tiny ImageNet, and no NVIDIA GPU."""
-    monkeypatch.setattr(tiny_imagenet, "TINY_CLASSES", 2)
-    monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 1, "test": 1})
-    monkeypatch.setattr(provenance, "computes_on_gpu", lambda device: (tmp_path / "nvidiactl").exists() and device != "cpu")
-    folder = tmp_path / "tiny-imagenet-200"
-    files = {f"train/{wnid}/images/{wnid}_0.JPEG": wnid for wnid in ("n1", "n2")} | {
-        f"val/images/{k}.JPEG": f"n{k}" for k in (1, 2)
-    }
-    for name in files:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (64, 64)).save(folder / name)
-    (folder / "wnids.txt").write_text("n1\nn2\n")
-    (folder / "val" / "val_annotations.txt").write_text("1.JPEG\tn1\n2.JPEG\tn2\n")
-    return tmp_path
+    monkeypatch.setattr(provenance, "computes_on_gpu", lambda device: (tiny_images / "nvidiactl").exists() and device != "cpu")
+    return tiny_images
 
 
 FOUR = {"paper": "imagenet2012", "reduced": "tiny-imagenet", "mini": "tiny-imagenet", "smoke": "stand-in"}

@@ -4,6 +4,7 @@ import ctypes
 import os
 import resource
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,20 @@ class Bench:
 
 def set_up(device_name: str | None, threads: int) -> torch.device:
     """Choose the device and make its arithmetic repeatable. Raises ValueError if the device is not there."""
+    device = choose_device(device_name)
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
+    # Convolutions in "fp32" are TF32 on Ampere and newer otherwise, and bf16 is compared with fp32.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    _keep_freed_memory()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
+    return device
+
+
+def choose_device(device_name: str | None) -> torch.device:
+    """The device of this name, or without one CUDA where it is. Raises ValueError, one line, if it is not there or not served."""
     if device_name is None:
         device_name = "cuda" if torch.cuda.is_available() else "cpu"
     if device_name not in ("cpu", "cuda"):
@@ -66,15 +81,7 @@ def set_up(device_name: str | None, threads: int) -> torch.device:
     if device_name == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"{why_no_cuda()}; leave --device out or give --device cpu")
     if device_name == "cuda":
-        _check_card(torch.cuda.get_device_capability(), torch.cuda.get_arch_list())
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
-        torch.cuda.reset_peak_memory_stats()
-    # Convolutions in "fp32" are TF32 on Ampere and newer otherwise, and bf16 is compared with fp32.
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    _keep_freed_memory()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
+        check_card(torch.cuda.get_device_capability(), torch.cuda.get_arch_list())
     return torch.device(device_name)
 
 
@@ -82,12 +89,16 @@ def why_no_cuda() -> str:
     """Why torch sees no GPU, in a few words."""
     if torch.version.cuda is None:
         return "this torch is built without CUDA"
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
-        return "CUDA_VISIBLE_DEVICES is empty"
-    return "no CUDA device is here, or its driver is older than this torch needs"
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return "CUDA_VISIBLE_DEVICES hides every GPU"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:  # such as "The NVIDIA driver on your system is too old (found version 11040)."
+        return str(error).split(". ")[0].splitlines()[0]
+    return "no CUDA device is here"
 
 
-def _check_card(capability: tuple[int, int], built_for: Sequence[str]) -> None:
+def check_card(capability: tuple[int, int], built_for: Sequence[str]) -> None:
     """Raise ValueError if this torch has no code for a card: its own generation's, up to its own version."""
     major, minor = capability
     binaries = [arch.removeprefix("sm_").rstrip("abcdefghijklmnopqrstuvwxyz") for arch in built_for if arch.startswith("sm_")]
@@ -145,8 +156,17 @@ def machine_of(run: PlannedRun, bench: Bench, precision: str) -> Machine:
     )
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Forget what earlier runs of this process had at most."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with suppress(OSError):  # a system that does not let it: then the peak is that of the process so far
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory(device: torch.device) -> int:
-    """Bytes that this process has had at most, of the GPU where it uses one."""
+    """Bytes that this process has had at most since `reset_peak_memory`, of the GPU where it uses one."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

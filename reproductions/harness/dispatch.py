@@ -107,6 +107,10 @@ def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishe
 
 def _by_processes(orders: Sequence[Order], results: Path, wishes: Wishes) -> None:
     gpus = [] if wishes.device == "cpu" else _gpus()
+    if wishes.device == "cuda" and not gpus:
+        from reproductions.harness.bench import why_no_cuda  # noqa: PLC0415 - torch takes seconds to import
+
+        raise ValueError(f"{why_no_cuda()}; leave --device out or give --device cpu")
     cores = len(os.sched_getaffinity(0))
     most = min(len(orders), len(gpus) or len(orders))  # a GPU each
     parallel = min(wishes.site.max_parallel or len(gpus) or max(1, cores // (wishes.threads or 1)), most)

@@ -13,6 +13,7 @@ from alexnet.data.sources import data_root, find_cifar10
 from alexnet.kernels import norm
 from alexnet.precision import native_bf16
 from reproductions.harness import provenance
+from reproductions.harness.bench import check_card, why_no_cuda
 from reproductions.harness.git import look
 from reproductions.harness.places import REPOSITORY
 
@@ -47,9 +48,13 @@ def _device() -> torch.device:
 
 
 def _gpu() -> Finding:
-    return (
-        ("ok", torch.cuda.get_device_name()) if torch.cuda.is_available() else ("missing", "no CUDA device; runs use the processor")
-    )
+    if not torch.cuda.is_available():
+        return "missing", f"{why_no_cuda()}; runs use the processor"
+    try:
+        check_card(torch.cuda.get_device_capability(), torch.cuda.get_arch_list())
+    except ValueError as error:
+        return "broken", f"{torch.cuda.get_device_name()}: {error}"
+    return "ok", torch.cuda.get_device_name()
 
 
 def _compiler() -> Finding:

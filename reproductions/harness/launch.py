@@ -220,7 +220,7 @@ def to_processes(
             gpu = free.pop(0)
             visible = [] if gpu is None else [gpu]
             executor.update_parameters(timeout_min=A_YEAR, gpus_per_node=len(visible), visible_gpus=visible)
-            job = executor.submit(ready.segment(device, threads, share_machine=True))
+            job = executor.submit(ready.segment("cuda" if visible else device, threads, share_machine=True))
             running.append((ready, job, gpu))  # at once: what is not among them survives a Ctrl-C
             write_job(ready.root, ready.run, new_job(job.job_id, "local", job.paths.folder))
     except BaseException:

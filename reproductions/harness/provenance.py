@@ -32,10 +32,14 @@ def hardware(device: str | None = None) -> str:
     return torch.cuda.get_device_name()
 
 
+def has_driver() -> bool:
+    """Whether there is a driver of NVIDIA's, or that of WSL2."""
+    return Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
+
+
 def computes_on_gpu(device: str | None) -> bool:
     """Whether a run with `--device` as given, or without it, computes on a GPU. Torch is asked where there is a driver alone."""
-    drivers = (Path("/dev/nvidiactl"), Path("/dev/dxg"))  # the second is that of WSL2
-    if device == "cpu" or not any(driver.exists() for driver in drivers):  # asking torch takes seconds
+    if device == "cpu" or not has_driver():  # asking torch takes seconds
         return False
     import torch  # noqa: PLC0415
 

@@ -29,7 +29,7 @@ from reproductions.harness import precision
 from reproductions.harness.arrays import array_files
 from reproductions.harness.average import average
 from reproductions.harness.baseline import ORIGINAL
-from reproductions.harness.bench import COMPILED, Bench, data_of, machine_of, peak_memory, versions_of
+from reproductions.harness.bench import COMPILED, Bench, data_of, machine_of, peak_memory, reset_peak_memory, versions_of
 from reproductions.harness.claim import PRETRAINED, Claim, Exact, PlannedRun, digest, typed
 from reproductions.harness.evidence import HISTORY, epochs_to
 from reproductions.harness.git import git_state
@@ -133,6 +133,7 @@ def _carry_out(
     run: PlannedRun, claim: Claim, bench: Bench, before: Sequence[Stored], checkpoint: Checkpoint, beat: Path, on_row: OnRow
 ) -> "Outcome":
     """Make the run; the first of its processes tells how far it is."""
+    reset_peak_memory(bench.device)
     began, leads = time.perf_counter(), place()[0] == 0
     with Heart(beat) if leads else nullcontext() as heart:
 

@@ -116,15 +116,17 @@ def run(
                     "compiled": compiled}  # fmt: skip
             complete = _here(choose(names), results, asked, here, force=force)
         else:
-            from reproductions.harness.site import Wishes, read_site
+            from reproductions.harness.site import Wishes, computing_on, read_site
 
             if device == "cpu" and gpus:
                 raise ValueError(f"--gpus {gpus} with --device cpu: nothing would use them")
             flags["gpus"] = 0 if device == "cpu" else gpus
-            wishes = Wishes(
-                launch, read_site(site, flags), device, threads, retry == "failed", max_gpu_hours, dry_run, precision, compiled
-            )
-            asked["gpu"] = launch == "slurm" and wishes.site.gpus != 0
+            place = read_site(site, flags)
+            place = computing_on(place, device) if launch == "slurm" else place
+            wishes = Wishes(launch, place, device, threads, retry == "failed", max_gpu_hours, dry_run, precision, compiled)
+            asked["gpu"] = launch == "slurm" and place.gpus != 0
+            if launch == "slurm" and place.gpus == 0:
+                asked["device"] = "cpu"  # whatever the submitting machine has
             complete = _elsewhere(choose(names), results.absolute(), asked, wishes)
         if not complete:
             fail("some runs are not done; the same command goes on where they stopped", INCOMPLETE)

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 from alexnet.parallel import place
-from reproductions.harness.bench import Bench, set_up
+from reproductions.harness.bench import Bench, choose_device, set_up
 from reproductions.harness.claim import Claim, PlannedRun, discover, planned_runs
 from reproductions.harness.cores import own_cores
 from reproductions.harness.jobs import End, clear_end, write_end
@@ -61,15 +61,16 @@ class Segment:
         # Else submitit ignores it, as it must: Slurm sends it, too, when a time of grace begins before a job is preempted, and
         # requeues at its end what is still there; what has left by then has failed. After `scancel` the kill comes anyway.
         os.register_at_fork(after_in_child=_deaf)  # else a child would requeue the job too
-        rank = _join()
-        if rank == 0:
+        if submitit.JobEnvironment().global_rank == 0:
             clear_end(self.root, self.run)
         try:
+            choose_device(self.device)  # before they meet: who has a GPU would wait for who has none
+            _join()
             claim = self._claim()
             with own_cores(self.threads) if self.share_machine else nullcontext():
                 self._make(claim)
         except Exception as error:
-            if rank == 0 and not _came_from_elsewhere(error):
+            if place()[0] == 0 and not _came_from_elsewhere(error):  # before they meet all are first
                 why = " ".join(str(error).split())[:300] or type(error).__name__
                 self._end("refused" if isinstance(error, RefusedError | NeedsError) else "failed", why)
             raise
@@ -134,11 +135,11 @@ class Collect:
             report.write(root, discover())
 
 
-def _join() -> int:
-    """Meet the other processes of this job, if it has any; returns this one's rank."""
+def _join() -> None:
+    """Meet the other processes of this job, if it has any."""
     here = submitit.JobEnvironment()
     if here.num_tasks == 1:
-        return 0
+        return
     there = submitit.helpers.TorchDistributedEnvironment()
     if torch.cuda.is_available():
         torch.cuda.set_device(here.local_rank % torch.cuda.device_count())  # a site may show each process its own GPU alone
@@ -150,7 +151,6 @@ def _join() -> int:
         rank=there.rank,
         world_size=there.world_size,
     )
-    return there.rank
 
 
 def _came_from_elsewhere(error: Exception) -> bool:

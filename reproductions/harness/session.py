@@ -20,7 +20,7 @@ from reproductions.harness.git import look
 from reproductions.harness.places import REPOSITORY
 from reproductions.harness.plan import plan, sweep_note
 from reproductions.harness.record import read_record
-from reproductions.harness.settle import bar, console, opened
+from reproductions.harness.settle import bar, console, needs_gpu, opened
 from reproductions.harness.work import Work
 
 
@@ -108,12 +108,14 @@ def _print_plan(work: Work, threads: int) -> None:
 
 
 def _make_missing(work: Work, device: str | None, threads: int, precision: str | None = None, *, compiled: bool = False) -> bool:
-    from reproductions.harness.bench import Bench, check_c, set_up  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.bench import Bench, check_c, set_up, why_no_cuda  # noqa: PLC0415 - torch takes seconds to import
     from reproductions.harness.kept import NeedsError  # noqa: PLC0415 - as above
     from reproductions.harness.run import make  # noqa: PLC0415 - as above
 
     bench = Bench(work.root, work.images, set_up(device, threads), threads, precision, compiled)
     missing = work.missing
+    if bench.device.type == "cpu" and device is None and needs_gpu(work.claim, work.scale):
+        console.print(f"scale {work.scale} is made for GPUs and takes this processor days or weeks: {why_no_cuda()}", markup=False)
     check_c(bench.device, [item.run for item in missing])
     if not work.force:  # now that the device is known, so is the kind of machine on which seeds can be completed
         runs, together = [item.run for item in work.planned], blocks(work.claim, work.scale)

@@ -50,8 +50,10 @@ def settle(
             if not insisted:
                 why = f"NO REAL IMAGES ({'; '.join(refused)}); using the {why}"
             return _standin(claim, name, why, pack)
-        if scale is None and _needs_gpu(claim, name) and not (gpu or provenance.computes_on_gpu(device)):
-            refused.append(f"scale {name} needs an NVIDIA GPU, or --scale {name} to insist")
+        if scale is None and needs_gpu(claim, name) and not (gpu or provenance.computes_on_gpu(device)):
+            lame = provenance.has_driver() and device != "cpu"
+            which = "NVIDIA GPU that torch can use (`doctor` says why it cannot)" if lame else "NVIDIA GPU"
+            refused.append(f"scale {name} needs an {which}, or --scale {name} to insist")
             continue
         try:
             return _real(claim, name, data, pack, refused)
@@ -76,7 +78,7 @@ def _fitting(claim: Claim, scale: str | None, dataset: str | None) -> list[str]:
     return fitting
 
 
-def _needs_gpu(claim: Claim, scale: str) -> bool:
+def needs_gpu(claim: Claim, scale: str) -> bool:
     """Whether a run would take a processor hours or weeks: where the claim has a scale that is made for processors."""
     return scale == "reduced" or (scale == "paper" and "mini" in claim.scales)
 

@@ -80,6 +80,15 @@ def read_site(path: Path | None, flags: dict[str, Any]) -> Site:
         raise ValueError(f"{path or 'flags'}: {name}: {first['msg'].lower()}{hint}") from error
 
 
+def computing_on(site: Site, device: str | None) -> Site:
+    """The site as jobs of a device need it: those on CUDA ask for a GPU. Raises ValueError if they are not to have one."""
+    if device != "cuda":
+        return site
+    if site.gpus == 0:
+        raise ValueError("--device cuda with 0 GPUs: a job would have none; leave one of them out")
+    return site if site.gpus else site.model_copy(update={"gpus": 1})
+
+
 def shape_of(run: PlannedRun, site: Site) -> Shape:
     """What a run gets. Only an AlexNet's training can use several GPUs and nodes; a count needs one processor."""
     if run.role == "inspect":

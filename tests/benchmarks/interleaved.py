@@ -116,8 +116,9 @@ class Race:
 
 
 def repeatable(wanted: bool) -> None:
-    """Take deterministic algorithms, as `set_up` does; or those that torch finds fastest."""
+    """Take deterministic algorithms and fp32 that is fp32, as `set_up` does; or what torch comes with and finds fastest."""
     torch.use_deterministic_algorithms(wanted)
+    torch.backends.cudnn.allow_tf32 = not wanted
     torch.backends.cudnn.benchmark = not wanted
 
 
