@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,8 @@ def test_the_check_finds_any_difference(results: Path, name: str) -> None:
     (results / name).unlink()
     assert report.differing(results, built) == [name]
     shutil.copyfile(results / "figures" / "fig1_relu-2.png", results / "figures" / "fig1_relu-3.png")
-    assert report.differing(results, built) == [name, "figures/fig1_relu-3.png"]
+    assert report.differing(results, built) == [name], "the record that is left out may ask for it"
+    assert report.differing(results, replace(built, faults=())) == [name, "figures/fig1_relu-3.png"]
     (results / "figures" / "fig1_relu-3.png").unlink()
     (results / name).write_bytes(content[:-1] if name.endswith("json") else content.replace(b"6", b"7"))
     if not name.endswith(".png"):
@@ -97,12 +99,36 @@ def test_a_pictures_numbers_are_checked(results: Path) -> None:
 
 
 def test_a_picture_that_no_record_asks_for_goes(results: Path) -> None:
+    """But not while a record is left out, which may ask for it."""
     report.write(results, CLAIMS)
-    assert (results / "figures" / "fig1_relu-2.png").exists()
-    shutil.rmtree(next((results / "records" / "fig1_relu" / "tanh").glob("paper-seed1-*")).parent)
+    pictures = sorted((results / "figures").iterdir())
+    assert results / "figures" / "fig1_relu-2.png" in pictures
+    shutil.rmtree(results / "records" / "fig1_relu" / "tanh")
+    for folder in (results / "records" / "fig1_relu" / "relu").glob("paper-seed[0-4]-*"):
+        shutil.rmtree(folder)
+    report.write(results, CLAIMS)
+    assert sorted((results / "figures").iterdir()) == pictures
     shutil.rmtree(results / "records" / "fig1_relu" / "relu")
-    report.write(results, CLAIMS)
-    assert not list((results / "figures").glob("*"))
+    assert not report.write(results, CLAIMS).faults
+    assert not list((results / "figures").iterdir())
+
+
+@pytest.mark.parametrize("spoil", ["emptied", "no records", "not there"])
+@pytest.mark.parametrize("arguments", [["report"], ["report", "--check"]], ids=" ".join)
+def test_a_good_report_is_never_emptied(tmp_path: Path, spoil: str, arguments: list[str]) -> None:
+    full_set(tmp_path)
+    report.write(tmp_path, CLAIMS)
+    for path in tmp_path.glob("records/*/*/*/record.json"):
+        path.write_bytes(b"")
+    if spoil != "emptied":
+        shutil.rmtree(tmp_path / "records" / "fig1_relu" if spoil == "no records" else tmp_path / "records")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = CliRunner().invoke(app, [*arguments, "--results", str(tmp_path)])
+    assert done.exit_code == (2 if spoil == "not there" else 4)
+    assert {path: path.read_bytes() for path in before} == before
+    if spoil != "not there":
+        assert "no record under" in done.stderr
+        assert "report.json lists 20" in done.stderr
 
 
 def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
@@ -127,7 +153,7 @@ def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
     assert "examples.jpg is broken (the sheet is no JPEG): no picture is drawn of it" in line
     assert f"- {line}" in built.texts["report.md"]
     assert built.pictures == {}
-    assert not list((tmp_path / "figures").iterdir())
+    assert list((tmp_path / "figures").iterdir()) == [tmp_path / "figures" / "fig4_retrieval.png"], "it stays while that is broken"
     assert [(row.n, row.verdict) for row in built.rows] == [(row.n, row.verdict) for row in whole.rows]
     assert built.rows[0].n == 3
 
@@ -204,7 +230,7 @@ SHOWN = {"fig3_kernels": "kernels.npy", "fig4_retrieval": "examples.jpg", "fig4_
 @pytest.mark.parametrize("broken", [b"no array", b"version https://git-lfs.github.com/spec/v1\n", None])
 @pytest.mark.parametrize("shown", SHOWN)
 def test_a_file_of_a_picture_costs_the_picture_and_no_number(tmp_path: Path, shown: str, broken: bytes | None) -> None:
-    """Where it is not here, as a pointer of Git LFS, the picture that was drawn of it stays."""
+    """The picture that was drawn of it stays."""
     claim = shown.split(maxsplit=1)[0]
     claims = {claim: discover()[claim]}
     folders = [with_pictures(tmp_path, seed) for seed in range(3)]
@@ -223,8 +249,7 @@ def test_a_file_of_a_picture_costs_the_picture_and_no_number(tmp_path: Path, sho
     (fault,) = built.faults
     assert str(fault).startswith(str(path.relative_to(tmp_path)))
     assert built.pictures == {}
-    kept = (tmp_path / "figures" / f"{claim}.png").exists()
-    assert kept == bool(broken and broken.startswith(b"version"))
+    assert (tmp_path / "figures" / f"{claim}.png").exists()
     assert report.differing(tmp_path, built) == []
 
 

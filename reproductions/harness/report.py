@@ -29,7 +29,6 @@ class Built:
     pictures: dict[str, Picture]
     faults: tuple[Fault, ...]  # of records, and of files that pictures alone need
     rows: list[Judged]
-    spared: frozenset[str] = frozenset()  # pictures that cannot be drawn now, since a file cannot be read
     foreign: tuple[str, ...] = ()  # files in the report's places that it did not make, and did not touch
     claims: tuple[str, ...] = ()  # by name: pictures are called after them
 
@@ -37,27 +36,32 @@ class Built:
 def build(root: Path, claims: dict[str, Claim]) -> Built:
     """Judge all records under `root`, each compared with its evidence, and write the report in memory.
 
-    Raises UnreadableError where a record cannot be read: a report without it would say less than is known.
+    Raises UnreadableError where a record cannot be read, or none counts of those that the last report was made of: a report
+    without them would say less than is known.
     """
     stored, faults = read_records(root, recheck=True)
     if hidden := [fault for fault in faults if fault.unreadable]:
         more = f" (and {len(hidden) - 1} more)" if len(hidden) > 1 else ""
         raise UnreadableError(f"{root}/{hidden[0].where} {hidden[0].why}{more}; no report is written without it")
+    if not stored and (listed := _listed(root / "report.json")):
+        first = f" ({faults[0].where} {faults[0].why})" if faults else ""
+        raise UnreadableError(f"no record under {root} counts{first}, and report.json lists {listed}; restore them or move it away")
     rows = [row for claim in claims.values() for row in judge(claim, stored)]
     if only_standin(stored):
         rows = [row for row in rows if row.members]
     pictures: dict[str, Picture] = {}
     shown: dict[int, str] = {}
-    spared = set[str]()
+    taken = set[str]()
     for row in rows:
-        name = _picture_name(row, {*pictures, *spared})
+        name = _picture_name(row, taken)
         try:
             picture = picture_of(row)
         except EvidenceError as error:
             faults.append(replace(error.fault, why=f"{error.fault.why}: no picture is drawn of it"))
-            spared |= {name} if error.fault.unreadable else set()
+            taken.add(name)
             continue
         if picture:
+            taken.add(name)
             pictures[name], shown[id(row)] = picture, picture.markdown(name)
     broken = [str(fault) for fault in faults]
     texts = {
@@ -65,14 +69,14 @@ def build(root: Path, claims: dict[str, Claim]) -> Built:
         "report.json": json.dumps(_as_json(rows, stored, broken), indent=1, ensure_ascii=False) + "\n",
         "runs.csv": _runs(stored, root).to_csv(index=False, lineterminator="\n"),
     }
-    return Built(texts, pictures, tuple(faults), rows, frozenset(spared), claims=tuple(claims))
+    return Built(texts, pictures, tuple(faults), rows, claims=tuple(claims))
 
 
 def write(root: Path, claims: dict[str, Claim]) -> Built:
     """Rebuild the report's files where they differ; pictures are drawn again only if their numbers changed.
 
-    A file that `report` did not make is left as it is and named in `foreign`. Raises RecordError where there are no records,
-    UnreadableError where one cannot be read; then nothing is written.
+    A file that `report` did not make is left as it is and named in `foreign`. Raises RecordError where there are no records, and
+    UnreadableError as `build` does; then nothing is written.
     """
     if not has_records(root):
         raise RecordError(f"{root} holds no records, so no report is written there")
@@ -111,15 +115,24 @@ def is_ours(path: Path) -> bool:
         return False
 
 
+def _listed(path: Path) -> int:
+    """How many records a report.json of ours was made of; 0 where it is none."""
+    found = json.loads(path.read_bytes())["records"] if is_ours(path) else 0
+    return found if isinstance(found, int) else 0
+
+
 def differing(root: Path, built: Built) -> list[str]:
-    """The files under `root` that are not what the records say, and pictures of ours that no record asks for."""
+    """The files under `root` that are not what the records say, and pictures of ours that no record asks for.
+
+    While anything is left out, nobody knows what it asks for: then no picture is too many.
+    """
     wrong = [name for name, text in built.texts.items() if _content(root / name) != text.encode()]
     for name, picture in built.pictures.items():
         if stored_digest(root / name) != digest(picture.numbers):
             wrong.append(name)
     there = sorted(path for path in (root / "figures").glob("*.png") if _called_after(path, built.claims) and is_ours(path))
-    old = {f"figures/{path.name}" for path in there} - built.pictures.keys() - built.spared
-    return wrong + sorted(old)
+    old = {f"figures/{path.name}" for path in there} - built.pictures.keys()
+    return wrong + sorted(old) * (not built.faults)
 
 
 def _called_after(path: Path, claims: Sequence[str]) -> bool:
