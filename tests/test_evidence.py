@@ -207,6 +207,18 @@ def test_a_copy_under_another_seed_is_left_out_with_what_it_is_of(tmp_path: Path
         assert {Path(fault.where).parent.name for fault in faults} == ({folder.name, copy.name} if seed else set())
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_runs_that_lose_their_loss_in_the_first_row_are_no_copies(tmp_path: Path, count: int) -> None:
+    """Their histories are all the same: a header."""
+    lost = [make_record(arm, seed, epochs=None, status="diverged") for arm, seed in (("tanh", 0), ("tanh", 1), ("relu", 0))]
+    for record in lost[:count]:
+        trained = {name: metric for name, metric in record.metrics.items() if name != "test_error"}
+        records.write_record(tmp_path, record.model_copy(update={"metrics": trained}))
+    for _ in range(2):
+        stored, faults = read_records(tmp_path)
+        assert (len(stored), faults) == (count, [])
+
+
 def pointer(path: Path) -> None:
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 12345\n")
 

@@ -38,12 +38,12 @@ class Checked:
         return digest.hexdigest()
 
     def history(self, folder: Path, key: str) -> str:
-        """The sha256 of the history in `folder`, if its record was found right when it had this key; else nothing."""
+        """The mark of the history in `folder`, if its record was found right when it had this key; else nothing."""
         before, _, history = self.before.get(str(folder), "").partition(" ")
         return history if before == key else ""
 
     def learn(self, folder: Path, key: str, history: str) -> None:
-        """Remember that nothing is wrong in `folder`, and its history's sha256, as long as it has this key."""
+        """Remember that nothing is wrong in `folder`, and its history's mark, as long as it has this key."""
         self.now[str(folder)] = f"{key} {history}"
 
     def save(self) -> None:

@@ -16,7 +16,6 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ from alexnet import version
 from alexnet.files import move, write_atomic
 from reproductions.harness.checked import Checked
 from reproductions.harness.claim import PlannedRun, digest
-from reproductions.harness.evidence import CURVE, HISTORY, RECORD, EvidenceError, Fault, below, examine, read, read_history
+from reproductions.harness.evidence import CURVE, HISTORY, RECORD, EvidenceError, Fault, below, examine, mark_of, read, read_history
 
 WEIGHTS = "weights.safetensors"  # in a record's folder; the record has its sha256
 GROUPS = {  # of metrics by name (alexnet/version.py); a trained network's others are "errors", counts are "counts"
@@ -318,11 +317,11 @@ def read_records(root: Path, run: PlannedRun | None = None, *, recheck: bool = F
             if not history:
                 for fault in examine(record, folder):
                     raise EvidenceError(fault.where, fault.why, unreadable=fault.unreadable)
-                history = sha256(read(folder / CURVE)).hexdigest()
+                history = mark_of(folder)
             if checked:
                 checked.learn(name, key, history)
             stored.append(Stored(record, folder))
-            histories.setdefault(history if record.cost.images else str(name), []).append(stored[-1])
+            histories.setdefault(history, []).append(stored[-1])
         except EvidenceError as error:
             faults.append(below(error.fault, str(name)))
     if checked:
