@@ -1,5 +1,6 @@
 """From a planned run to its record."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from reproductions.harness.bench import Bench, set_up, versions_of
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.evidence import epochs_to
 from reproductions.harness.launch import Order
-from reproductions.harness.record import RecordError, read_records
+from reproductions.harness.record import RecordError, read_records, records_of
 from reproductions.harness.run import MAKERS, make
 from reproductions.harness.work import prepare
 
@@ -78,6 +79,24 @@ def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageS
     assert made is not None
     hardware = [item.record.machine.hardware for item in read_records(tmp_path / "theirs")[0]]
     assert sorted(hardware) == sorted(["another", bench.hardware])
+
+
+def test_a_copy_of_another_runs_record_does_not_save_the_work(splits: dict[str, ImageSet], tmp_path: Path) -> None:
+    """The plan leaves both out, so both are made again; before, the copy was handed back and the plan lacked it for ever."""
+    claim = discover()["ten_view_gain"]
+    first, second = (run for run in planned_runs(claim, "smoke") if run.seed in (0, 1))
+    bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
+    folder = make(first, claim, bench)
+    assert folder is not None
+    copy = Path(shutil.copytree(folder, folder.with_name(folder.name.replace("seed0", "seed1"))))
+    path = copy / "record.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    for run in (first, second):
+        assert read_records(tmp_path, run)[0] == records_of(tmp_path, run) == []
+        assert [fault.why.endswith("one is a copy") for fault in read_records(tmp_path, run)[1]] == [True]
+    made = make(second, claim, bench)
+    assert made == copy.with_name(f"{copy.name}-r2")
+    assert [item.folder for item in read_records(tmp_path)[0]] == [made]
 
 
 @pytest.mark.parametrize(("setting", "attempts"), [("AVX2", 2), ("COMPATIBLE", 1)])

@@ -300,13 +300,13 @@ def read_record(folder: Path) -> Record:
 def read_records(root: Path, run: PlannedRun | None = None, *, recheck: bool = False) -> tuple[list[Stored], list[Fault]]:
     """All records under a results folder, or those of one run, in the order of their paths; and what is wrong with the others.
 
-    A record counts only if it agrees with its place and with the files beside it. What was found to agree before is not
-    computed again while no file has changed, unless `recheck` asks for it.
+    A record counts only if it agrees with its place and with the files beside it, and is no copy of another. What was found to
+    agree before is not computed again while no file has changed, unless `recheck` asks for it.
     """
     faults: list[Fault] = []
-    stored, checked = [], None if run or recheck else Checked(root)
+    stored, checked = [], None if recheck else Checked(root)
     histories: dict[str, list[Stored]] = {}
-    for folder in _folders(root, run, faults):
+    for folder in _folders(root, faults):
         name = folder.relative_to(root)
         try:
             content = read(folder / RECORD)
@@ -328,7 +328,10 @@ def read_records(root: Path, run: PlannedRun | None = None, *, recheck: bool = F
         checked.save()
     copies = {item.folder: same for same in histories.values() for item in same if len({s.record.key for s in same}) > 1}
     faults += [_copied(item, copies[item.folder], root) for item in stored if item.folder in copies]
-    return [item for item in stored if item.folder not in copies], faults
+    stored = [item for item in stored if item.folder not in copies]
+    if run:  # what is a copy shows only beside all others
+        return [item for item in stored if item.record.key == run.key], [fault for fault in faults if may_be_of(fault, run)]
+    return stored, faults
 
 
 def _copied(item: Stored, same: Sequence[Stored], root: Path) -> Fault:
@@ -345,6 +348,14 @@ def records_of(root: Path, run: PlannedRun) -> list[Stored]:
         if fault.unreadable:
             raise UnreadableError(f"{root}/{fault.where} {fault.why}, and may hold the record of {run}; mend that first")
     return stored
+
+
+def may_be_of(fault: Fault, run: PlannedRun) -> bool:
+    """Whether a record of the run can be in what a fault names."""
+    parts = fault.where.split("/")
+    return parts[1:3] == [run.claim, run.variant][: len(parts) - 1] and (
+        len(parts) < 4 or parts[3].startswith(f"{run.scale}-seed{run.seed}-")
+    )
 
 
 def _record(content: bytes) -> Record:
@@ -386,15 +397,9 @@ def _in_its_place(record: Record, folder: Path) -> None:
         raise EvidenceError(RECORD, f"does not belong here: its content belongs in {right}")
 
 
-def _folders(root: Path, run: PlannedRun | None, faults: list[Fault]) -> Iterator[Path]:
-    """The folders that should hold records, all or those of one run; what cannot be listed is added to the faults."""
-    records = root / "records"
-    if run:
-        start = f"{run.scale}-seed{run.seed}-"
-        folders = _listed(records / run.claim / run.variant, root, faults)
-        yield from (folder for folder in folders if folder.name.startswith(start))
-        return
-    for claim in _listed(records, root, faults):
+def _folders(root: Path, faults: list[Fault]) -> Iterator[Path]:
+    """The folders that should hold records; what cannot be listed is added to the faults."""
+    for claim in _listed(root / "records", root, faults):
         for variant in _listed(claim, root, faults):
             yield from _listed(variant, root, faults)
 

@@ -10,7 +10,7 @@ from reproductions.harness.claim import SHARED, Claim, PlannedRun, asked_runs, b
 from reproductions.harness.evidence import Fault
 from reproductions.harness.places import root_of
 from reproductions.harness.plan import Planned, plan
-from reproductions.harness.record import Stored, UnreadableError, read_records
+from reproductions.harness.record import Stored, UnreadableError, may_be_of, read_records
 from reproductions.harness.settle import Images, console, fingerprints_of, settle
 
 VERDICT = ("evaluate", *SHARED)  # the roles of runs that verdicts rest on
@@ -101,19 +101,11 @@ def refuse_hidden(*works: Work) -> None:
     for work in works:
         for item in work.missing if not work.force else ():
             for fault in work.faults:
-                if fault.unreadable and _may_be_of(fault, item.run):
+                if fault.unreadable and may_be_of(fault, item.run):
                     raise UnreadableError(
                         f"{work.root}/{fault.where} {fault.why}, and may hold the record of {item.run}; mend that, or make the "
                         "run again with --force"
                     )
-
-
-def _may_be_of(fault: Fault, run: PlannedRun) -> bool:
-    """Whether a record of the run can be in what a fault names."""
-    parts = fault.where.split("/")
-    return parts[1:3] == [run.claim, run.variant][: len(parts) - 1] and (
-        len(parts) < 4 or parts[3].startswith(f"{run.scale}-seed{run.seed}-")
-    )
 
 
 def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
