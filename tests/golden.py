@@ -334,7 +334,7 @@ def versions() -> dict[str, dict[str, int]]:
 
 def read_stored(path: Path = STORED) -> dict[str, Any]:
     """The stored versions and numbers. Raises EditedError where the file was changed by hand or cannot be read."""
-    advice = f"restore it with `git checkout {path.name}` or store new numbers with `pytest --accept-golden`"
+    advice = f"restore it with `git checkout HEAD {path}`"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["checksum"] != checksum(found):
