@@ -51,6 +51,7 @@ class Checkpoint:
     interval: float = 60.0  # seconds between two files, at least
     say: Callable[[str], None] = logging.getLogger("alexnet").warning  # one line
     clock: Callable[[], float] = time.monotonic
+    dirty: bool = False  # uncommitted code made a part of it: this process, or one that it goes on from
     written: float | None = field(default=None, init=False)  # when, by the clock; None before this process has done so
     step: int = field(default=0, init=False)  # that the file holds
 
@@ -91,6 +92,9 @@ class Checkpoint:
                 lost = "" if error.seconds is None else f" ({_duration(error.seconds)} of training)"
                 self.say(f"{self.path}: {error}{lost}; moved aside to {aside.name}, the training starts again")
             return False
+        if state.get("dirty") and not self.dirty and place()[0] == 0:
+            self.say(f"{self.path}: uncommitted code made a part of this training")
+        self.dirty = self.dirty or bool(state.get("dirty"))
         return True
 
     def _find_room(self, run: "Run") -> None:
@@ -105,7 +109,7 @@ class Checkpoint:
         if place()[0] == 0:
             began = time.perf_counter()
             about = {"belongs_to": self.belongs_to, "step": run.step, "seconds": run.history[-1].seconds if run.history else 0}
-            write(self.path, state_of(run), about)
+            write(self.path, {**state_of(run), "dirty": self.dirty}, about)
             run.checkpoint_seconds += time.perf_counter() - began
         self.written, self.step = self.clock(), run.step
 

@@ -83,6 +83,20 @@ def test_a_run_that_fails_at_its_end_keeps_what_it_trained(bench: Bench, monkeyp
     assert not list((bench.root / ".work").iterdir())
 
 
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True), (True, True), (False, False), (True, None)])
+def test_uncommitted_code_marks_all_that_goes_on_from_it(
+    bench: Bench, before: bool, after: bool | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Edit, train, Ctrl-C, put the edit away, train on: that is no network of the commit."""
+    monkeypatch.setattr(running, "git_state", lambda _: ("f" * 40, before))
+    checkpoint_of(bench, NET)
+    monkeypatch.setattr(running, "git_state", lambda _: (None if after is None else "f" * 40, after))
+    make(NET, CLAIM, bench)
+    (made,) = read_records(bench.root)[0]
+    assert (made.record.cost.attempts, made.record.code.dirty) == (2, before or after)
+    assert ("uncommitted code made a part of this training" in capsys.readouterr().out) == (before and not after)
+
+
 def test_work_on_another_file_system(bench: Bench, elsewhere: Path) -> None:
     """Checkpoints there, and weights that move from there to the record; also those of a record that lost them."""
     bench.root.mkdir()

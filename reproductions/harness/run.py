@@ -110,12 +110,13 @@ def make(
         if choice and rank == 0:
             on_choice(choice)
         bench = replace(bench, precision=choice.precision if choice else None)
-        kept_in = Checkpoint(checkpoint, {"run": str(run), "weights": made_of[-1]}, say=_say)
+        kept_in = Checkpoint(checkpoint, {"run": str(run), "weights": made_of[-1]}, say=_say, dirty=bool(code.dirty))
         outcome = _carry_out(run, claim, bench, before, kept_in, beat, on_row)
         if rank > 0:
             return None
         if choice and outcome.attempts > 1 and outcome.precision != choice.precision:
             on_choice(Choice(outcome.precision, f"{run} went on from a checkpoint in that"))
+        code = Code(commit=commit, dirty=kept_in.dirty or dirty)  # also of what it went on from
         digits = save_weights(weights, outcome.net) if outcome.net else None
         record = _record(run, bench, code, outcome, started)
         record = record.model_copy(update={"weights": digits, "made_from": tuple(map(source_of, before))})
