@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from alexnet.config import AlexNetConfig
 from reproductions.__main__ import app
-from reproductions.harness import dispatch, slurm
+from reproductions.harness import dispatch, provenance, slurm
 from reproductions.harness.claim import discover
 from reproductions.harness.forecast import ASSUMED_RATE, gpu_hours
 from reproductions.harness.jobs import new_job, write_job
@@ -82,6 +82,18 @@ def test_what_failed_and_is_queued_again_is_under_way(work: Work, monkeypatch: p
     for item in planned:
         write_job(work.root, item.run, new_job("6", "slurm", work.root))
     assert dispatch._choose([replace(work, planned=planned)], Wishes("slurm", Site(), retry_failed=True)) == ([], True)
+
+
+@pytest.mark.parametrize("launcher", ["local", "slurm"])
+@pytest.mark.parametrize("dirty", [True, False])
+def test_uncommitted_code_is_said_before_anything_is_sent(
+    work: Work, launcher: str, dirty: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(provenance, "uncommitted", lambda: dirty)
+    dispatch.send([work], Wishes(launcher, Site(gpus=0), dry_run=True))
+    assert (
+        capsys.readouterr().out.count("the code has uncommitted changes: these records will be marked and never counted") == dirty
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from test_evidence import pointer
 
 from alexnet.data.imageset import ImageSet
 from alexnet.files import is_locked
+from reproductions.harness import launch, segment
 from reproductions.harness import run as running
 from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import PlannedRun, discover, planned_runs
@@ -95,6 +96,21 @@ def test_uncommitted_code_marks_all_that_goes_on_from_it(
     (made,) = read_records(bench.root)[0]
     assert (made.record.cost.attempts, made.record.code.dirty) == (2, before or after)
     assert ("uncommitted code made a part of this training" in capsys.readouterr().out) == (before and not after)
+
+
+@pytest.mark.parametrize(
+    ("sent", "here", "dirty"), [(True, None, True), (False, None, False), (None, None, None), (True, False, False)]
+)
+def test_where_git_cannot_be_asked_the_sending_tree_says_what_the_code_is(
+    bench: Bench, sent: bool | None, here: bool | None, dirty: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "settle", lambda *_, **__: ("smoke", bench.images, "images"))
+    monkeypatch.setattr(launch, "git_state", lambda _: ("f" * 40, sent))
+    job = launch.Order(NET, "ten_view_gain", bench.root, None).segment("cpu", 1)
+    monkeypatch.setattr(running, "git_state", lambda _: (None, here))
+    job._make(discover()["ten_view_gain"])
+    (made,) = read_records(bench.root)[0]
+    assert made.record.code.dirty is dirty
 
 
 def test_work_on_another_file_system(bench: Bench, elsewhere: Path) -> None:

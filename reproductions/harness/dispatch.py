@@ -8,11 +8,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from alexnet.files import locked
-from reproductions.harness import slurm
+from reproductions.harness import provenance, slurm
 from reproductions.harness.claim import PlannedRun, with_needs
 from reproductions.harness.counted import Key
 from reproductions.harness.forecast import gpu_hours
-from reproductions.harness.git import look
 from reproductions.harness.jobs import Job
 from reproductions.harness.launch import Order, arrays, sbatch_text, sendable, to_processes, to_slurm
 from reproductions.harness.places import REPOSITORY  # where jobs start: the packages are found there
@@ -32,7 +31,7 @@ def send(works: Sequence[Work], wishes: Wishes) -> bool:
     """
     results = works[0].results
     with nullcontext() if wishes.dry_run else locked(results / ".work" / "submit.lock"):  # two at once would send all twice
-        state = [why] if (why := look(REPOSITORY).why) else []
+        state = provenance.code_notes() if any(work.missing for work in works) else []
         for line in (*notes(works), *state, *_recorded(works), *sweep_note(sum(work.sweeps_left_out for work in works))):
             _say(line)
         chosen, busy = _choose(works, wishes)

@@ -16,7 +16,9 @@ from submitit.slurm.slurm import _make_sbatch_string  # needs no Slurm on this m
 
 from reproductions.harness import provenance, slurm
 from reproductions.harness.claim import PlannedRun
+from reproductions.harness.git import git_state
 from reproductions.harness.jobs import new_job, write_job
+from reproductions.harness.places import REPOSITORY
 from reproductions.harness.plan import plan
 from reproductions.harness.record import read_records, version_of
 from reproductions.harness.site import Shape, Site, shape_of
@@ -47,6 +49,7 @@ class Order:
         return Segment(
             self.run, self.asked_by, self.root, self.data, device, threads, version,
             share_machine=share_machine, minutes=minutes, precision=self.precision, compiled=self.compiled,
+            dirty=git_state(REPOSITORY)[1],
         )  # fmt: skip
 
 

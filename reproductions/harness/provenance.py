@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reproductions.harness.git import git_state
+from reproductions.harness.git import git_state, look
 from reproductions.harness.places import REPOSITORY
 
 
@@ -16,6 +16,14 @@ def here() -> dict[str, Any]:
     commit = git_state(REPOSITORY)[0]
     threads = len(os.sched_getaffinity(0))
     return {"commit": commit and commit[:10], "hardware": hardware(), "threads": threads, **versions()}
+
+
+UNCOMMITTED = "the code has uncommitted changes: these records will be marked and never counted; commit before you train"
+
+
+def code_notes() -> list[str]:
+    """What is to be said of the code at hand before it makes records: why they name no commit, or that they will not count."""
+    return [line for line in (look(REPOSITORY).why, UNCOMMITTED * uncommitted()) if line]
 
 
 def uncommitted() -> bool:

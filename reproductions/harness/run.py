@@ -66,21 +66,22 @@ def make(
     *,
     again: bool = False,
     wait: bool = False,
+    dirty: bool | None = None,
     on_choice: Callable[[Choice], None] = lambda _: None,
 ) -> Path | None:
     """Make one run and store its record; None if another process is making it now, unless `wait` says to wait for that one.
 
     A record that another process has stored since the plan was made is returned as it is. With `again` the run is made from its
-    start whatever there is. `on_choice` is told in which precision it computes. Where several processes train together all of
-    them call this; the first keeps the files, the others get None.
+    start whatever there is. `dirty` says whether the code is uncommitted where git cannot. `on_choice` is told in which precision
+    it computes. Where several processes train together all of them call this; the first keeps the files, the others get None.
 
     A run that was interrupted goes on from its checkpoint, which is deleted when the record is in its place. A run that torch
     cannot carry out is stored as a record with status "failed" and keeps its checkpoint. A network that is trained again since
     its weights are needed, and comes out with the same bits, gives them back to the record that it has. Raises RecordError if the
     record cannot be written, which is found out first, or weights that the run needs are not here.
     """
-    commit, dirty = git_state(REPOSITORY)
-    code = Code(commit=commit, dirty=dirty)
+    commit, changed = git_state(REPOSITORY)
+    code = Code(commit=commit, dirty=dirty if changed is None else changed)
     rank, world = place()
     machine = [*bench.arithmetic, versions_of(run, bench)]  # another machine goes on with other bits
     before = [needed(need, bench.root, bench.fingerprints, bench.hardware, dirty=bool(code.dirty)) for need in run.needs]
@@ -116,7 +117,7 @@ def make(
             return None
         if choice and outcome.attempts > 1 and outcome.precision != choice.precision:
             on_choice(Choice(outcome.precision, f"{run} went on from a checkpoint in that"))
-        code = Code(commit=commit, dirty=kept_in.dirty or dirty)  # also of what it went on from
+        code = Code(commit=commit, dirty=kept_in.dirty or code.dirty)  # also of what it went on from
         digits = save_weights(weights, outcome.net) if outcome.net else None
         record = _record(run, bench, code, outcome, started)
         record = record.model_copy(update={"weights": digits, "made_from": tuple(map(source_of, before))})

@@ -49,6 +49,7 @@ class Segment:
     minutes: float = 0.0  # the time limit of a segment
     precision: str | None = None  # insisted on
     compiled: bool = False  # through torch.compile
+    dirty: bool | None = None  # whether uncommitted code submitted it: for where it runs without git
     barren: int = 0
     rows: int = 0  # of history, by this segment
     began: float = 0.0  # this segment, by time.monotonic()
@@ -104,7 +105,9 @@ class Segment:
         _, images, note = settle(claim, scale=self.run.scale, dataset=None, data=self.data, pack=False)
         self._say(note)
         bench = Bench(self.root, images, set_up(self.device, self.threads), self.threads, self.precision, self.compiled)
-        folder = make(self.run, claim, bench, self._tell, wait=True, on_choice=lambda choice: self._say(str(choice)))
+        folder = make(
+            self.run, claim, bench, self._tell, wait=True, dirty=self.dirty, on_choice=lambda choice: self._say(str(choice))
+        )
         if folder is not None:
             self._say(folder.name)
             if read_record(folder).status == "failed":

@@ -16,8 +16,6 @@ from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun, blocks, discover
 from reproductions.harness.cores import own_cores
 from reproductions.harness.forecast import estimates
-from reproductions.harness.git import look
-from reproductions.harness.places import REPOSITORY
 from reproductions.harness.plan import plan, sweep_note
 from reproductions.harness.record import read_record
 from reproductions.harness.settle import bar, console, needs_gpu, opened
@@ -38,11 +36,8 @@ def execute(
     if dry_run:
         return True
     complete = True
-    if work.missing and provenance.uncommitted():
-        console.print("the code has uncommitted changes: these records will be marked and never counted; commit before you train")
     if work.missing:
-        if why := look(REPOSITORY).why:
-            console.print(why, markup=False)
+        _print(provenance.code_notes())
         signal.signal(signal.SIGTERM, interrupt)
         with own_cores(threads, lambda: console.print("waiting for cores: other runs on this machine hold them")):
             complete = _make_missing(work, device, threads, precision, compiled=compiled)
