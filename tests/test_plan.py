@@ -8,7 +8,8 @@ from records import full_set, keep, make_alexnet, make_record, planned, store, w
 
 from reproductions.harness.claim import PlannedRun, blocks, discover, planned_runs
 from reproductions.harness.counted import differences, not_deciding
-from reproductions.harness.plan import NOT_KEPT, expected_seconds, plan
+from reproductions.harness.judge import judge
+from reproductions.harness.plan import NOT_KEPT, Planned, expected_seconds, plan
 from reproductions.harness.record import Record, Source, read_records
 
 RUNS = [run for run in planned_runs(discover()["fig1_relu"], "paper") if run.question == "speedup"]
@@ -86,6 +87,24 @@ def test_uncommitted_code_answers_itself_alone(tmp_path: Path) -> None:
     stored = read_records(tmp_path)[0]
     assert {item.reason for item in plan(RUNS, stored, COPY)} == {"made with uncommitted changes, so it is never counted"}
     assert all(item.current for item in plan(RUNS, stored, COPY, dirty=True))
+
+
+@pytest.mark.parametrize(("dirty", "made_again"), [(False, {"tanh"}), (True, {"relu"})])
+def test_a_pair_of_clean_and_uncommitted_code_is_none(tmp_path: Path, dirty: bool, made_again: set[str]) -> None:
+    """The judge sets them in rows of their own. It is completed by code as today's, and then is a pair for both."""
+    store(tmp_path, make_record("relu", 0), make_record("tanh", 0, epochs=36.0, dirty=True))
+    claim = discover()["fig1_relu"]
+    block = next(block for block in blocks(claim, "paper") if planned("relu", 0) in block)
+
+    def lacking() -> list[Planned]:
+        items = plan(block, read_records(tmp_path)[0], COPY, "a processor", blocks=[block], dirty=dirty)
+        return [item for item in items if item.current is None]
+
+    assert {item.run.variant for item in lacking()} == made_again
+    assert max(row.n for row in judge(claim, read_records(tmp_path)[0])) == 0
+    store(tmp_path, *(make_record(item.run.variant, 0, epochs=30.0, dirty=dirty, wall=80.0) for item in lacking()))
+    assert lacking() == []
+    assert max(row.n for row in judge(claim, read_records(tmp_path)[0])) == 1
 
 
 def test_what_differs_and_decides_nothing_is_named() -> None:

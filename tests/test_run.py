@@ -7,17 +7,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from records import write_record
 
 from alexnet.data.imageset import ImageSet
 from alexnet.kernels import norm
 from alexnet.train import Row
+from reproductions.harness import run as running
 from reproductions.harness import session
 from reproductions.harness.bench import Bench, set_up, versions_of
 from reproductions.harness.claim import discover, planned_runs
 from reproductions.harness.evidence import epochs_to
 from reproductions.harness.launch import Order
-from reproductions.harness.record import RecordError, read_records, records_of
+from reproductions.harness.record import RecordError, folder_of, read_records, records_of
 from reproductions.harness.run import MAKERS, make
 from reproductions.harness.work import prepare
 
@@ -62,23 +62,27 @@ def test_on_a_gpu_torch_normalises(claim: str, body: str | None, splits: dict[st
     assert versions_of(run, bench).get("norm") == body
 
 
-def test_another_machines_record_does_not_save_the_work(splits: dict[str, ImageSet], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["ten_view_gain", "fig1_relu"])
+def test_another_machines_record_does_not_save_the_work(name: str, splits: dict[str, ImageSet], tmp_path: Path) -> None:
     """Otherwise one arm would stay the other machine's, the next be made here, and the two never be judged together."""
-    claim = discover()["ten_view_gain"]
-    run = planned_runs(claim, "smoke")[0]
+    claim = discover()[name]
+    run = next(run for run in planned_runs(claim, "smoke") if run.role != "tune")
     bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
     first = make(run, claim, bench)
     assert first is not None
     (here,), _ = read_records(tmp_path)
-    assert here.record.machine.versions["norm"] == norm.body(bench.device)
+    assert here.record.machine.versions.get("norm", norm.body(bench.device)) == norm.body(bench.device)
     machine = here.record.machine.model_copy(update={"hardware": "another"})
-    write_record(tmp_path / "theirs", here.record.model_copy(update={"machine": machine}))
+    theirs = here.record.model_copy(update={"machine": machine, "started": "2020-01-01T00:00:00Z"})
+    folder = shutil.copytree(first, folder_of(tmp_path / "theirs", theirs))
+    (folder / "record.json").write_text(theirs.model_dump_json())
     there = Bench(tmp_path / "theirs", bench.images, bench.device, 1)
     assert make(run, claim, bench) == first
     made = make(run, claim, there)
     assert made is not None
     hardware = [item.record.machine.hardware for item in read_records(tmp_path / "theirs")[0]]
     assert sorted(hardware) == sorted(["another", bench.hardware])
+    assert make(run, claim, there) == made, "though the other machine's is the earlier one"
 
 
 def test_a_copy_of_another_runs_record_does_not_save_the_work(splits: dict[str, ImageSet], tmp_path: Path) -> None:
@@ -97,6 +101,21 @@ def test_a_copy_of_another_runs_record_does_not_save_the_work(splits: dict[str, 
     made = make(second, claim, bench)
     assert made == copy.with_name(f"{copy.name}-r2")
     assert [item.folder for item in read_records(tmp_path)[0]] == [made]
+
+
+@pytest.mark.parametrize("name", ["ten_view_gain", "fig1_relu"])
+def test_a_record_of_other_code_does_not_save_the_work(
+    name: str, splits: dict[str, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Committed code's makes no pair with what uncommitted code makes now, and the plan lacks it."""
+    claim = discover()[name]
+    run = next(run for run in planned_runs(claim, "smoke") if run.role != "tune")
+    bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
+    folders = []
+    for dirty in (False, True, True):
+        monkeypatch.setattr(running, "git_state", lambda _, dirty=dirty: ("f" * 40, dirty))
+        folders.append(make(run, claim, bench))
+    assert folders[0] != folders[1] == folders[2]
 
 
 @pytest.mark.parametrize(("setting", "attempts"), [("AVX2", 2), ("COMPATIBLE", 1)])

@@ -15,7 +15,7 @@ from alexnet import precision as measuring
 from alexnet.data.imageset import ImageSet
 from alexnet.precision import Choice, remembered
 from reproductions.__main__ import app
-from reproductions.harness import dispatch, precision
+from reproductions.harness import dispatch, precision, provenance
 from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import Claim, PlannedRun, blocks, discover, planned_runs
 from reproductions.harness.plan import plan
@@ -49,7 +49,7 @@ def native(monkeypatch: pytest.MonkeyPatch, *, bf16: bool) -> None:
 
 
 def choose(run: PlannedRun, claim: Claim, bench: Bench) -> Choice | None:
-    return precision.asked(run, claim, bench, dirty=False) or precision.measured(run, claim, bench)
+    return precision.asked(run, claim, bench, dirty=provenance.uncommitted()) or precision.measured(run, claim, bench)
 
 
 def made(run: PlannedRun, bench: Bench) -> tuple[Record, list[str]]:
@@ -87,7 +87,8 @@ def test_what_trains_nothing_has_no_precision(bench: Bench) -> None:
 def stored(bench: Bench, variant: str = "relu", **options: Any) -> None:
     """A record of an arm of seed 0, in bf16 by this kind of machine unless told otherwise."""
     usual = {"hardware": bench.hardware, "scale": "smoke", "fingerprint": bench.fingerprints["stand-in"]}
-    store(bench.root, make_record(variant, 0, **{**usual, **options}))
+    code = {"dirty": provenance.uncommitted()}  # as what this tree makes beside it
+    store(bench.root, make_record(variant, 0, **{**usual, **code, **options}))
 
 
 EMULATED = "this device emulates it, many times slower than fp32"
@@ -114,7 +115,8 @@ def test_it_is_the_precision_in_which_the_plan_lacks_the_run(bench: Bench, monke
 
     def lacking() -> list[PlannedRun]:
         there = read_records(bench.root)[0]
-        return [item.run for item in plan(pair, there, {}, bench.hardware, blocks=[pair], dirty=True) if not item.current]
+        items = plan(pair, there, {}, bench.hardware, blocks=[pair], dirty=provenance.uncommitted())
+        return [item.run for item in items if not item.current]
 
     assert lacking() == [planned("tanh")]
     record, said = made(planned("tanh"), bench)

@@ -13,6 +13,7 @@ from reproductions.harness.record import Record, Stored, version_of
 
 Key = tuple[str, str, str, int]  # claim, variant, scale, seed
 Kind = tuple[str, str]  # hardware, precision
+Same = tuple[str, str, bool]  # what both arms of a seed share: those, and whether their code was uncommitted
 Answers = Mapping[Key, Sequence[Stored]]  # the records that answer each run, the earliest first
 
 
@@ -93,34 +94,41 @@ def earliest_first(items: Sequence[Stored]) -> list[Stored]:
     return sorted(items, key=lambda item: (item.record.started, item.repeat, item.folder.name))
 
 
-def first_on(items: Sequence[Stored], kind: Kind) -> Stored | None:
-    """The first of the records that was made on a kind of machine."""
-    return next((item for item in items if item.record.kind == kind), None)
+def same_of(record: Record) -> Same:
+    """What the other arm of a record's seed must share with it."""
+    return (*record.kind, bool(record.code.dirty))
 
 
-def block_kind(block: Sequence[PlannedRun], answers: Answers) -> Kind | None:
-    """The kind of machine and precision from which a seed's arms are taken: the first on which all of them were there."""
-    shared = set.intersection(*({item.record.kind for item in answers.get(run.key, ())} for run in block))
+def first_on(items: Sequence[Stored], same: Same) -> Stored | None:
+    """The first of the records that was made so."""
+    return next((item for item in items if same_of(item.record) == same), None)
 
-    def complete(kind: Kind) -> tuple[str, Kind]:
-        firsts = [first_on(answers[run.key], kind) for run in block]
-        return max(item.record.started for item in firsts if item), kind
+
+def block_kind(block: Sequence[PlannedRun], answers: Answers) -> Same | None:
+    """The kind of machine, precision and code from which a seed's arms are taken: the first on which all of them were there."""
+    shared = set.intersection(*({same_of(item.record) for item in answers.get(run.key, ())} for run in block))
+
+    def complete(same: Same) -> tuple[str, Same]:
+        firsts = [first_on(answers[run.key], same) for run in block]
+        return max(item.record.started for item in firsts if item), same
 
     return min(shared, key=complete) if shared else None
 
 
-def kind_to_complete(block: Sequence[PlannedRun], answers: Answers, hardware: str | None) -> Kind | None:
+def kind_to_complete(block: Sequence[PlannedRun], answers: Answers, hardware: str | None, *, dirty: bool = False) -> Same | None:
     """Where no kind has all arms: the one on which they are completed, which has the most of them already; None for a fresh one.
 
-    With `hardware` it is a precision of that machine; of several kinds with as many arms it is the one of the latest record.
+    It is of code as today's: committed, or `dirty`. With `hardware` it is a precision of that machine; of several kinds with as
+    many arms it is the one of the latest record.
     """
-    have: dict[Kind, list[Stored]] = {}
+    have: dict[Same, list[Stored]] = {}
     for run in block:
-        for kind in {item.record.kind for item in answers.get(run.key, ())}:
-            if hardware is None or kind[0] == hardware:
-                have.setdefault(kind, []).extend(item for item in answers[run.key] if item.record.kind == kind)
+        for item in answers.get(run.key, ()):
+            same = same_of(item.record)
+            if hardware in (None, same[0]) and same[2] == dirty:
+                have.setdefault(same, []).append(item)
 
-    def worth(kind: Kind) -> tuple[int, str, Kind]:
-        return len({item.record.key for item in have[kind]}), max(item.record.started for item in have[kind]), kind
+    def worth(same: Same) -> tuple[int, str, Same]:
+        return len({item.record.key for item in have[same]}), max(item.record.started for item in have[same]), same
 
     return max(have, key=worth) if have else None

@@ -41,7 +41,7 @@ def plan(
     for item in earliest_first(stored):
         by_key.setdefault(item.record.key, []).append(item)
     answers = {run.key: [s for s in by_key.get(run.key, []) if not why_not(s, run, fingerprints, dirty=dirty)] for run in runs}
-    current, lacking = _choose(_whole_blocks(runs, blocks), answers, hardware)
+    current, lacking = _choose(_whole_blocks(runs, blocks), answers, hardware, dirty=dirty)
     planned = {}
     for run in runs:
         found = None if run.key in lacking else current[run.key]
@@ -63,12 +63,14 @@ def _whole_blocks(runs: Sequence[PlannedRun], blocks: Sequence[Sequence[PlannedR
     return [*found, *([run] for run in runs if run.key not in inside)]
 
 
-def _choose(blocks: Sequence[Sequence[PlannedRun]], answers: Answers, hardware: str | None) -> tuple[dict[Key, Stored], set[Key]]:
+def _choose(
+    blocks: Sequence[Sequence[PlannedRun]], answers: Answers, hardware: str | None, *, dirty: bool
+) -> tuple[dict[Key, Stored], set[Key]]:
     """The record of each run, and the runs that a block lacks."""
     current: dict[Key, Stored] = {}
     lacking: set[Key] = set()
     for block in blocks:
-        kind = block_kind(block, answers) or kind_to_complete(block, answers, hardware)
+        kind = block_kind(block, answers) or kind_to_complete(block, answers, hardware, dirty=dirty)
         for run in block:
             item = first_on(answers[run.key], kind) if kind else None
             if item is None:
@@ -82,7 +84,8 @@ def _reason(run: PlannedRun, items: Sequence[Stored], fingerprints: Mapping[str,
     """Why a run must be made: what its records lack, or on which machines it is there without its partner."""
     reasons = [reason for s in items for reason in why_not(s, run, fingerprints, dirty=dirty)]
     reasons += [
-        f"there only by {', '.join(s.record.kind)}, where its partner is not: both arms of a seed are made on one kind of machine"
+        f"there only by {', '.join(s.record.kind)}{', committed' * (dirty and not s.record.code.dirty)}, where its partner is not: "
+        "both arms of a seed are made on one kind of machine"
         for s in items
         if not why_not(s, run, fingerprints, dirty=dirty)
     ]

@@ -45,7 +45,7 @@ def _made(run: PlannedRun, claim: Claim, bench: Bench, *, dirty: bool) -> Choice
     together = [block for block in blocks(claim, run.scale) if run.key in {arm.key for arm in block}]
     for block in (*together, (run,)):
         answers = {arm.key: _answers(arm, bench, dirty=dirty) for arm in block}
-        kind = kind_to_complete(block, answers, bench.hardware)
+        kind = kind_to_complete(block, answers, bench.hardware, dirty=dirty)
         recorded = {bench.recorded(precision): precision for precision in PRECISIONS}
         if kind and kind[1] in recorded:
             have = [arm for arm in block if first_on(answers[arm.key], kind)]

@@ -174,11 +174,15 @@ def _store(root: Path, record: Record, outcome: "Outcome", weights: Path | None)
 
 
 def _made(run: PlannedRun, stored: Sequence[Stored], bench: Bench, *, dirty: bool) -> Stored | None:
-    """The record that spares making a run: a count of any machine, else one of this machine's, of a network with its weights."""
+    """The record that spares making a run: a count of any machine, else one of this machine's, of a network with its weights.
+
+    It is of code as today's, committed or not: another makes no pair with what is made now.
+    """
+    if run.role != "inspect":
+        stored = [s for s in stored if (s.record.machine.hardware, bool(s.record.code.dirty)) == (bench.hardware, dirty)]
     if run.role == "train":
         return kept(run, stored, bench.fingerprints, bench.hardware, dirty=dirty)
-    current = plan([run], stored, bench.fingerprints, bench.hardware, dirty=dirty)[0].current
-    return current if current and (run.role == "inspect" or current.record.machine.hardware == bench.hardware) else None
+    return plan([run], stored, bench.fingerprints, bench.hardware, dirty=dirty)[0].current
 
 
 def _record(run: PlannedRun, bench: Bench, code: Code, outcome: "Outcome", started: str) -> Record:
