@@ -7,7 +7,7 @@ import pytest
 from records import full_set, keep, make_alexnet, make_record, planned, store, write_record
 
 from reproductions.harness.claim import PlannedRun, blocks, discover, planned_runs
-from reproductions.harness.counted import differences, not_deciding
+from reproductions.harness.counted import ANY, Way, differences, not_deciding
 from reproductions.harness.judge import judge
 from reproductions.harness.plan import NOT_KEPT, Planned, expected_seconds, plan
 from reproductions.harness.record import Record, Source, read_records
@@ -87,6 +87,29 @@ def test_uncommitted_code_answers_itself_alone(tmp_path: Path) -> None:
     stored = read_records(tmp_path)[0]
     assert {item.reason for item in plan(RUNS, stored, COPY)} == {"made with uncommitted changes, so it is never counted"}
     assert all(item.current for item in plan(RUNS, stored, COPY, dirty=True))
+
+
+@pytest.mark.parametrize(
+    ("way", "there", "both"),
+    [
+        (Way(precision="bf16"), {"precision": "fp32"}, True),
+        (Way(precision="bf16"), {"precision": "bf16"}, False),
+        (Way(precision="bf16"), {"precision": "bf16 compiled"}, False),
+        (Way(precision="bf16", compiled=False), {"precision": "bf16 compiled"}, True),
+        (Way(compiled=True), {"precision": "bf16"}, True),
+        (Way(compiled=True), {"precision": "bf16 compiled"}, False),
+        (Way(device="cuda"), {"device": "cpu"}, True),
+        (Way(device="cuda"), {"device": "cuda"}, False),
+        (ANY, {"precision": "bf16 compiled", "device": "cuda"}, False),
+    ],
+)
+def test_a_pair_is_completed_as_runs_will_be_made(tmp_path: Path, way: Way, there: dict[str, str], both: bool) -> None:
+    """Else one arm is made beside which the other, made otherwise, is no pair."""
+    record = make_record("relu", 0)
+    store(tmp_path, record.model_copy(update={"machine": record.machine.model_copy(update=there)}))
+    block = next(block for block in blocks(discover()["fig1_relu"], "paper") if planned("relu", 0) in block)
+    items = plan(block, read_records(tmp_path)[0], COPY, blocks=[block], way=way)
+    assert [item.current is None for item in items] == [both, True]
 
 
 @pytest.mark.parametrize(("dirty", "made_again"), [(False, {"tanh"}), (True, {"relu"})])

@@ -15,7 +15,8 @@ from alexnet import precision as measuring
 from alexnet.data.imageset import ImageSet
 from alexnet.precision import Choice, remembered
 from reproductions.__main__ import app
-from reproductions.harness import dispatch, precision, provenance
+from reproductions.harness import dispatch, precision, provenance, session
+from reproductions.harness import run as running
 from reproductions.harness.bench import Bench, set_up
 from reproductions.harness.claim import Claim, PlannedRun, blocks, discover, planned_runs
 from reproductions.harness.plan import plan
@@ -138,12 +139,28 @@ def test_a_record_that_makes_no_pair_decides_nothing(
     assert choose(planned("tanh"), FIGURE1, bench) == FP32
 
 
-def test_who_insists_is_told_what_makes_no_pair(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_insists_has_it_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the other arm is in: the plan makes that again."""
     native(monkeypatch, bf16=False)
     stored(bench, precision="fp32")
-    why = f"as --precision says; makes no pair with relu of seed 0, which is in fp32 here so far; {EMULATED}"
-    assert choose(planned("tanh"), FIGURE1, replace(bench, precision="bf16")) == Choice("bf16", why)
+    assert choose(planned("tanh"), FIGURE1, replace(bench, precision="bf16")) == Choice("bf16", f"as --precision says; {EMULATED}")
     assert choose(planned("tanh"), FIGURE1, replace(bench, precision="fp32")) == Choice("fp32", "as --precision says")
+
+
+def test_runs_that_make_no_pair_are_not_all_that_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is there is planned again at the end."""
+    work = prepare(FIGURE1, tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
+    here = Bench(work.root, work.images, set_up("cpu", 1), 1)
+
+    def make_otherwise(run: PlannedRun, *_: object, **__: object) -> Path:
+        stored(here, run.variant, precision="fp32" if "relu" in run.variant else "bf16")
+        return next((work.root / "records" / run.claim / run.variant).iterdir())
+
+    monkeypatch.setattr(running, "make", make_otherwise)
+    assert not session._make_missing(work, "cpu", 1)
+    assert "where its partner is not" in capsys.readouterr().out
 
 
 class StopHereError(Exception):

@@ -1,10 +1,12 @@
 """What a command plans and says before it does anything."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from records import make_record, store
 
+from reproductions.harness import provenance
 from reproductions.harness.claim import discover
 from reproductions.harness.forecast import plan_rows
 from reproductions.harness.places import root_of
@@ -41,6 +43,29 @@ def test_a_sweep_is_planned_where_it_is_asked_for(tmp_path: Path) -> None:
     made = [item.run for item in asked.planned if item.run.role == "tune"][:3]
     store(work.root, *(make_record(run.variant, run.seed, scale="smoke", fingerprint=known) for run in made))
     assert prepare(CLAIM, tmp_path, **SMOKE).sweeps_left_out == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "device", "lacking"),
+    [
+        ({"gpu": True}, "cpu", ["relu", "tanh"]),
+        ({"gpu": True}, "cuda", ["tanh"]),
+        ({"gpu": None}, "cpu", ["tanh"]),  # at scale smoke a job gets a GPU only where it was asked for
+        ({"gpu": None}, "cuda", ["relu", "tanh"]),
+        ({"precision": "fp32"}, "cpu", ["relu", "tanh"]),
+        ({"precision": "bf16"}, "cpu", ["tanh"]),
+        ({"compiled": True}, "cpu", ["relu", "tanh"]),
+        ({}, "cpu", ["tanh"]),
+    ],
+)
+def test_the_plan_knows_how_the_runs_will_be_made(tmp_path: Path, how: dict[str, Any], device: str, lacking: list[str]) -> None:
+    """On a GPU whose name nobody knows yet, in the precision that was asked for, through torch.compile."""
+    (known,) = fingerprints_of(prepare(CLAIM, tmp_path, **SMOKE).images).values()
+    usual = {"scale": "smoke", "fingerprint": known, "hardware": provenance.cpu_model(), "dirty": provenance.uncommitted()}
+    record = make_record("relu", 0, **usual)
+    store(tmp_path / "smoke", record.model_copy(update={"machine": record.machine.model_copy(update={"device": device})}))
+    work = prepare(CLAIM, tmp_path, **SMOKE, seeds="0", **how)
+    assert [item.run.variant for item in work.missing if "modern" not in item.run.variant] == lacking
 
 
 @pytest.mark.parametrize("text", ["", "x", "5", "100", "1-", "-1", "1-0"])

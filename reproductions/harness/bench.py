@@ -16,11 +16,11 @@ from alexnet.parallel import place
 from alexnet.precision import PRECISIONS
 from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun
+from reproductions.harness.counted import Way
 from reproductions.harness.places import WORKSPACE
-from reproductions.harness.record import Data, Machine
+from reproductions.harness.record import COMPILED, Data, Machine
 from reproductions.harness.settle import Images, fingerprints_of
 
-COMPILED = " compiled"  # behind the precision of a record that was trained through torch.compile: of a kind of its own
 REPEATABLE = "bitwise repeatable on one machine with one number of threads"
 # What lets the libraries on a processor compute with other instructions, and so round otherwise.
 INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "OPENBLAS_CORETYPE")
@@ -42,6 +42,11 @@ class Bench:
     def hardware(self) -> str:
         """The class of the processor or accelerator that computes."""
         return torch.cuda.get_device_name() if self.device.type == "cuda" else provenance.cpu_model()
+
+    @property
+    def way(self) -> Way:
+        """What is known of how runs are made here, beside the machine."""
+        return Way(precision=self.precision, compiled=self.compiled)
 
     def recorded(self, precision: str) -> str:
         """What the record of a run that is trained here in a precision says of it."""

@@ -6,15 +6,35 @@ which both exist. Of several records of one run on one kind of machine the earli
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from reproductions.harness.claim import PlannedRun
-from reproductions.harness.record import Record, Stored, version_of
+from reproductions.harness.record import COMPILED, Record, Stored, version_of
 
 Key = tuple[str, str, str, int]  # claim, variant, scale, seed
 Kind = tuple[str, str]  # hardware, precision
 Same = tuple[str, str, bool]  # what both arms of a seed share: those, and whether their code was uncommitted
 Answers = Mapping[Key, Sequence[Stored]]  # the records that answer each run, the earliest first
+
+
+@dataclass(frozen=True)
+class Way:
+    """How runs will be made, as far as that is known: only a record that was made so can be completed to a pair."""
+
+    device: str | None = None  # cpu, or cuda: some GPU
+    precision: str | None = None  # the one insisted on
+    compiled: bool | None = None
+
+    def made(self, record: Record) -> bool:
+        """Whether a record was made so."""
+        machine = record.machine
+        plain = machine.precision.removesuffix(COMPILED)
+        asked = ((self.device, machine.device), (self.precision, plain), (self.compiled, plain != machine.precision))
+        return all(mine in (None, its) for mine, its in asked)
+
+
+ANY = Way()
 
 
 def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]) -> list[str]:
@@ -115,17 +135,19 @@ def block_kind(block: Sequence[PlannedRun], answers: Answers) -> Same | None:
     return min(shared, key=complete) if shared else None
 
 
-def kind_to_complete(block: Sequence[PlannedRun], answers: Answers, hardware: str | None, *, dirty: bool = False) -> Same | None:
+def kind_to_complete(
+    block: Sequence[PlannedRun], answers: Answers, hardware: str | None, way: Way = ANY, *, dirty: bool = False
+) -> Same | None:
     """Where no kind has all arms: the one on which they are completed, which has the most of them already; None for a fresh one.
 
-    It is of code as today's: committed, or `dirty`. With `hardware` it is a precision of that machine; of several kinds with as
-    many arms it is the one of the latest record.
+    It is of code as today's: committed, or `dirty`; of `hardware`, where that is known, and made that `way`. Of several kinds with
+    as many arms it is the one of the latest record.
     """
     have: dict[Same, list[Stored]] = {}
     for run in block:
         for item in answers.get(run.key, ()):
             same = same_of(item.record)
-            if hardware in (None, same[0]) and same[2] == dirty:
+            if hardware in (None, same[0]) and same[2] == dirty and way.made(item.record):
                 have.setdefault(same, []).append(item)
 
     def worth(same: Same) -> tuple[int, str, Same]:

@@ -5,7 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reproductions.harness.claim import PlannedRun
-from reproductions.harness.counted import Answers, Key, block_kind, differences, earliest_first, first_on, kind_to_complete, why_not
+from reproductions.harness.counted import (
+    ANY,
+    Answers,
+    Key,
+    Way,
+    block_kind,
+    differences,
+    earliest_first,
+    first_on,
+    kind_to_complete,
+    why_not,
+)
 from reproductions.harness.record import Stored
 
 NOT_KEPT = "its weights are needed and not kept here"
@@ -28,20 +39,21 @@ def plan(
     hardware: str | None = None,
     *,
     blocks: Sequence[Sequence[PlannedRun]] = (),
+    way: Way = ANY,
     dirty: bool = False,
 ) -> list[Planned]:
     """Match every planned run with its record by the rule of counted.py.
 
     `blocks` are the runs that must share a kind of machine; a run outside of all of them is a block of its own. Where no kind has a
-    whole block, its missing runs are those that `hardware`, or where that is None the kind with the most of them, still lacks. A
-    run whose record is there is planned again if a missing run needs its weights and this machine's were not kept. `dirty`: the
-    code at hand is not committed, so records of such code answer too.
+    whole block, its missing runs are those that `hardware`, or where that is None the kind with the most of them, still lacks of
+    what is made that `way`. A run whose record is there is planned again if a missing run needs its weights and this machine's were
+    not kept. `dirty`: the code at hand is not committed, so records of such code answer too.
     """
     by_key: dict[Key, list[Stored]] = {}
     for item in earliest_first(stored):
         by_key.setdefault(item.record.key, []).append(item)
     answers = {run.key: [s for s in by_key.get(run.key, []) if not why_not(s, run, fingerprints, dirty=dirty)] for run in runs}
-    current, lacking = _choose(_whole_blocks(runs, blocks), answers, hardware, dirty=dirty)
+    current, lacking = _choose(_whole_blocks(runs, blocks), answers, hardware, way, dirty=dirty)
     planned = {}
     for run in runs:
         found = None if run.key in lacking else current[run.key]
@@ -64,13 +76,13 @@ def _whole_blocks(runs: Sequence[PlannedRun], blocks: Sequence[Sequence[PlannedR
 
 
 def _choose(
-    blocks: Sequence[Sequence[PlannedRun]], answers: Answers, hardware: str | None, *, dirty: bool
+    blocks: Sequence[Sequence[PlannedRun]], answers: Answers, hardware: str | None, way: Way, *, dirty: bool
 ) -> tuple[dict[Key, Stored], set[Key]]:
     """The record of each run, and the runs that a block lacks."""
     current: dict[Key, Stored] = {}
     lacking: set[Key] = set()
     for block in blocks:
-        kind = block_kind(block, answers) or kind_to_complete(block, answers, hardware, dirty=dirty)
+        kind = block_kind(block, answers) or kind_to_complete(block, answers, hardware, way, dirty=dirty)
         for run in block:
             item = first_on(answers[run.key], kind) if kind else None
             if item is None:

@@ -27,14 +27,9 @@ def asked(run: PlannedRun, claim: Claim, bench: Bench, *, dirty: bool) -> Choice
     """
     if run.role not in TRAINED:
         return None
-    made = told(_made(run, claim, bench, dirty=dirty) if place()[0] == 0 else None)
-    choice = made and replace(made, reason=f"as {made.reason}, made on this kind of machine")
-    if bench.precision:
-        choice = Choice(bench.precision, "as --precision says")
-        if made and made.precision != choice.precision:
-            choice = replace(
-                choice, reason=f"{choice.reason}; makes no pair with {made.reason}, which is in {made.precision} here so far"
-            )
+    choice = Choice(bench.precision, "as --precision says") if bench.precision else None
+    if choice is None:
+        choice = told(_made(run, claim, bench, dirty=dirty) if place()[0] == 0 else None)
     if choice and choice.precision == "bf16" and not native_bf16(bench.device):
         choice = replace(choice, reason=f"{choice.reason}; this device emulates it, many times slower than fp32")
     return choice
@@ -45,12 +40,12 @@ def _made(run: PlannedRun, claim: Claim, bench: Bench, *, dirty: bool) -> Choice
     together = [block for block in blocks(claim, run.scale) if run.key in {arm.key for arm in block}]
     for block in (*together, (run,)):
         answers = {arm.key: _answers(arm, bench, dirty=dirty) for arm in block}
-        kind = kind_to_complete(block, answers, bench.hardware, dirty=dirty)
+        kind = kind_to_complete(block, answers, bench.hardware, bench.way, dirty=dirty)
         recorded = {bench.recorded(precision): precision for precision in PRECISIONS}
         if kind and kind[1] in recorded:
             have = [arm for arm in block if first_on(answers[arm.key], kind)]
             named = next((arm for arm in have if arm.key != run.key), run)
-            return Choice(recorded[kind[1]], f"{named.variant} of seed {run.seed}")
+            return Choice(recorded[kind[1]], f"as {named.variant} of seed {run.seed}, made on this kind of machine")
     return None
 
 

@@ -34,6 +34,7 @@ GROUPS = {  # of metrics by name (alexnet/version.py); a trained network's other
     "retrieval_codes": "codes",
     "colour_gap": "colour",
 }
+COMPILED = " compiled"  # behind the precision of a record that was trained through torch.compile: of a kind of its own
 FAMILIES = {"tune": "cifar", "evaluate": "cifar", "unshared": "cifar", "train": "alexnet", "average": "alexnet"}
 
 

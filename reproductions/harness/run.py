@@ -29,7 +29,7 @@ from reproductions.harness import precision
 from reproductions.harness.arrays import array_files
 from reproductions.harness.average import average
 from reproductions.harness.baseline import ORIGINAL
-from reproductions.harness.bench import COMPILED, Bench, data_of, machine_of, peak_memory, reset_peak_memory, versions_of
+from reproductions.harness.bench import Bench, data_of, machine_of, peak_memory, reset_peak_memory, versions_of
 from reproductions.harness.claim import PRETRAINED, Claim, Exact, PlannedRun, digest, typed
 from reproductions.harness.evidence import HISTORY, epochs_to
 from reproductions.harness.git import git_state
@@ -39,6 +39,7 @@ from reproductions.harness.measure import examples_of, kernels, measure, measure
 from reproductions.harness.places import REPOSITORY
 from reproductions.harness.plan import kept, plan
 from reproductions.harness.record import (
+    COMPILED,
     WEIGHTS,
     Code,
     Cost,

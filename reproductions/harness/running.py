@@ -103,6 +103,8 @@ def run(
         "device": device,
         "pack": not dry_run,
         "sweep": sweep,
+        "precision": precision,
+        "compiled": compiled,
     }
     with reported():
         flags = {"partition": partition, "account": account, "qos": qos, "gpus": gpus, "cpus": cpus, "nodes": nodes,
@@ -124,7 +126,8 @@ def run(
             place = read_site(site, flags)
             place = computing_on(place, device) if launch == "slurm" else place
             wishes = Wishes(launch, place, device, threads, retry == "failed", max_gpu_hours, dry_run, precision, compiled)
-            asked["gpu"] = launch == "slurm" and place.gpus != 0
+            if launch == "slurm":
+                asked["gpu"] = place.gpus if place.gpus is None else place.gpus > 0
             if launch == "slurm" and place.gpus == 0:
                 asked["device"] = "cpu"  # whatever the submitting machine has
             complete = _elsewhere(choose(names), results.absolute(), asked, wishes)

@@ -16,8 +16,8 @@ from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun, blocks, discover
 from reproductions.harness.cores import own_cores
 from reproductions.harness.forecast import estimates
-from reproductions.harness.plan import plan, sweep_note
-from reproductions.harness.record import read_record
+from reproductions.harness.plan import Planned, plan, sweep_note
+from reproductions.harness.record import read_record, read_records
 from reproductions.harness.settle import bar, console, needs_gpu, opened
 from reproductions.harness.work import Work
 
@@ -108,15 +108,18 @@ def _make_missing(work: Work, device: str | None, threads: int, precision: str |
     from reproductions.harness.run import make  # noqa: PLC0415 - as above
 
     bench = Bench(work.root, work.images, set_up(device, threads), threads, precision, compiled)
-    missing = work.missing
     if bench.device.type == "cpu" and device is None and needs_gpu(work.claim, work.scale):
         console.print(f"scale {work.scale} is made for GPUs and takes this processor days or weeks: {why_no_cuda()}", markup=False)
-    check_c(bench.device, [item.run for item in missing])
-    if not work.force:  # now that the device is known, so is the kind of machine on which seeds can be completed
+    check_c(bench.device, [item.run for item in work.missing])
+
+    def lacking() -> list[Planned]:
+        """Now that the device is known, so is the kind of machine on which seeds can be completed."""
         runs, together = [item.run for item in work.planned], blocks(work.claim, work.scale)
-        dirty = provenance.uncommitted()
-        again = plan(runs, work.stored, bench.fingerprints, bench.hardware, blocks=together, dirty=dirty)
-        missing = [item for item in again if item.current is None]
+        there, dirty = read_records(work.root)[0], provenance.uncommitted()
+        planned = plan(runs, there, bench.fingerprints, bench.hardware, blocks=together, way=bench.way, dirty=dirty)
+        return [item for item in planned if item.current is None]
+
+    missing = work.missing if work.force else lacking()
     complete, tell_choice = True, _once()
     columns = (
         TextColumn("{task.description}"),
@@ -146,7 +149,9 @@ def _make_missing(work: Work, device: str | None, threads: int, precision: str |
                 failed = read_record(folder).status == "failed"
                 complete &= not failed
                 console.print(f"  {item.run}: {'failed, see ' if failed else ''}{folder.name}", markup=False)
-    return complete
+    left = lacking() if complete else []
+    _print(f"  {item.run}: {item.reason}" for item in left)
+    return complete and not left
 
 
 def _once() -> Callable[[Any], None]:

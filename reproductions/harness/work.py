@@ -7,11 +7,13 @@ from pathlib import Path
 
 from reproductions.harness import provenance
 from reproductions.harness.claim import SHARED, Claim, PlannedRun, asked_runs, blocks, with_needs
+from reproductions.harness.counted import Way
 from reproductions.harness.evidence import Fault
 from reproductions.harness.places import root_of
 from reproductions.harness.plan import Planned, plan
 from reproductions.harness.record import Stored, UnreadableError, may_be_of, read_records
 from reproductions.harness.settle import Images, console, fingerprints_of, settle
+from reproductions.harness.site import GPU_SCALES
 
 VERDICT = ("evaluate", *SHARED)  # the roles of runs that verdicts rest on
 
@@ -50,20 +52,23 @@ def prepare(
     force: bool = False,
     made: Collection[str] = (),
     pack: bool = True,
-    gpu: bool = False,
+    gpu: bool | None = False,
     device: str | None = None,
+    precision: str | None = None,
+    compiled: bool = False,
     sweep: bool = False,
 ) -> Work:
     """Settle scale and data of a claim and plan its runs. With `pack` False nothing is written or downloaded.
 
     With `sweep` the runs that chose the learning rates are planned, too; all others take their rates from the claim file.
-    With `gpu` the runs will have one, whatever this machine has; else they compute on `device`.
+    With `gpu` the runs will have one, whatever this machine has, or where that is None at the scales that are made for one; else
+    they compute on `device`. `precision` is the one insisted on.
     With `force` all runs are made again but those in `made`, which another claim of the same command has made again.
 
     Raises DataError if data that were insisted on are absent or broken, ValueError for a scale, data set or seed that the claim
     does not have.
     """
-    scale, images, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack, gpu=gpu, device=device)
+    scale, images, note = settle(claim, scale=scale, dataset=dataset, data=data, pack=pack, gpu=gpu is not False, device=device)
     runs = asked_runs(claim, scale)
     if seeds is not None:
         wanted = _parse_seeds(seeds, runs)
@@ -77,8 +82,10 @@ def prepare(
     if unknown:
         planned = [Planned(run, None, "not known before the images are packed") for run in runs]
     else:
-        here = None if gpu else provenance.hardware(device)
-        planned = plan(runs, stored, fingerprints, here, blocks=blocks(claim, scale), dirty=provenance.uncommitted())
+        here = provenance.hardware(device) if gpu is False else None
+        on = None if here else "cuda" if gpu or scale in GPU_SCALES else "cpu"
+        together, way = blocks(claim, scale), Way(on, precision, compiled)
+        planned = plan(runs, stored, fingerprints, here, blocks=together, way=way, dirty=provenance.uncommitted())
     if force:
         planned = [item if str(item.run) in made else Planned(item.run, None, "asked for with --force") for item in planned]
     unasked = plan(sweeps, stored, fingerprints, dirty=provenance.uncommitted())
