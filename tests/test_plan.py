@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 from records import full_set, keep, make_alexnet, make_record, planned, store, write_record
 
+from reproductions.harness import provenance
 from reproductions.harness.claim import PlannedRun, blocks, discover, planned_runs
 from reproductions.harness.counted import ANY, Way, differences, not_deciding
+from reproductions.harness.forecast import of_images
 from reproductions.harness.judge import judge
 from reproductions.harness.plan import NOT_KEPT, Planned, expected_seconds, plan
 from reproductions.harness.record import Record, Source, read_records
+from reproductions.harness.work import prepare
 
 RUNS = [run for run in planned_runs(discover()["fig1_relu"], "paper") if run.question == "speedup"]
 COPY = {"cifar10": "0123456789ab"}
@@ -132,13 +135,40 @@ def test_a_pair_of_clean_and_uncommitted_code_is_none(tmp_path: Path, dirty: boo
 
 def test_what_differs_and_decides_nothing_is_named() -> None:
     record, run = make_record(declaration="old"), planned("relu", 0)
-    here = {"commit": "0" * 10, "hardware": "a processor", "threads": 1, "torch": "9.9.0"}
-    assert not_deciding(record, run, here) == [
+    machine = {"processes": 2, "versions": {**record.machine.versions, "norm": "c"}}
+    record = record.model_copy(update={"machine": record.machine.model_copy(update=machine)})
+    here = {"commit": "0" * 10, "hardware": "a processor", "threads": 1, "processes": 1, "determinism": "none", "torch": "9.9.0"}
+    here |= {"python": "3.11.0", "numpy": "2.0.0", "system": "Linux"}
+    images = {"data.source": "another folder", "data.canonical": True}
+    known = [
         f"declaration was old, is {run.declaration}",
         "commit was ffffffffff, is 0000000000",
         "threads was 2, is 1",
+        "processes was 2, is 1",
+        "determinism was bitwise, is none",
         "torch was 2.11.0, is 9.9.0",
+        "norm was c, today's is not known yet",
+        "precision was bf16, today's is not known yet",
     ]
+    assert not_deciding(record, run, here | images) == [*known, "data.source was the tests, is another folder"]
+    assert not_deciding(record, run, here) == [
+        *known,
+        "data.source was the tests, today's is not known yet",
+        "data.canonical was True, today's is not known yet",
+    ]
+
+
+def test_today_says_all_that_is_known_of_it_without_torch(tmp_path: Path) -> None:
+    """Of its precision and its normalisation nothing is."""
+    work = prepare(discover()["fig1_relu"], tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
+    splits = work.images["stand-in"]
+    today = {**provenance.here(), **of_images(splits)}
+    record = make_record("relu", 0, scale="smoke")
+    fields = {"machine": record.machine.model_dump(), "data": record.data.model_dump() if record.data else {}}
+    named = {f"data.{name}" for name in fields["data"]} | fields["machine"].keys() | record.machine.versions.keys()
+    deciding = {"data.name", "data.fingerprint", "data.train_images", "data.test_images"}
+    assert named - today.keys() == {*deciding, "device", "versions", "precision"}
+    assert today["data.source"] == splits["train"].meta.source
 
 
 def test_one_of_two_copies_is_enough(tmp_path: Path) -> None:

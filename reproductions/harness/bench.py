@@ -21,7 +21,6 @@ from reproductions.harness.places import WORKSPACE
 from reproductions.harness.record import COMPILED, Data, Machine
 from reproductions.harness.settle import Images, fingerprints_of
 
-REPEATABLE = "bitwise repeatable on one machine with one number of threads"
 # What lets the libraries on a processor compute with other instructions, and so round otherwise.
 INSTRUCTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "OPENBLAS_CORETYPE")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
@@ -156,7 +155,7 @@ def machine_of(run: PlannedRun, bench: Bench, precision: str) -> Machine:
         threads=bench.threads,
         processes=place()[1],
         precision=precision,
-        determinism="as torch.compile leaves it" if COMPILED in precision else REPEATABLE,
+        determinism="as torch.compile leaves it" if COMPILED in precision else provenance.REPEATABLE,
         versions=versions_of(run, bench),
     )
 

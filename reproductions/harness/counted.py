@@ -77,16 +77,19 @@ def why_not(item: Stored, run: PlannedRun, fingerprints: Mapping[str, str], *, d
 
 
 def not_deciding(record: Record, run: PlannedRun, here: Mapping[str, Any]) -> list[str]:
-    """The fields in which a record differs from a run made `here` today and that decide nothing."""
+    """The fields in which a record differs, or may differ, from a run made `here` today and that decide nothing."""
+    machine = record.machine
     then: dict[str, Any] = {
         "declaration": record.declaration,
         "commit": record.code.commit and record.code.commit[:10],
-        "hardware": record.machine.hardware,
-        "threads": record.machine.threads,
-        **record.machine.versions,
+        **{name: getattr(machine, name) for name in ("hardware", "threads", "processes", "determinism")},
+        **machine.versions,
     }
+    if record.data:
+        then |= {"precision": machine.precision, "data.source": record.data.source, "data.canonical": record.data.canonical}
     now = {"declaration": run.declaration, **here}
-    return [f"{name} was {then[name]}, is {now[name]}" for name in then if name in now and then[name] != now[name]]
+    is_now = {name: f"is {now[name]}" if name in now else "today's is not known yet" for name in then}
+    return [f"{name} was {old}, {is_now[name]}" for name, old in then.items() if name not in now or now[name] != old]
 
 
 def apart(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -3,13 +3,14 @@
 import math
 import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from alexnet.config import AlexNetConfig, CifarNetConfig
 from alexnet.config_local import LocalNetConfig
 from alexnet.data.catalogue import images_of
+from alexnet.data.imageset import ImageSet
 from reproductions.harness import provenance
 from reproductions.harness.claim import Exact, PlannedRun, SpeedUp, Trained, Value, at_scale, question_runs, typed
 from reproductions.harness.counted import not_deciding
@@ -31,12 +32,19 @@ def plan_rows(work: Work) -> list[dict[str, Any]]:
     rows, here = [], provenance.here()
     for item in work.planned:
         seconds = seconds_of(item.run) if item.current is None else 0.0
+        today = here | of_images(work.images.get(item.run.dataset or "", {}))
         rows.append({
             "run": str(item.run), "role": item.run.role, "state": "done" if item.current else "missing",
             "why": item.reason, "minutes": None if seconds is None else round(seconds / 60, 1), "sees": detects(work, item.run),
-            "differs and decides nothing": "; ".join(not_deciding(item.current.record, item.run, here) if item.current else ()),
+            "differs and decides nothing": "; ".join(not_deciding(item.current.record, item.run, today) if item.current else ()),
         })  # fmt: skip
     return rows
+
+
+def of_images(splits: Mapping[str, ImageSet]) -> dict[str, Any]:
+    """What a record would say of its images, as far as that decides nothing; nothing of those that are not open."""
+    canonical = all(images.meta.canonical for images in splits.values())
+    return {"data.source": splits["train"].meta.source, "data.canonical": canonical} if splits else {}
 
 
 def detects(work: Work, run: PlannedRun) -> str:

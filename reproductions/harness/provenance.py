@@ -10,12 +10,14 @@ from typing import Any
 from reproductions.harness.git import git_state, look
 from reproductions.harness.places import REPOSITORY
 
+REPEATABLE = "bitwise repeatable on one machine with one number of threads"
+
 
 def here() -> dict[str, Any]:
-    """What a record made in this process would say of its machine and code, as far as that decides nothing."""
+    """What a record made in this process would say of its machine and code, as far as that decides nothing and needs no torch."""
     commit = git_state(REPOSITORY)[0]
-    threads = len(os.sched_getaffinity(0))
-    return {"commit": commit and commit[:10], "hardware": hardware(), "threads": threads, **versions()}
+    machine = {"hardware": hardware(), "threads": len(os.sched_getaffinity(0)), "processes": 1, "determinism": REPEATABLE}
+    return {"commit": commit and commit[:10], **machine, **versions()}
 
 
 UNCOMMITTED = "the code has uncommitted changes: these records will be marked and never counted; commit before you train"
