@@ -71,6 +71,14 @@ def test_a_seed_made_whole_on_another_machine_completes_the_row(tmp_path: Path) 
     assert [(item.record.seed, item.record.kind) for item in row.extra] == [(3, ("A", "bf16"))]
 
 
+def test_a_row_of_nothing_that_counts_names_no_seeds(tmp_path: Path) -> None:
+    """The kinds of machine of what is shown stand apart."""
+    store(tmp_path, make_record("relu", 0, hardware="B"), make_record("tanh", 1, hardware="A"))
+    (row,) = rows(tmp_path)
+    assert (row.n, dict(row.kinds), row.kinds_as_data) == (0, {}, [])
+    assert row.hardware == "none counted: A, bf16; B, bf16"
+
+
 @pytest.mark.parametrize("other", [{"hardware": "B"}, {"precision": "fp32"}])
 def test_two_arms_of_different_machines_are_no_pair(tmp_path: Path, other: dict[str, str]) -> None:
     for seed in range(5):

@@ -52,11 +52,13 @@ class Judged:
 
     @property
     def hardware(self) -> str:
-        """The kinds of machine in words and, where there are several, the seeds of each."""
-        names = {kind: kind[0] if kind[0] == "any" else ", ".join(" ".join(part.split()) for part in kind) for kind in self.kinds}
-        if len(names) < 2:
-            return next(iter(names.values()), "–")
-        return "; ".join(f"{name}: seeds {', '.join(map(str, self.kinds[kind]))}" for kind, name in names.items())
+        """The kinds of machine in words and, where there are several, the seeds of each; where none counts, of what is shown."""
+        if not self.kinds:
+            shown = sorted({_in_words(item.record.kind) for item in (*self.sweep, *self.extra)})
+            return f"none counted: {'; '.join(shown)}" if shown else "–"
+        if len(self.kinds) == 1:
+            return _in_words(*self.kinds)
+        return "; ".join(f"{_in_words(kind)}: seeds {', '.join(map(str, seeds))}" for kind, seeds in self.kinds.items())
 
     @property
     def kinds_as_data(self) -> list[dict[str, object]]:
@@ -178,7 +180,7 @@ def _judge_group(claim: Claim, question: Question, scale: str, items: Sequence[S
         planned,
         n,
         _data_words(first),
-        _kinds(members or items),
+        _kinds(members),
         tuple(members),
         tuple(sorted(tried, key=_by_arm)),
         tuple(sorted((item for item in items if id(item) not in shown), key=_by_arm)),
@@ -188,6 +190,10 @@ def _judge_group(claim: Claim, question: Question, scale: str, items: Sequence[S
 def _by_arm(item: Stored) -> tuple[str, str, int, int, str]:
     record = item.record
     return record.role, record.variant, record.seed, item.repeat, item.folder.name
+
+
+def _in_words(kind: Kind) -> str:
+    return kind[0] if kind[0] == "any" else ", ".join(" ".join(part.split()) for part in kind)
 
 
 def _kinds(items: Sequence[Stored]) -> dict[Kind, tuple[int, ...]]:
