@@ -232,8 +232,9 @@ def test_a_broken_record_is_named_and_costs_nothing_else(tmp_path: Path) -> None
     assert CliRunner().invoke(app, arguments).exit_code == 0
     record = next(tmp_path.glob("records/*/*/*/record.json"))
     record.write_text("{")
+    assert CliRunner().invoke(app, [*arguments, "--dry-run"]).exit_code == 4
     again = CliRunner().invoke(app, arguments)
-    assert again.exit_code == 0
+    assert again.exit_code == 4
     assert "not a record" in again.stdout
     assert "parameters: 60,965,224, paper 60,000,000: confirmed" in again.stdout
     assert len(list(tmp_path.glob("records/*/*/*/record.json"))) == 2

@@ -116,7 +116,7 @@ def run(
         if launch == "debug":
             here = {"device": device, "threads": threads or len(os.sched_getaffinity(0)), "precision": precision,
                     "compiled": compiled}  # fmt: skip
-            complete = _here(choose(names), results, asked, here, force=force)
+            complete, whole = _here(choose(names), results, asked, here, force=force)
         else:
             from reproductions.harness.site import Wishes, computing_on, read_site
 
@@ -130,9 +130,11 @@ def run(
                 asked["gpu"] = place.gpus if place.gpus is None else place.gpus > 0
             if launch == "slurm" and place.gpus == 0:
                 asked["device"] = "cpu"  # whatever the submitting machine has
-            complete = _elsewhere(choose(names), results.absolute(), asked, wishes)
+            complete, whole = _elsewhere(choose(names), results.absolute(), asked, wishes)
         if not complete:
             fail("some runs are not done; the same command goes on where they stopped", INCOMPLETE)
+        if not whole:
+            raise typer.Exit(BAD_DATA)
 
 
 def _heeds() -> dict[str, set[str]]:
@@ -146,22 +148,26 @@ def _heeds() -> dict[str, set[str]]:
     }
 
 
-def _here(claims: list[Claim], results: Path, asked: dict[str, Any], how: dict[str, Any], *, force: bool) -> bool:
-    """Make the runs in this process, one after the other; returns whether all are done."""
+def _here(claims: list[Claim], results: Path, asked: dict[str, Any], how: dict[str, Any], *, force: bool) -> tuple[bool, bool]:
+    """Make the runs in this process, one after the other; returns whether all are done, and whether no record was left out."""
     from reproductions.harness import session
     from reproductions.harness.work import prepare, refuse_hidden
 
-    complete, made = True, set[str]()
+    complete, whole, made = True, True, set[str]()
     for claim in claims:
         work = prepare(claim, results, **asked, force=force, made=made)
         refuse_hidden(work)
         made |= {str(item.run) for item in work.planned}
-        complete &= session.execute(work, **how, dry_run=not asked["pack"])
-    return complete
+        ends = session.execute(work, **how, dry_run=not asked["pack"])
+        complete, whole = complete and ends[0], whole and ends[1]
+    return complete, whole
 
 
-def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes: Any) -> bool:
-    """Send the runs; returns whether what was asked is done: all runs for a local launch, their submission for Slurm."""
+def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes: Any) -> tuple[bool, bool]:
+    """Send the runs; returns whether what was asked is done: all runs for a local launch, their submission for Slurm.
+
+    And whether no record was left out.
+    """
     from reproductions.harness.dispatch import send
     from reproductions.harness.session import conclude
     from reproductions.harness.work import prepare, refuse_hidden
@@ -170,10 +176,10 @@ def _elsewhere(claims: list[Claim], results: Path, asked: dict[str, Any], wishes
     refuse_hidden(*works)
     under_way = send(works, wishes)
     if wishes.dry_run or (wishes.launcher == "slurm" and under_way):
-        return True
+        return True, not any(work.faults for work in works)
     works = [prepare(claim, results, **asked) for claim in claims]
-    conclude(works)
-    return not any(work.missing for work in works)
+    whole = conclude(works)
+    return not any(work.missing for work in works), whole
 
 
 def _check(launch: str, given: set[str], retry: str | None, *, force: bool) -> None:
@@ -244,6 +250,8 @@ def cancel(names: Annotated[list[str], typer.Argument(help="Claims; `all` for ev
         warn(faults)
         ended = standing.cancel(items)
         typer.echo(f"cancelled: {', '.join(ended)}" if ended else "nothing is queued or training")
+        if faults:
+            raise typer.Exit(BAD_DATA)
 
 
 @app.command()

@@ -24,8 +24,8 @@ from reproductions.harness.work import Work
 
 def execute(
     work: Work, *, device: str | None, threads: int, dry_run: bool, precision: str | None = None, compiled: bool = False
-) -> bool:
-    """Print the plan, make what is missing, rebuild the report. Returns whether every planned run has its record."""
+) -> tuple[bool, bool]:
+    """Print the plan, make what is missing, rebuild the report; returns whether all runs are there, and no record was left out."""
     console.print(work.note, markup=False)
     if work.missing:
         from reproductions.harness.answers import recorded  # noqa: PLC0415 - pandas is not needed before
@@ -34,26 +34,26 @@ def execute(
     _print_plan(work, threads)
     _print(sweep_note(work.sweeps_left_out))
     if dry_run:
-        return True
+        return True, not work.faults
     complete = True
     if work.missing:
         _print(provenance.code_notes())
         signal.signal(signal.SIGTERM, interrupt)
         with own_cores(threads, lambda: console.print("waiting for cores: other runs on this machine hold them")):
             complete = _make_missing(work, device, threads, precision, compiled=compiled)
-    conclude([work])
-    return complete
+    return complete, conclude([work])
 
 
-def conclude(works: Sequence[Work]) -> None:
-    """Rebuild the reports and print what they say of the claims."""
+def conclude(works: Sequence[Work]) -> bool:
+    """Rebuild the reports and print what they say of the claims. Returns whether no record, and nothing of one, was left out."""
     from reproductions.harness import answers, report  # noqa: PLC0415 - pandas is not needed before
 
-    claims, smoke = discover(), list[str]()
+    claims, smoke, whole = discover(), list[str](), True
     asked = {(work.root, work.claim.name, work.scale) for work in works}
     roots = dict.fromkeys(root for work in works for root in (work.root, work.results))
     for root in filter(report.has_records, roots):
         built = report.write(root, claims)
+        whole &= not built.faults
         lines = [*built.faults, *(f"{root / name} was not made by `report` and is not touched" for name in built.foreign)]
         for line in lines:
             console.print(f"warning: {line}", markup=False)
@@ -64,6 +64,7 @@ def conclude(works: Sequence[Work]) -> None:
     roots = dict.fromkeys(work.root for work in works)
     _print(f"report: {root / 'report.md'}" for root in filter(report.has_records, roots))
     _print(smoke)
+    return whole
 
 
 def _print(lines: Iterable[str]) -> None:
