@@ -30,7 +30,7 @@ from reproductions.harness.cli import (
     show_table,
     warn,
 )
-from reproductions.harness.places import RESULTS, WORKSPACE
+from reproductions.harness.places import REPOSITORY, RESULTS, WORKSPACE
 from reproductions.harness.running import app
 
 
@@ -79,8 +79,10 @@ def report(
         bool, typer.Option("--check", help="Write nothing; exit 5 if any file differs from what the records say.")
     ] = False,
 ) -> None:
-    """Rebuild report.md, report.json, runs.csv and figures from the records alone."""
+    """Rebuild report.md, report.json, runs.csv and figures from the records alone, and of the committed ones the README's table."""
+    from alexnet.files import write_atomic
     from reproductions.harness import report as pages
+    from reproductions.harness.documents import outdated
 
     with reported():
         if not pages.has_records(looked_into(results)):
@@ -88,6 +90,12 @@ def report(
         built = pages.build(results, discover()) if check else pages.write(results, discover())
         warn(built.faults)
         wrong = pages.differing(results, built) if check else list(built.foreign)
+        documents = outdated(REPOSITORY, built.rows) if results.resolve() == RESULTS else {}
+        if check:
+            wrong += [os.path.relpath(path, results) for path in documents]
+        else:
+            for path, text in documents.items():
+                write_atomic(path, text)
         named = f"{', '.join(wrong)} in {results}"
         if wrong and not check:
             fail(f"{named}: not made by `report`, so not touched; move it away and give the command again", INCOMPLETE)

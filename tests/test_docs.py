@@ -1,4 +1,4 @@
-"""What the documents say is so: their commands exist and run, and the README's verdicts are the report's."""
+"""What the documents say is so: their commands exist and run, and their tables are the report's."""
 
 import ast
 import re
@@ -9,11 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from reproductions.__main__ import RESULTS, app
-from reproductions.harness import page, report
+from reproductions.harness import documents, report
 from reproductions.harness.claim import discover
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "reproductions").glob("*.py"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*PAGES, *sorted((ROOT / "reproductions").glob("*.py"))]
 TEXT = "\n".join(path.read_text() for path in DOCUMENTS)
 
 
@@ -53,9 +54,27 @@ def test_every_command_is_in_the_readme_and_every_named_one_exists() -> None:
     assert [command for command in sorted(commands) if not re.search(rf"`{command}[` ]", readme)] == []
 
 
-def test_the_readmes_verdicts_are_the_reports() -> None:
+def test_the_tables_in_the_documents_are_the_reports() -> None:
     rows = report.build(RESULTS, discover()).rows
-    assert page.short_table(rows) in (ROOT / "README.md").read_text()
+    assert documents.outdated(ROOT, rows) == {}
+    for name, table in documents.tables_of(rows).items():
+        assert table in (ROOT / name).read_text(), "the comments around the table are there"
+
+
+def test_an_outdated_table_is_made_anew_between_its_comments(tmp_path: Path) -> None:
+    rows = report.build(RESULTS, discover()).rows
+    page = tmp_path / "README.md"
+    page.write_text(f"# Mine\n\n{documents.START}\n\n| old |\n\n{documents.END}\n\nmore\n")
+    ((path, text),) = documents.outdated(tmp_path, rows).items()
+    assert path == page
+    assert text.startswith("# Mine\n")
+    assert text.endswith(f"\n\n{documents.END}\n\nmore\n")
+    assert documents.tables_of(rows)["README.md"] in text
+    assert "| old |" not in text
+    page.write_text(text)
+    assert documents.outdated(tmp_path, rows) == {}
+    page.write_text("# Without a table\n")
+    assert documents.outdated(tmp_path, rows) == {}
 
 
 def test_the_readmes_tree_is_the_checkout() -> None:

@@ -69,7 +69,7 @@ def test_the_same_records_elsewhere_give_the_same_bytes(results: Path, tmp_path_
     assert report.build(elsewhere, CLAIMS).texts == report.build(results, CLAIMS).texts
 
 
-@pytest.mark.parametrize("name", ["report.md", "report.json", "runs.csv", "figures/fig1_relu.png"])
+@pytest.mark.parametrize("name", ["report.md", "report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"])
 def test_the_check_finds_any_difference(results: Path, name: str) -> None:
     built = report.write(results, CLAIMS)
     content = (results / name).read_bytes()
@@ -203,7 +203,7 @@ def test_a_users_pictures_stay(results: Path) -> None:
     assert [path.read_bytes() for path in mine] == before
 
 
-@pytest.mark.parametrize("name", ["report.md", "report.json", "runs.csv", "figures/fig1_relu.png"])
+@pytest.mark.parametrize("name", ["report.md", "report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"])
 @pytest.mark.parametrize("content", [b"my own", b"", b'{"rows": []}', None])
 def test_a_file_that_the_report_did_not_make_is_not_touched(results: Path, name: str, content: bytes | None) -> None:
     path = results / name
@@ -213,7 +213,7 @@ def test_a_file_that_the_report_did_not_make_is_not_touched(results: Path, name:
     assert done.exit_code == 3
     assert f"{name} in {results}: not made by `report`, so not touched" in done.stderr
     assert path.is_dir() if content is None else path.read_bytes() == content
-    others = {"report.md", "report.json", "runs.csv", "figures/fig1_relu.png"} - {name}
+    others = {"report.md", "report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"} - {name}
     assert all((results / other).is_file() for other in others)
     assert CliRunner().invoke(app, ["report", "--check", "--results", str(results)]).exit_code == 4, "there is a broken record"
 

@@ -13,8 +13,9 @@ from reproductions.harness.wording import table
 class Statement:
     """One statement of the paper in our words.
 
-    `answer` holds the cells "claim.question" that decide it, or says "quoted: ..." of a number of other people's, or
-    "not decided: ..." with the reason. `remark` is what its cells leave open.
+    `answer` holds the cells "claim.question" that decide it, or says "quoted: ..." of a number of other people's,
+    "compared: ..." where the text and the 2012 code are compared without a verdict, or "not decided: ..." with the reason.
+    `remark` is what its cells leave open. Names after "text against code" are those of `discrepancies.py`.
     """
 
     number: int
@@ -74,7 +75,7 @@ STATEMENTS = (
     Statement(20, "§6", "the best published there is 78.1 and 60.9 %", "quoted: 78.1 and 60.9 %"),
     Statement(
         21, "§1, §5", "about 90 passes over 1.2 million images take five to six days on two GTX 580",
-        ("as_printed.cycles",), "the time is that machine's",
+        "compared: text against code, `epochs`; the time is that machine's",
     ),
     Statement(22, "§3.2", "two GPUs gain 1.7 and 1.2 points over half the kernels", ("two_gpu_gain.top1", "two_gpu_gain.top5")),
     Statement(
@@ -93,7 +94,7 @@ STATEMENTS = (
     ),
     Statement(
         28, "§3.3", "the formula of response normalisation with k 2, n 5, α 10⁻⁴, β ¾",
-        ("formulas.normalisation", "as_printed.norm_divisor"),
+        ("formulas.normalisation",), "text against code: `lrn_alpha`, `lrn_k`",
     ),
     Statement(
         29, "§3.3", "ReLUs learn without their inputs being normalised",
@@ -116,13 +117,14 @@ STATEMENTS = (
     Statement(35, "§3.5", "the printed sizes and numbers of kernels", ("fig2_architecture.kernels", "fig2_architecture.widths")),
     Statement(
         36, "§3.5", "where columns meet, and where normalisation, pooling and ReLU stand",
-        ("fig2_architecture.connectivity", "fig2_architecture.stages", "as_printed.normalisations", "as_printed.order"),
+        ("fig2_architecture.connectivity", "fig2_architecture.stages"),
+        "text against code: `third_normalisation`, `lrn_before_relu`, `relu_after_pooling`",
     ),
     Statement(37, "§4", "a label among 1000 gives 10 bits", ("formulas.bits",)),
     Statement(38, "§4.1", "crops and mirror images make 2048 of each image", ("formulas.crops_and_flips",)),
     Statement(39, "§4.1", "without them the network overfits substantially", ("crops_and_flips.gap",)),
     Statement(40, "§4.1", "ten views are averaged at test", ("formulas.views", "ten_view_gain.top1", "ten_view_gain.top5")),
-    Statement(41, "§4.1", "the formula of colour noise, with eigenvalues", ("as_printed.colour_noise",)),
+    Statement(41, "§4.1", "the formula of colour noise, with eigenvalues", "compared: text against code, `colour_noise`"),
     Statement(42, "§4.1", "colour noise gains over 1 point of top-1", ("color_noise_gain.top1",)),
     Statement(
         43, "§4.1", "augmentation costs no time, as it runs on the CPU while the GPU trains",
@@ -134,17 +136,23 @@ STATEMENTS = (
     ),
     Statement(45, "§4.2", "dropout doubles the iterations to convergence", ("dropout.iterations",)),
     Statement(46, "§4.2", "without dropout the network overfits substantially", ("dropout.gap",)),
-    Statement(47, "§5", "batch size, momentum, weight decay and the update rule", ("as_printed.constants", "formulas.update")),
+    Statement(
+        47, "§5", "batch size, momentum, weight decay and the update rule",
+        ("formulas.update",), "text against code: `weight_decay_of_biases`",
+    ),
     Statement(
         48, "§5", "a small weight decay lowers the training error",
         ("weight_decay_training_error.running", "weight_decay_training_error.finished"),
     ),
     Statement(
         49, "§5", "initial weights have a deviation of 0.01, initial biases are 1 or 0",
-        ("as_printed.initial_weights", "as_printed.initial_biases"),
+        "compared: text against code, `initial_weights`; the biases agree",
     ),
     Statement(50, "§5", "biases of 1 speed up the early stages", ("bias_init_speed.first_epoch",)),
-    Statement(51, "§5", "one rate for all layers, divided by ten three times", ("as_printed.drops", "as_printed.equal_rates")),
+    Statement(
+        51, "§5", "one rate for all layers, divided by ten three times",
+        "compared: text against code, `bias_rate`, `conv1_rate`, `schedule`",
+    ),
     Statement(52, "§6.1, Figure 3", "one GPU's kernels see colour and the other's do not, in every run", ("fig3_kernels.colour",)),
     Statement(
         53, "Figure 4", "the best five classes of eight test images",

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from reproductions.harness.claim import Claim, Exact
+from reproductions.harness.discrepancies import summary
 from reproductions.harness.judge import Judged
 from reproductions.harness.ledger import ledger_table
 from reproductions.harness.record import Stored
@@ -14,6 +15,10 @@ HEAD = "<!-- Generated from the records by `nox -s report`; this page is never e
 LEDGER = (
     "Every quantitative statement of the paper, with the rows above that decide it, or why none does. Numbers of other people are "
     "quoted, not judged."
+)
+DISCREPANCIES = (
+    f"The paper's text and the code that printed its numbers differ in {summary()}. [`discrepancies.csv`](discrepancies.csv) has "
+    "each with its section, the file of 2012 and what this suite does. They are compared, not judged, and no count above has them."
 )
 METHOD = """\
 - The unit of replication is a whole training run with its own seed (weights and image order). Epochs and images are not.
@@ -93,6 +98,7 @@ def page(claims: dict[str, Claim], rows: list[Judged], stored: list[Stored], bro
     asked = [claim for claim in claims.values() if any(row.claim is claim for row in rows)]
     parts += [_claim_page(claim, [row for row in rows if row.claim is claim], shown) for claim in asked]
     parts += ["## The paper's 58 statements", LEDGER, ledger_table(rows)]
+    parts += ["## Text against code", DISCREPANCIES]
     parts += ["## Failures and negative results", _failures(rows, stored, broken)]
     parts += ["## Cost", _cost(stored), "## Provenance", _provenance(stored)]
     parts += ["## Reproduce any row", _commands(rows), "## Method", METHOD]

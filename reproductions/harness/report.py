@@ -1,4 +1,4 @@
-"""Records to report.md, report.json, runs.csv and figures: a pure function of the records; imports no torch."""
+"""Records to report.md, report.json, runs.csv, discrepancies.csv and figures: a pure function of the records; imports no torch."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import pandas as pd
 
 from alexnet.files import locked, write_atomic
 from reproductions.harness.claim import SHARED, Claim, Exact, digest
+from reproductions.harness.discrepancies import HEADER, discrepancies_csv
 from reproductions.harness.evidence import EvidenceError, Fault
 from reproductions.harness.figures import Picture, picture_of, stored_digest
 from reproductions.harness.judge import Judged, judge
@@ -19,6 +20,7 @@ from reproductions.harness.record import RecordError, Stored, UnreadableError, r
 from reproductions.harness.wording import path_of
 
 RUNS = "claim,question,variant,scale,seed,role,status,"  # how runs.csv begins
+STARTS = {".md": (HEAD,), ".csv": (RUNS, HEADER)}  # how the report's texts begin
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def build(root: Path, claims: dict[str, Claim]) -> Built:
         "report.md": page(claims, rows, stored, broken, shown),
         "report.json": json.dumps(_as_json(rows, stored, broken), indent=1, ensure_ascii=False) + "\n",
         "runs.csv": _runs(stored, root).to_csv(index=False, lineterminator="\n"),
+        "discrepancies.csv": discrepancies_csv(),
     }
     return Built(texts, pictures, tuple(faults), rows, claims=tuple(claims))
 
@@ -109,8 +112,8 @@ def is_ours(path: Path) -> bool:
             if path.suffix == ".json":
                 found = json.load(file)
                 return isinstance(found, dict) and {"records", "broken", "rows"} <= found.keys()
-            start = (HEAD if path.suffix == ".md" else RUNS).encode()
-            return file.read(len(start)) == start
+            starts = [start.encode() for start in STARTS[path.suffix]]
+            return file.read(max(map(len, starts))).startswith(tuple(starts))
     except (OSError, ValueError, RecursionError):
         return False
 
