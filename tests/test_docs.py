@@ -6,16 +6,29 @@ import shlex
 from pathlib import Path
 
 import pytest
+from records import full_set
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from reproductions.__main__ import RESULTS, app
 from reproductions.harness import documents, report
+from reproductions.harness.answers import answer
 from reproductions.harness.claim import discover
+from reproductions.harness.record import read_records
+from reproductions.harness.site import read_site
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 DOCUMENTS = [*PAGES, *sorted((ROOT / "reproductions").glob("*.py"))]
 TEXT = "\n".join(path.read_text() for path in DOCUMENTS)
+README = PAGES[0].read_text()
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def built() -> report.Built:
+    """The report of the committed records."""
+    return report.build(RESULTS, discover())
 
 
 def arguments_after(pattern: str) -> list[list[str]]:
@@ -46,23 +59,97 @@ def test_every_run_command_is_understood(arguments: list[str], tmp_path: Path) -
     assert "plan: " in done.stdout
 
 
-def test_every_command_is_in_the_readme_and_every_named_one_exists() -> None:
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    named = {words[0] for words in arguments_after("python -m reproductions") if words} - {"COMMAND"}
-    assert named <= commands
-    readme = (ROOT / "README.md").read_text()
-    assert [command for command in sorted(commands) if not re.search(rf"`{command}[` ]", readme)] == []
+def test_every_command_is_in_the_documents_and_every_named_one_exists() -> None:
+    named = {words[0] for pattern in ("python -m reproductions", "nox -s jobs --") for words in arguments_after(pattern) if words}
+    assert named - {"COMMAND"} <= COMMANDS.keys()
+    page = (ROOT / "docs" / "commands.md").read_text()
+    assert [command for command in sorted(COMMANDS) if not re.search(rf"`{command}[` ]", page)] == []
 
 
-def test_the_tables_in_the_documents_are_the_reports() -> None:
-    rows = report.build(RESULTS, discover()).rows
-    assert documents.outdated(ROOT, rows) == {}
-    for name, table in documents.tables_of(rows).items():
+def test_every_option_that_is_named_exists() -> None:
+    known = {option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts}
+    others = {"--accept-golden", "--against", "--help", "--python"}  # of pytest, of tests/golden.py, of all, of uv
+    assert {option for path in PAGES for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text())} <= known | others
+
+
+def test_the_site_file_is_understood(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "slurm.md").read_text(), re.DOTALL)
+    (tmp_path / "site.toml").write_text(text)
+    assert read_site(tmp_path / "site.toml", {}).sbatch == {"constraint": "h100"}
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link can name in a page: its headings as GitHub writes them."""
+    heads = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_resolves(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        if not link.startswith("https://"):
+            file, _, anchor = link.partition("#")
+            target = (path.parent / file).resolve() if file else path
+            assert target.is_relative_to(ROOT), link
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    assert [path for path in PAGES[1:] if f"]({path.relative_to(ROOT)})" not in README] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_sentences_are_short(path: Path) -> None:
+    """At most 25 words, outside of tables and code."""
+    text = re.sub(r"```.*?```|<!--.*?-->", "\n\n", path.read_text(), flags=re.DOTALL)
+    for block in re.split(r"\n\s*\n|\n *(?=- |\d\. )", text):
+        if not re.match(r"\s*[|#]", block):
+            for sentence in re.split(r"(?<=[.!?]) ", " ".join(block.split())):
+                assert len(sentence.split()) <= 25, sentence
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 120
+
+
+def test_the_readme_says_no_more_than_the_records(built: report.Built) -> None:
+    """Its sentences on scales and images, and the line that a run of Figure 1 ends with."""
+    records = [item.record for item in read_records(RESULTS)[0] if item.record.data]
+    assert {record.claim for record in records if record.scale == "paper"} == {"fig1_relu"}
+    assert {record.data.name for record in records if record.data} == {"cifar10", "tiny-imagenet"}
+    assert not any(record.data.canonical for record in records if record.data)
+    assert "One claim was trained at the paper's scale; nothing on ImageNet yet." in README
+    rows = {row.cell: row for row in built.rows}
+    assert f"\n  {answer(rows['fig1_relu.speedup'])}\n" in README
+
+
+def test_the_readmes_table_has_a_result_of_every_section_in_order(built: report.Built) -> None:
+    table = documents.tables_of(built.rows)["README.md"]
+    sections = re.findall(r"^\| [^|§]*§([\d.]+)", table, re.MULTILINE)
+    assert sections == ["3.1", "3.2", "3.3", "3.4", "4.1", "4.2", "6.1", "7"]
+
+
+def test_the_readmes_layout_names_every_package() -> None:
+    folders, top = set(), ""
+    for name in re.findall(r"^( *[\w-]+)/ ", README.split("## Layout")[1], re.MULTILINE):
+        top = top if name.startswith(" ") else name
+        folders.add(top if name == top else f"{top}/{name.strip()}")
+    assert all((ROOT / folder).is_dir() for folder in folders)
+    packages = {
+        str(path.parent.relative_to(ROOT)) for name in ("alexnet", "reproductions") for path in ROOT.glob(f"{name}/**/__init__.py")
+    }
+    assert packages <= folders
+
+
+def test_the_tables_in_the_documents_are_the_reports(built: report.Built) -> None:
+    assert documents.outdated(ROOT, built.rows) == {}
+    for name, table in documents.tables_of(built.rows).items():
         assert table in (ROOT / name).read_text(), "the comments around the table are there"
 
 
-def test_an_outdated_table_is_made_anew_between_its_comments(tmp_path: Path) -> None:
-    rows = report.build(RESULTS, discover()).rows
+def test_an_outdated_table_is_made_anew_between_its_comments(built: report.Built, tmp_path: Path) -> None:
+    rows = built.rows
     page = tmp_path / "README.md"
     page.write_text(f"# Mine\n\n{documents.START}\n\n| old |\n\n{documents.END}\n\nmore\n")
     ((path, text),) = documents.outdated(tmp_path, rows).items()
@@ -77,15 +164,18 @@ def test_an_outdated_table_is_made_anew_between_its_comments(tmp_path: Path) -> 
     assert documents.outdated(tmp_path, rows) == {}
 
 
-def test_the_readmes_tree_is_the_checkout() -> None:
-    tree = (ROOT / "README.md").read_text().split("## The way through the house")[1]
-    there = {path.name for top in ("alexnet", "reproductions", "tests") for path in (ROOT / top).rglob("*.py")}
-    assert set(re.findall(r"\w+\.py\b", tree)) <= there | {path.name for path in ROOT.glob("*.py")}
-    for folder in ("alexnet", "reproductions"):
-        for path in (ROOT / folder).rglob("*.py"):
-            if path.name != "__init__.py":
-                assert path.name in tree, path
+def test_report_writes_and_checks_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the checkout, beside the committed records alone."""
+    monkeypatch.setattr("reproductions.__main__.REPOSITORY", tmp_path)
+    old = f"{documents.START}\n\n| old |\n\n{documents.END}\n"
+    (tmp_path / "README.md").write_text(old)
+    done = CliRunner().invoke(app, ["report", "--check"])
+    assert (done.exit_code, (tmp_path / "README.md").read_text()) == (5, old)
+    assert "README.md in" in done.stderr
+    full_set(tmp_path / "results")
+    assert CliRunner().invoke(app, ["report", "--results", str(tmp_path / "results")]).exit_code == 0
+    assert (tmp_path / "README.md").read_text() == old
 
 
-def test_the_committed_report_is_what_the_records_say() -> None:
-    assert report.differing(RESULTS, report.build(RESULTS, discover())) == []
+def test_the_committed_report_is_what_the_records_say(built: report.Built) -> None:
+    assert report.differing(RESULTS, built) == []
