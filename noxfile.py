@@ -1,4 +1,4 @@
-"""The menu of the project. `nox -l` lists it; every session keeps its environment, since torch is large."""
+"""The menu of the project. `nox -l` lists it; every session keeps its environment."""
 
 import nox
 
@@ -19,9 +19,17 @@ def group(name: str) -> list[str]:
 
 @nox.session(default=False)
 def reproduce(session: nox.Session) -> None:
-    """Run claims and refresh the report: nox -s reproduce -- fig1_relu (no claim: list them, train nothing)."""
+    """Run claims and refresh the report: -- fig1_relu (no claim: list them, train nothing)."""
     session.install(*RUNTIME)
-    session.run("python", "-m", "reproductions", "run", *session.posargs, interrupt_timeout=30, terminate_timeout=30)
+    session.run(
+        "python",
+        "-m",
+        "reproductions",
+        "run",
+        *session.posargs,
+        interrupt_timeout=30,
+        terminate_timeout=30,
+    )
 
 
 @nox.session
@@ -35,7 +43,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def slurm(session: nox.Session) -> None:
-    """Test on a real Slurm, started here by root and taken down; skips where it is not installed, unless -- --require-slurm."""
+    """Test on a real Slurm, started here by root; skips without one, unless -- --require-slurm."""
     session.install(*RUNTIME, *group("test"))
     session.run("pytest", "tests/slurm", *session.posargs)
 
@@ -51,14 +59,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def report(session: nox.Session) -> None:
-    """Rebuild results/ from the records, without torch; -- --check writes nothing and fails on any difference."""
+    """Rebuild results/ from the records, without torch; -- --check fails on any difference."""
     session.install(*REPORT)
     session.run("python", "-m", "reproductions", "report", *session.posargs)
 
 
 @nox.session(default=False)
 def jobs(session: nox.Session) -> None:
-    """Look after runs, here or on Slurm, without torch: nox -s jobs -- status --watch (or cancel CLAIM, logs RUN)."""
+    """Any command that needs no torch: -- status --watch, -- cancel CLAIM, -- logs RUN."""
     session.install(*REPORT)
     session.run("python", "-m", "reproductions", *session.posargs)
 
@@ -72,9 +80,17 @@ def compare(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure ours beside its peers into results/benchmarks.md; some rows alone: nox -s bench -- -k norm."""
+    """Compare our code with others' into results/benchmarks.md; some rows alone: -- -k norm."""
     session.install(*RUNTIME, *group("test"))
-    session.run("pytest", "tests/benchmarks", "--benchmark-only", "-s", "--table", "results", *session.posargs)
+    session.run(
+        "pytest",
+        "tests/benchmarks",
+        "--benchmark-only",
+        "-s",
+        "--table",
+        "results",
+        *session.posargs,
+    )
 
 
 if __name__ == "__main__":

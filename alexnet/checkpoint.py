@@ -1,8 +1,8 @@
 """Checkpoints: a training's state in a file that says whose it is and carries a checksum.
 
-A file has three lines and then what `torch.save` writes: a mark, the sha256 of all that follows, and JSON
-about the training. What is broken or another training's is moved aside, never deleted; a file that cannot
-be read now is left as it is, and the error is raised.
+A file has three lines and then what `torch.save` writes: a mark, the sha256 of all that follows,
+and JSON about the training. What is broken or another training's is moved aside, never deleted; a
+file that cannot be read now is left as it is, and the error is raised.
 """
 
 import dataclasses
@@ -22,20 +22,25 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 
-from alexnet.files import move_aside, write_atomic
-from alexnet.parallel import place, told
+from alexnet.distributed import broadcast, rank_and_world_size
+from alexnet.io import move_aside, write_atomic
 
 if TYPE_CHECKING:
-    from alexnet.train import Run
+    from alexnet.training import Training
 
 MARK = b"AlexNet checkpoint 1\n"
 PART = 1 << 22  # bytes that are read at once
 HEAD = 1 << 20  # bytes of the JSON, at most
-ROOM = 3  # files of its size that must find room before a training starts: one, its successor, the weights of its record
+# files of its size that must find room before a training starts: one, its successor, the weights of
+# its record
+ROOM = 3
 
 
 class BrokenError(Exception):
-    """The file is no whole checkpoint of the training that is asked for. `seconds` of training are in it, where it says so."""
+    """The file is no whole checkpoint of the training that is asked for.
+
+    `seconds` of training are in it, where it says so.
+    """
 
     def __init__(self, why: str, seconds: float | None = None) -> None:
         super().__init__(why)
@@ -44,71 +49,98 @@ class BrokenError(Exception):
 
 @dataclass
 class Checkpoint:
-    """Where a training keeps its state, and how often. Of several processes the first writes, all read."""
+    """Where a training keeps its state, and how often.
+
+    Of several processes the first writes, all read.
+    """
 
     path: Path
-    belongs_to: Mapping[str, Any] = field(default_factory=dict)  # what the trainer cannot know, such as a run's name
+    belongs_to: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what the trainer cannot know, such as a run's name
     interval: float = 60.0  # seconds between two files, at least
     say: Callable[[str], None] = logging.getLogger("alexnet").warning  # one line
     clock: Callable[[], float] = time.monotonic
-    dirty: bool = False  # uncommitted code made a part of it: this process, or one that it goes on from
-    written: float | None = field(default=None, init=False)  # when, by the clock; None before this process has done so
+    dirty: bool = (
+        False  # uncommitted code made a part of it: this process, or one that it goes on from
+    )
+    written: float | None = field(
+        default=None, init=False
+    )  # when, by the clock; None before this process has done so
     step: int = field(default=0, init=False)  # that the file holds
 
-    def resume(self, run: "Run", **made_of: Any) -> bool:
+    def resume(self, run: "Training", **made_of: Any) -> bool:
         """Continue `run` from the file, if there is one; `made_of` is what decides the training.
 
-        A file that is broken or of another training is moved aside and said in one line, and the training starts.
-        Raises OSError if the file cannot be read or kept in memory now, or there is no room to write one.
+        A file that is broken or of another training is moved aside and said in one line, and the
+        training starts. Raises OSError if the file cannot be read or kept in memory now, or there
+        is no room to write one.
         """
         self.belongs_to = _as_json({**self.belongs_to, **made_of})
         resumed = self._resumed(run)
-        if told(run.step) != run.step:
-            raise OSError(errno.ESTALE, "the processes of this training read different checkpoints", str(self.path))
-        if not resumed and place()[0] == 0:
+        if broadcast(run.step) != run.step:
+            raise OSError(
+                errno.ESTALE,
+                "the processes of this training read different checkpoints",
+                str(self.path),
+            )
+        if not resumed and rank_and_world_size()[0] == 0:
             self._find_room(run)
         self.step = run.step
         return resumed
 
-    def row_done(self, run: "Run") -> None:
-        """Write the file if the last one is old enough. The first row of a process counts: then nothing can go wrong later."""
+    def row_done(self, run: "Training") -> None:
+        """Write the file if the last one is old enough.
+
+        The first row of a process counts: then nothing can go wrong later.
+        """
         if self.written is None or self.clock() - self.written >= self.interval:
             self._write(run)
 
-    def finish(self, run: "Run") -> None:
+    def finish(self, run: "Training") -> None:
         """Write the last state, if that has not been done."""
         if self.step != run.step:
             self._write(run)
 
-    def _resumed(self, run: "Run") -> bool:
+    def _resumed(self, run: "Training") -> bool:
         try:
             state = read(self.path, next(run.net.parameters()).device, self.belongs_to)
             restore(run, state)
         except FileNotFoundError:
             return False
         except BrokenError as error:
-            if place()[0] == 0:
+            if rank_and_world_size()[0] == 0:
                 aside = move_aside(self.path)
                 lost = "" if error.seconds is None else f" ({_duration(error.seconds)} of training)"
-                self.say(f"{self.path}: {error}{lost}; moved aside to {aside.name}, the training starts again")
+                self.say(
+                    f"{self.path}: {error}{lost}; moved aside to {aside.name}, the training "
+                    "starts again"
+                )
             return False
-        if state.get("dirty") and not self.dirty and place()[0] == 0:
+        if state.get("dirty") and not self.dirty and rank_and_world_size()[0] == 0:
             self.say(f"{self.path}: uncommitted code made a part of this training")
         self.dirty = self.dirty or bool(state.get("dirty"))
         return True
 
-    def _find_room(self, run: "Run") -> None:
-        size = ROOM * 2 * sum(p.numel() * p.element_size() for p in run.net.parameters())  # a velocity for each weight
+    def _find_room(self, run: "Training") -> None:
+        size = (
+            ROOM * 2 * sum(p.numel() * p.element_size() for p in run.net.parameters())
+        )  # a velocity for each weight
         self.path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.path.parent).free
         if free < size:
-            why = f"{free / 1e9:.1f} GB are free, and a training with its checkpoints needs {size / 1e9:.1f}"
+            needs = f"a training with its checkpoints needs {size / 1e9:.1f}"
+            why = f"{free / 1e9:.1f} GB are free, and {needs}"
             raise OSError(errno.ENOSPC, why, str(self.path.parent))
 
-    def _write(self, run: "Run") -> None:
-        if place()[0] == 0:
+    def _write(self, run: "Training") -> None:
+        if rank_and_world_size()[0] == 0:
             began = time.perf_counter()
-            about = {"belongs_to": self.belongs_to, "step": run.step, "seconds": run.history[-1].seconds if run.history else 0}
+            about = {
+                "belongs_to": self.belongs_to,
+                "step": run.step,
+                "seconds": run.history[-1].seconds if run.history else 0,
+            }
             write(self.path, {**state_of(run), "dirty": self.dirty}, about)
             run.checkpoint_seconds += time.perf_counter() - began
         self.written, self.step = self.clock(), run.step
@@ -124,13 +156,20 @@ def write(path: Path, state: Any, about: Mapping[str, Any]) -> None:
     write_atomic(path, [MARK, digest.hexdigest().encode() + b"\n", line, buffer.getbuffer()])
 
 
-def read(path: Path, device: torch.device | str = "cpu", belongs_to: Mapping[str, Any] | None = None) -> Any:
-    """The state in a checkpoint. Raises BrokenError if it is not whole or `belongs_to` is another, else OSError."""
+def read(
+    path: Path, device: torch.device | str = "cpu", belongs_to: Mapping[str, Any] | None = None
+) -> Any:
+    """The state in a checkpoint.
+
+    Raises BrokenError if it is not whole or `belongs_to` is another, else OSError.
+    """
     with path.open("rb") as file:
         about = _checked(file)
         theirs = about.get("belongs_to")
         if belongs_to is not None and theirs != belongs_to:
-            raise BrokenError(f"is of another training: {_first_difference(theirs, belongs_to)}", _seconds(about))
+            raise BrokenError(
+                f"is of another training: {_first_difference(theirs, belongs_to)}", _seconds(about)
+            )
         file.seek(0)
         for _ in range(3):
             file.readline(HEAD)
@@ -139,7 +178,8 @@ def read(path: Path, device: torch.device | str = "cpu", belongs_to: Mapping[str
         except pickle.UnpicklingError as error:
             raise BrokenError("holds what no training writes") from error
         except (MemoryError, RuntimeError) as error:
-            why = f"cannot be taken into memory ({(str(error).splitlines() or ['out of memory'])[0][:200]})"
+            cause = (str(error).splitlines() or ["out of memory"])[0][:200]
+            why = f"cannot be taken into memory ({cause})"
             raise OSError(errno.ENOMEM, why, os.fspath(path)) from error
 
 
@@ -165,7 +205,7 @@ def _seconds(about: Any) -> float | None:
     return float(found) if isinstance(found, int | float) else None
 
 
-def state_of(run: "Run") -> dict[str, Any]:
+def state_of(run: "Training") -> dict[str, Any]:
     """What it takes to go on to the same bits."""
     return {
         "net": run.net.state_dict(),
@@ -177,11 +217,20 @@ def state_of(run: "Run") -> dict[str, Any]:
     }
 
 
-def restore(run: "Run", state: Mapping[str, Any]) -> None:
-    """Put a training where its state says. Raises BrokenError, and changes nothing, if that is another network's."""
+def restore(run: "Training", state: Mapping[str, Any]) -> None:
+    """Put a training where its state says.
+
+    Raises BrokenError, and changes nothing, if that is another network's.
+    """
+    from alexnet.training import Row  # noqa: PLC0415 - which imports this module
+
     try:
-        history = [run.row_type(**row) for row in state["history"]]
-        precision, attempts, seconds = state["precision"], state["attempts"] + 1, float(state["checkpoint_seconds"])
+        history = [Row(**row) for row in state["history"]]
+        precision, attempts, seconds = (
+            state["precision"],
+            state["attempts"] + 1,
+            float(state["checkpoint_seconds"]),
+        )
         own = {name: tensor.shape for name, tensor in run.net.state_dict().items()}
         if own != {name: tensor.shape for name, tensor in state["net"].items()}:
             raise BrokenError("holds another network")
@@ -189,14 +238,23 @@ def restore(run: "Run", state: Mapping[str, Any]) -> None:
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise BrokenError("holds no state of such a training") from error
     run.net.load_state_dict(state["net"])
-    run.history, run.precision, run.attempts, run.checkpoint_seconds = history, precision, attempts, seconds
+    run.history, run.precision, run.attempts, run.checkpoint_seconds = (
+        history,
+        precision,
+        attempts,
+        seconds,
+    )
 
 
 def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
     """What a training belongs to, as it is read from a file; configs and recipes field by field."""
 
     def plain(item: Any) -> Any:
-        return dataclasses.asdict(item) if dataclasses.is_dataclass(item) and not isinstance(item, type) else str(item)
+        return (
+            dataclasses.asdict(item)
+            if dataclasses.is_dataclass(item) and not isinstance(item, type)
+            else str(item)
+        )
 
     found: dict[str, Any] = json.loads(json.dumps(value, default=plain))
     return found

@@ -8,40 +8,52 @@ from torch import Tensor, nn
 
 
 class PaperSGD(torch.optim.Optimizer):
-    """v ← momentum · v − weight_decay · ε · w − ε · g, then w ← w + v; g is the gradient averaged over the batch.
+    """v ← momentum · v − weight_decay · ε · w − ε · g, then w ← w + v (§5).
 
-    The rate ε is inside the velocity. `torch.optim.SGD` keeps it outside: both agree while the rate is constant, and after a
-    drop torch rescales the velocity that has been gathered while this rule lets it fade.
+    g is the gradient averaged over the batch.
+
+    The rate ε is inside the velocity. `torch.optim.SGD` keeps it outside: both agree while the rate
+    is constant, and after a drop torch rescales the velocity that has been gathered while this rule
+    lets it fade.
 
     Each parameter group takes `lr` (ε) and `weight_decay`; `momentum` is shared by default.
     """
 
-    def __init__(self, params: Any, lr: float, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self, params: Any, lr: float, momentum: float = 0.9, weight_decay: float = 0.0
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient. `closure` is accepted for torch's interface and must be None."""
+        """Update every parameter that has a gradient.
+
+        `closure` is accepted for torch's interface and must be None.
+        """
         if closure is not None:
             raise ValueError("the paper's rule evaluates no closure")
         alike: dict[tuple[float, float, float], list[Tensor]] = {}
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
-            alike.setdefault((group["lr"], group["momentum"], group["weight_decay"]), []).extend(weights)
+            alike.setdefault((group["lr"], group["momentum"], group["weight_decay"]), []).extend(
+                weights
+            )
         for rates, weights in alike.items():
             if weights:
                 _update(weights, [self.velocity(weight) for weight in weights], *rates)
 
     def velocity(self, weight: Tensor) -> Tensor:
-        """The velocity v of a parameter, like it in shape and memory order; zero before its first update."""
+        """The velocity v of a parameter, of its shape and memory order; at first zero."""
         state = self.state[weight]
         if not state:
             state["velocity"] = torch.zeros_like(weight)
         return state["velocity"]  # type: ignore[no-any-return]
 
 
-def _update(weights: list[Tensor], velocities: list[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
-    """The rule for all weights at once: a few launches on a GPU; on a processor one tensor after the other."""
+def _update(
+    weights: list[Tensor], velocities: list[Tensor], lr: float, momentum: float, weight_decay: float
+) -> None:
+    """The rule for all weights: a few launches on a GPU; on a CPU one tensor after the other."""
     torch._foreach_mul_(velocities, momentum)
     if weight_decay:
         torch._foreach_add_(velocities, weights, alpha=-weight_decay * lr)
@@ -49,20 +61,15 @@ def _update(weights: list[Tensor], velocities: list[Tensor], lr: float, momentum
     torch._foreach_add_(weights, velocities)
 
 
-def paper_groups(net: nn.Module, rate: float, bias_factor: float, decay: float) -> list[dict[str, Any]]:
-    """Weights at `rate` with `decay`; biases at `bias_factor` × `rate` without decay (2012 code: epsB = 2 · epsW, wc 0)."""
-    named = list(net.named_parameters())
-    weights = [p for name, p in named if not name.endswith("bias")]
-    biases = [p for name, p in named if name.endswith("bias")]
+def layer_groups(net: nn.Module) -> list[dict[str, Any]]:
+    """One parameter group per layer and kind, such as ("conv1", "bias"), each with its own rate."""
     return [
-        {"params": weights, "lr": rate, "weight_decay": decay},
-        {"params": biases, "lr": rate * bias_factor, "weight_decay": 0.0},
-    ]
-
-
-def layer_groups(net: nn.Module, momentum: float) -> list[dict[str, Any]]:
-    """One group per layer and kind, named ("conv1", "bias"), so that each can have its own rate (`layer-params-145.cfg`)."""
-    return [
-        {"params": [parameter], "named": tuple(name.split(".")[-2:]), "lr": 0.0, "momentum": momentum}
+        {"params": [parameter], "layer": layer_and_kind(name), "lr": 0.0}
         for name, parameter in net.named_parameters()
     ]
+
+
+def layer_and_kind(name: str) -> tuple[str, str]:
+    """("conv1", "weight") of "layers.conv1.weight"; what is no bias is a weight."""
+    *path, last = name.split(".")
+    return path[-1] if path else name, "bias" if last == "bias" else "weight"

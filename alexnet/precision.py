@@ -1,11 +1,11 @@
-"""Which number format the convolutions compute in: the faster one here of those that agree with fp32."""
+"""The number format of convolutions: the fastest here that agrees with fp32."""
 
 import copy
 import hashlib
 import math
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,20 +15,19 @@ from pydantic import Field, TypeAdapter
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from alexnet.files import cache_root, locked, write_atomic
-from alexnet.parallel import place, told
+from alexnet.distributed import broadcast, rank_and_world_size
+from alexnet.io import cache_root, locked, write_atomic
 
 PRECISIONS = ("fp32", "bf16")
 Probe = tuple[nn.Module, Tensor, Tensor]  # a network, a batch of images and its labels
 
-# Largest distance of bf16 gradients from fp32 ones, as a share of their length, that the start-up check lets pass. bf16 keeps
-# 8 bits; one rounding is wrong by up to 0.4 %, and the roundings of a four-layer net's backward pass add to a few times that.
-TOLERANCE = 0.05
+# A network's config says how far bf16 gradients may be from fp32 ones, as a share of their length
+# (`bf16_tolerance`). bf16 keeps 8 bits; one rounding is wrong by up to 0.4 %, and the roundings of
+# a four-layer net's backward pass add to a few times that.
+TOLERANCE = 0.05  # of a network that does not say
 MARGIN = 1.05  # bf16 must be so many times as fast: on a near tie the more precise format is taken
-ROUNDS, BUDGET = (
-    8,
-    1.5,
-)  # steps in each precision at most; seconds after which no further ones begin, so 3 s in all if one takes 1.5
+ROUNDS = 8  # steps in each precision, at most
+BUDGET = 1.5  # seconds after which no further ones begin, so 3 s in all if one takes 1.5
 KEPT, LARGEST = 500, 1 << 20  # measurements in the cache, and bytes of a file that is read as one
 
 
@@ -55,7 +54,10 @@ MEASUREMENTS = TypeAdapter(dict[str, Measured])
 
 
 def native_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bf16 in hardware. Emulated bf16 is slower than fp32 by a factor of ten and more."""
+    """Whether the device multiplies bf16 in hardware.
+
+    Emulated bf16 is slower than fp32 by a factor of ten and more.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)  # type: ignore[no-any-return]
     capabilities = torch.cpu.get_capabilities()
@@ -63,7 +65,7 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def image_type(precision: str) -> torch.dtype:
-    """In which type images may be handed to a network: that to which autocast would round them before the first convolution."""
+    """The type of a network's input images: autocast would round them to it in any case."""
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
@@ -75,21 +77,26 @@ def choose_precision(
     probe: Callable[[], Probe],
     clock: Callable[[], float] = time.perf_counter,
 ) -> Choice:
-    """bf16 if the device has it, its gradients are within `tolerance` of fp32's, and its steps are faster; else fp32.
+    """bf16 if the device has it, its gradients agree and its steps are faster; else fp32.
+
+    `tolerance` is how far gradients may be from those in fp32, as a share of their length.
 
     Measured once for a network (`config`, `batch_size`), processor, version of torch and number of
     threads, in the batch that `probe` makes, then remembered under the cache folder. Where several
     processes train together the first one decides for all.
     """
     choice = Choice("fp32", "no native bf16 here")
-    if place()[0] == 0 and native_bf16(device):
+    if rank_and_world_size()[0] == 0 and native_bf16(device):
         network = f"{type(config).__name__} {_digest(config)}, batch {batch_size}"
-        key = f"{_processor(device)}, torch {torch.__version__}, {torch.get_num_threads()} threads, {network}"
+        threads = f"{torch.get_num_threads()} threads"
+        key = f"{_processor(device)}, torch {torch.__version__}, {threads}, {network}"
         try:
             choice = decide(_once(key, lambda: measure(*probe(), clock)), tolerance)
         except RuntimeError as error:  # a kernel that is not there, or no memory for the trial
-            choice = Choice("fp32", f"bf16 could not be tried ({' '.join(str(error).split())[:200]})")
-    return told(choice)
+            choice = Choice(
+                "fp32", f"bf16 could not be tried ({' '.join(str(error).split())[:200]})"
+            )
+    return broadcast(choice)
 
 
 def decide(measured: Measured, tolerance: float) -> Choice:
@@ -105,20 +112,24 @@ def decide(measured: Measured, tolerance: float) -> Choice:
     return Choice("fp32", f"its steps are {1 / speedup:.2f} times as fast here as bf16's")
 
 
-def measure(net: nn.Module, images: Tensor, labels: Tensor, clock: Callable[[], float] = time.perf_counter) -> Measured:
+def measure(
+    net: nn.Module, images: Tensor, labels: Tensor, clock: Callable[[], float] = time.perf_counter
+) -> Measured:
     """Make training steps in both precisions in turn, without updates; `net` is left as it was.
 
-    The first of each gives the gradients and warms up: the very first took up to 1.6 times as long as
-    later ones (1 and 2 threads of a busy AMD EPYC, n = 4). It is bf16's, so where there is no time for more a
-    near tie goes to fp32. Else the fastest later step of each counts, since whatever disturbs a step
-    makes it slower.
+    The first of each gives the gradients and warms up: the very first took up to 1.6 times as long
+    as later ones (1 and 2 threads of a busy AMD EPYC, n = 4). It is bf16's, so where there is no
+    time for more a near tie goes to fp32. Else the fastest later step of each counts, since
+    whatever disturbs a step makes it slower.
     """
     net, end = copy.deepcopy(net), clock() + BUDGET
     seconds: dict[str, list[float]] = {precision: [] for precision in reversed(PRECISIONS)}
     gradients = {}
     for precision, taken in seconds.items():
         taken.append(step_seconds(net, images, labels, precision, clock))
-        gradients[precision] = torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
+        gradients[precision] = torch.cat(
+            [p.grad.flatten() for p in net.parameters() if p.grad is not None]
+        )
     while len(seconds["fp32"]) < ROUNDS and clock() < end:
         for precision, taken in seconds.items():
             taken.append(step_seconds(net, images, labels, precision, clock))
@@ -127,19 +138,32 @@ def measure(net: nn.Module, images: Tensor, labels: Tensor, clock: Callable[[], 
     return Measured(distance, fastest["fp32"] / fastest["bf16"])
 
 
-def step_seconds(net: nn.Module, images: Tensor, labels: Tensor, precision: str, clock: Callable[[], float]) -> float:
-    """Seconds of a forward and a backward pass, whose gradients are in the parameters afterwards."""
+def step_seconds(
+    net: nn.Module, images: Tensor, labels: Tensor, precision: str, clock: Callable[[], float]
+) -> float:
+    """Seconds of a forward and a backward pass; the gradients stay in the parameters."""
     images = images.to(image_type(precision))
-    net.zero_grad(set_to_none=True)
-    _finish(images.device)
-    began = clock()
-    batch_loss(net, images, labels, precision)[0].backward()  # type: ignore[no-untyped-call]
-    _finish(images.device)
-    return clock() - began
+    net.train().zero_grad(set_to_none=True)
+    with same_random_numbers(images.device):  # both precisions draw the same dropout masks
+        _finish(images.device)
+        began = clock()
+        batch_loss(net, images, labels, precision)[0].backward()  # type: ignore[no-untyped-call]
+        _finish(images.device)
+        return clock() - began
 
 
-def batch_loss(net: nn.Module, images: Tensor, labels: Tensor, precision: str) -> tuple[Tensor, Tensor]:
-    """Mean log-loss and class scores (fp32 [N, classes]) of a batch; weights stay fp32, bf16 is for the products alone."""
+@contextmanager
+def same_random_numbers(device: torch.device) -> Iterator[None]:
+    """Torch's generators start from 0, and are afterwards what they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        yield
+
+
+def batch_loss(
+    net: nn.Module, images: Tensor, labels: Tensor, precision: str
+) -> tuple[Tensor, Tensor]:
+    """Mean log-loss and class scores (fp32 [N, classes]) of a batch; weights stay fp32."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
         scores = net(images)
     scores = scores.float()
@@ -158,7 +182,8 @@ def _processor(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     capabilities = torch.cpu.get_capabilities()
     limit = torch.backends.cpu.get_cpu_capability()
-    return f"{capabilities.get('cpu_name', 'processor')} {limit} {_digest(sorted(capabilities.items()))}"
+    name = capabilities.get("cpu_name", "processor")
+    return f"{name} {limit} {_digest(sorted(capabilities.items()))}"
 
 
 def _digest(value: Any) -> str:
@@ -166,7 +191,10 @@ def _digest(value: Any) -> str:
 
 
 def _once(key: str, measured: Callable[[], Measured]) -> Measured:
-    """The measurement that is remembered under `key`, or a new one. Of processes that start at once one measures."""
+    """The measurement that is remembered under `key`, or a new one.
+
+    Of processes that start at once one measures.
+    """
     path = cache_root() / "precision.json"
     with ExitStack() as held:
         with suppress(OSError):  # a cache that cannot be written

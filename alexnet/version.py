@@ -1,9 +1,9 @@
 """What a record's numbers depend on in this code, as small numbers. Imports nothing.
 
-A record answers a planned run only if it was made by the same versions. Raise a number when a result
-that a record stores can change by more than rounding, and say why in CHANGELOG.md; renaming, moving
-and speeding up code leaves it alone. The golden runs (`tests/golden.py`) fail when a number moves
-without a new version.
+A record answers a planned run only if it was made by the same versions. Raise a number when a
+result that a record stores can change by more than rounding, and say why in CHANGELOG.md; renaming,
+moving and speeding up code leaves it alone. The golden runs (`tests/golden.py`) fail when a number
+moves without a new version.
 """
 
 # One per family of networks: how it is built, initialised, fed and trained.

@@ -1,22 +1,26 @@
-"""Weights in files: the suite's own checkpoints, and safetensors, which carry their config and which other programs read.
+"""Weights in safetensors files, which carry their config and which other programs read.
 
-What is read is checked against a config before it is used: names, shapes, number format, and that all are finite numbers.
-Nothing in a file is executed, and every broken or hostile file ends in a WeightsError of one line.
+What is read is checked against a config before it is used: names, shapes, number format, and that
+all are finite numbers. Nothing in a file is executed, and every broken or hostile file ends in a
+WeightsError of one line.
 
-Published weights called "AlexNet" belong to other networks than the paper's and are refused, by their names and shapes if by
-nothing else. None of them can stand in for a training of the network of Figure 2:
+Published weights called "AlexNet" belong to other networks than the paper's and are refused, by
+their names and shapes if by nothing else. None of them can stand in for a training of the network
+of Figure 2:
 
 bvlc_alexnet (Caffe)
-    Two groups, but one response normalisation across their boundary, with k = 1 where the paper has 2. Biases start at 0.1 instead
-    of 1, fc6 and fc7 at a standard deviation of 0.005 instead of 0.01. No colour noise, 256 images in a batch, images squeezed to
-    256 × 256 regardless of their proportions, the mean image subtracted where the crop lies, crops of 227 pixels, dropout that
-    doubles what it keeps. 42.9 / 19.8 % (top-1 / top-5, central view, ILSVRC-2012).
+    Two groups, but one response normalisation across their boundary, with k = 1 where the paper
+    has 2. Biases start at 0.1 instead of 1, fc6 and fc7 at a standard deviation of 0.005 instead
+    of 0.01. No colour noise, 256 images in a batch, images squeezed to 256 × 256 regardless of
+    their proportions, the mean image subtracted where the crop lies, crops of 227 pixels, dropout
+    that doubles what it keeps. 42.9 / 19.8 % (top-1 / top-5, central view, ILSVRC-2012).
 CaffeNet (Caffe's "reference")
     The same with pooling before normalisation and with biases of 1. 42.6 / 19.6 %.
 torchvision's alexnet
-    The one-column network of 2014: 64, 192, 384, 256 and 256 maps, no groups, no response normalisation, conv1 padded by 2 on all
-    sides, dropout before fc6 and fc7 instead of after them (and doubling), inputs scaled to unit variance, crops of random size,
-    no colour noise. 61,100,840 parameters where the paper's network has 60,965,224. 43.5 / 20.9 %.
+    The one-column network of 2014: 64, 192, 384, 256 and 256 maps, no groups, no response
+    normalisation, conv1 padded by 2 on all sides, dropout before fc6 and fc7 instead of after
+    them (and doubling), inputs scaled to unit variance, crops of random size, no colour noise.
+    61,100,840 parameters where the paper's network has 60,965,224. 43.5 / 20.9 %.
 """
 
 import json
@@ -29,40 +33,54 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from alexnet import checkpoint
 from alexnet.config import AlexNetConfig
-from alexnet.files import write_atomic
-from alexnet.model import AlexNet
+from alexnet.io import write_atomic
+from alexnet.models import AlexNet
 
-FORMAT = 1  # of what stands under KEY; raise it when the meaning of a config or of a weight changes
+FORMAT = 2  # of what stands under KEY; raise it when the meaning of a config or of a weight changes
 KEY = "alexnet"  # in a safetensors file's metadata
-MOST_MAPS = 8192  # in a convolution read from a file: normalisation needs the square of it, which a small file could make large
+# in a convolution read from a file: normalisation needs the square of it, which a small file could
+# make large
+MOST_MAPS = 8192
 LARGEST = 1 << 20  # whole number in a config read from a file
 
 
 class WeightsError(Exception):
-    """The file holds no weights of the network that is asked for. The message says in one line what is wrong."""
+    """The file holds no weights of the network that is asked for.
+
+    The message says in one line what is wrong.
+    """
 
 
 def export_weights(path: Path, config: AlexNetConfig, weights: Mapping[str, Tensor]) -> None:
-    """Write weights (an AlexNet's `state_dict`) and their config as safetensors, whole or not at all; same input, same bytes."""
+    """Write an AlexNet's `state_dict` and config as safetensors, whole or not at all.
+
+    The same input gives the same bytes.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     _check(path, config, tensors)
-    content = save(tensors, {KEY: json.dumps({"format": FORMAT, "config": asdict(config)}, sort_keys=True)})
+    content = save(
+        tensors, {KEY: json.dumps({"format": FORMAT, "config": asdict(config)}, sort_keys=True)}
+    )
     write_atomic(path, content)
 
 
 def import_weights(path: Path) -> tuple[AlexNetConfig, dict[str, Tensor]]:
-    """Config and weights of a safetensors file that `export_weights` wrote. Raises WeightsError if it is anything else."""
+    """Config and weights of a safetensors file that `export_weights` wrote.
+
+    Raises WeightsError if it is anything else.
+    """
     try:
         with safe_open(path, "pt") as file:
             config = _config(path, (file.metadata() or {}).get(KEY))
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             formats = {part.get_dtype() for part in slices.values()} - {"F32"}
             if formats:
-                raise WeightsError(f"{path} has numbers in {min(formats)}; only 32-bit floating point is read")
+                raise WeightsError(
+                    f"{path} has numbers in {min(formats)}; only 32-bit floating point is read"
+                )
             _compare(path, config, {name: tuple(part.get_shape()) for name, part in slices.items()})
             weights = {name: file.get_tensor(name).clone() for name in slices}
     except (OSError, SafetensorError) as error:
@@ -70,16 +88,13 @@ def import_weights(path: Path) -> tuple[AlexNetConfig, dict[str, Tensor]]:
     return config, _check(path, config, weights)
 
 
-def checkpoint_weights(path: Path, config: AlexNetConfig) -> dict[str, Tensor]:
-    """The weights of a training's checkpoint, on the CPU. Raises WeightsError if they are not a network's of this config."""
-    try:
-        state = checkpoint.read(path)
-    except (OSError, checkpoint.BrokenError) as error:
-        raise WeightsError(f"{path} cannot be read as a checkpoint ({_line(error)})") from error
-    weights = state.get("net") if isinstance(state, dict) else None
-    if not isinstance(weights, dict):
-        raise WeightsError(f"{path} is no checkpoint of a training")
-    return _check(path, config, weights)
+def load(path: Path | str) -> AlexNet:
+    """The network that `AlexNet.save` wrote, in evaluation mode, on the CPU.
+
+    Raises WeightsError if the file is anything else. Other programs' "AlexNet" weights belong to
+    other networks: see the top of this file.
+    """
+    return network(*import_weights(Path(path)))
 
 
 def network(config: AlexNetConfig, weights: Mapping[str, Tensor]) -> AlexNet:
@@ -89,12 +104,23 @@ def network(config: AlexNetConfig, weights: Mapping[str, Tensor]) -> AlexNet:
     return net.eval()
 
 
+def load_matching(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Start from another network's weights (§6): layers whose shapes fit take them, others stay."""
+    own = net.state_dict()
+    fits = {name: w for name, w in weights.items() if name in own and own[name].shape == w.shape}
+    net.load_state_dict({**own, **fits})
+
+
 def _shapes(config: AlexNetConfig) -> dict[str, tuple[int, ...]]:
-    """The shape of every weight of a network, by its name in `state_dict`, from the config's arithmetic alone."""
+    """The shape of every weight of a network by its name in `state_dict`."""
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in config.layers():
         flat = layer.name.startswith("fc")
-        shape = (layer.inputs * layer.kernel**2,) if flat else (layer.inputs, layer.kernel, layer.kernel)
+        shape = (
+            (layer.inputs * layer.kernel**2,)
+            if flat
+            else (layer.inputs, layer.kernel, layer.kernel)
+        )
         shapes[f"layers.{layer.name}.weight"] = (layer.outputs, *shape)
         shapes[f"layers.{layer.name}.bias"] = (layer.outputs,)
     return shapes
@@ -102,21 +128,36 @@ def _shapes(config: AlexNetConfig) -> dict[str, tuple[int, ...]]:
 
 def _compare(path: Path, config: AlexNetConfig, found: Mapping[str, tuple[int, ...]]) -> None:
     wanted = _shapes(config)
-    for problem, names in (("lacks", wanted.keys() - found.keys()), ("has an unknown", found.keys() - wanted.keys())):
+    if "classifier.6.weight" in found:
+        other = "torchvision's network of 2014: one column, no response normalisation"
+        raise WeightsError(f"{path} has the weights of {other}; they do not fit this one")
+    for problem, names in (
+        ("lacks", wanted.keys() - found.keys()),
+        ("has an unknown", found.keys() - wanted.keys()),
+    ):
         if names:
             first = _line(min(names, key=str))
-            raise WeightsError(f"{path} {problem} {first}" + (f" and {len(names) - 1} more" if len(names) > 1 else ""))
+            raise WeightsError(
+                f"{path} {problem} {first}"
+                + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+            )
     for name, shape in wanted.items():
         if found[name] != shape:
             raise WeightsError(f"{path} has {name} of shape {_line(found[name])}, not {shape}")
 
 
 def _check(path: Path, config: AlexNetConfig, found: Mapping[str, object]) -> dict[str, Tensor]:
-    """What was found, if it is finite numbers in every weight of a network of the config and nothing else."""
+    """The weights, if they are finite numbers and all those of a network of the config."""
     weights = {}
     for name, tensor in found.items():
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.dtype != torch.float32:
-            raise WeightsError(f"{path} has {_line(name)} in another form than 32-bit floating point")
+        if (
+            not isinstance(tensor, Tensor)
+            or tensor.layout != torch.strided
+            or tensor.dtype != torch.float32
+        ):
+            raise WeightsError(
+                f"{path} has {_line(name)} in another form than 32-bit floating point"
+            )
         weights[name] = tensor
     _compare(path, config, {name: tuple(tensor.shape) for name, tensor in weights.items()})
     for name, tensor in weights.items():
@@ -126,7 +167,10 @@ def _check(path: Path, config: AlexNetConfig, found: Mapping[str, object]) -> di
 
 
 def _config(path: Path, text: str | None) -> AlexNetConfig:
-    """The config in a file's metadata; every field must be there, so that a change of defaults never changes a stored network."""
+    """The config in a file's metadata.
+
+    Every field must be there: a change of defaults never changes a stored network.
+    """
     if text is None:
         raise WeightsError(f"{path} has no config of this suite in its metadata")
     try:
@@ -140,8 +184,18 @@ def _config(path: Path, text: str | None) -> AlexNetConfig:
         _plausible(config)
     except ValidationError as error:
         first = error.errors()[0]
-        raise WeightsError(f"{path} has a broken config ({'.'.join(map(str, first['loc']))}: {_line(first['msg'])})") from error
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise WeightsError(
+            f"{path} has a broken config ({'.'.join(map(str, first['loc']))}: "
+            f"{_line(first['msg'])})"
+        ) from error
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise WeightsError(f"{path} has a broken config ({_line(error)})") from error
     return config
 
@@ -149,16 +203,26 @@ def _config(path: Path, text: str | None) -> AlexNetConfig:
 def _plausible(config: AlexNetConfig) -> None:
     """Raise ValueError for what no network can be built of, or none that fits into a memory."""
     for name, value in asdict(config).items():
-        numbers = [v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, int | float)]
+        numbers = [
+            v
+            for v in (value if isinstance(value, tuple) else (value,))
+            if isinstance(v, int | float)
+        ]
         if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
             raise ValueError(f"{name} is not finite")
-        if any(isinstance(v, int) and not isinstance(v, bool) and not 1 <= v <= LARGEST for v in numbers):
+        if any(
+            isinstance(v, int) and not isinstance(v, bool) and not 1 <= v <= LARGEST
+            for v in numbers
+        ):
             raise ValueError(f"{name} is below 1 or above {LARGEST}")
-    if len(config.hidden_widths) != 2 or not config.conv_widths or max(config.conv_widths) > MOST_MAPS:
+    if len(config.fc_widths) != 2 or not config.conv_widths or max(config.conv_widths) > MOST_MAPS:
         raise ValueError(
-            f"convolutions of {_line(config.conv_widths)} maps and hidden layers of {_line(config.hidden_widths)} units"
+            f"convolutions of {_line(config.conv_widths)} maps and hidden layers of "
+            f"{_line(config.fc_widths)} units"
         )
-    if any(width % config.columns for width in config.conv_widths) or any(kernel % 2 == 0 for kernel in config.conv_kernels[1:]):
+    if any(width % config.columns for width in config.conv_widths) or any(
+        kernel % 2 == 0 for kernel in config.conv_kernels[1:]
+    ):
         raise ValueError("the maps do not make whole columns, or a kernel has an even size")
     for layer in config.layers():
         if min(layer.kernel, layer.side) < 1:

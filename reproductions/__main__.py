@@ -1,10 +1,10 @@
 """The command line: `python -m reproductions COMMAND`. nox passes its arguments on to it.
 
-Exit status: 0 the requested work is complete, whatever the verdicts; 2 wrong usage; 3 incomplete (stopped, failed, or another
-process is at it); 4 bad, missing or unreadable data, or a record that was left out; 5 the report is not what the records say.
+Exit status: 0 everything requested is done, whatever the verdicts; 2 wrong usage; 3 incomplete
+(interrupted, failed, or running in another process); 4 missing, broken or unreadable data or
+records; 5 the report differs from the records.
 """
 
-import difflib
 import gc
 import os
 import sys
@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-from reproductions.harness.claim import discover
-from reproductions.harness.cli import (
+from alexnet import __version__
+from reproductions.harness.claims.claim import discover
+from reproductions.harness.cli.options import (
     BAD_DATA,
     INCOMPLETE,
     STALE_REPORT,
@@ -30,12 +31,22 @@ from reproductions.harness.cli import (
     show_table,
     warn,
 )
-from reproductions.harness.places import REPOSITORY, RESULTS, WORKSPACE
-from reproductions.harness.running import app
+from reproductions.harness.cli.run import app
+from reproductions.harness.records.paths import REPOSITORY, RESULTS, WORKSPACE
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"alexnet-claims {__version__}")
+        raise typer.Exit
 
 
 @app.callback(help=__doc__, no_args_is_help=True)
-def main() -> None:
+def main(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
     """Nothing is done before a command but what must be before torch is imported."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
 
@@ -43,7 +54,7 @@ def main() -> None:
 @app.command()
 def show(name: str) -> None:
     """Print a claim's protocol, questions, variants and rule."""
-    from reproductions.harness.describe import describe
+    from reproductions.harness.report.describe import describe
 
     with reported():
         typer.echo(describe(choose([name])[0]))
@@ -51,22 +62,36 @@ def show(name: str) -> None:
 
 @app.command()
 def plan(
-    names: Names = None, scale: str | None = None, dataset: str | None = None, data: DataRoot = None, results: Results = RESULTS,
-    sweep: Annotated[bool, typer.Option("--sweep", help="Also the runs that chose the learning rates.")] = False,
+    names: Names = None,
+    scale: str | None = None,
+    dataset: str | None = None,
+    data: DataRoot = None,
+    results: Results = RESULTS,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Also plan the learning-rate sweep.")
+    ] = False,
     as_json: Json = False,
-) -> None:  # fmt: skip
-    """Show which runs are there, which are missing and why, what an effect must be to be seen, and the time it would take."""
-    from reproductions.harness.forecast import plan_rows
-    from reproductions.harness.plan import sweep_note
-    from reproductions.harness.work import notes, prepare
+) -> None:
+    """Show which runs are done or missing and why, the detectable effect and the estimated time."""
+    from reproductions.harness.judge.power import plan_rows
+    from reproductions.harness.plan.claim_plan import notes, prepare
+    from reproductions.harness.plan.missing import sweep_note
 
     with reported():
-        asked: dict[str, Any] = {"scale": scale, "dataset": dataset, "data": data, "pack": False, "sweep": sweep}
+        asked: dict[str, Any] = {
+            "scale": scale,
+            "dataset": dataset,
+            "data": data,
+            "pack": False,
+            "sweep": sweep,
+        }
         works = [prepare(claim, looked_into(results), **asked) for claim in choose(names)]
         for line in notes(works):
             typer.echo(line, err=as_json)
         rows = [row for work in works for row in plan_rows(work)]
-        show_table(list({row["run"]: row for row in reversed(rows)}.values())[::-1], as_json)  # claims share runs
+        show_table(
+            list({row["run"]: row for row in reversed(rows)}.values())[::-1], as_json
+        )  # claims share runs
         for line in sweep_note(sum(work.sweeps_left_out for work in works)):
             typer.echo(line, err=as_json)
         end(dict.fromkeys(fault for work in works for fault in work.faults))
@@ -76,13 +101,16 @@ def plan(
 def report(
     results: Results = RESULTS,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 5 if any file differs from what the records say.")
+        bool,
+        typer.Option(
+            "--check", help="Write nothing; exit 5 if any file differs from what the records say."
+        ),
     ] = False,
 ) -> None:
-    """Rebuild report.md, report.json, runs.csv and figures from the records alone, and of the committed ones the README's table."""
-    from alexnet.files import write_atomic
-    from reproductions.harness import report as pages
-    from reproductions.harness.documents import outdated
+    """Rebuild the report, its figures and the README's table from the records alone."""
+    from alexnet.io import write_atomic
+    from reproductions.harness.report import build as pages
+    from reproductions.harness.report.documents import outdated
 
     with reported():
         if not pages.has_records(looked_into(results)):
@@ -98,9 +126,13 @@ def report(
                 write_atomic(path, text)
         named = f"{', '.join(wrong)} in {results}"
         if wrong and not check:
-            fail(f"{named}: not made by `report`, so not touched; move it away and give the command again", INCOMPLETE)
+            fail(
+                f"{named}: not made by `report`, so not touched; move it away and give the "
+                "command again",
+                INCOMPLETE,
+            )
         if wrong and built.faults:
-            fail(f"{named} differ from the records; mend first what is left out above", BAD_DATA)
+            fail(f"{named} differ from the records; first fix what was skipped above", BAD_DATA)
         if wrong:
             fail(f"{named} differ from the records; run `nox -s report` and commit", STALE_REPORT)
         typer.echo(f"{results / 'report.md'} {'is what the records say' if check else 'written'}")
@@ -110,30 +142,36 @@ def report(
 
 @app.command()
 def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> None:
-    """Set the records in OTHER (yours, made with --results OTHER) beside those in --results, arm by arm."""
-    from reproductions.harness.describe import compare_sets
-    from reproductions.harness.record import read_records
+    """Compare the records in OTHER (made with --results OTHER) with those in --results, by arm."""
+    from reproductions.harness.records.record import read_records
+    from reproductions.harness.report.describe import compare_sets
 
     with reported():
         for folder in (results, other):
             if not (looked_into(folder) / "records").is_dir():
                 fail(f"{folder} holds no records; name a folder made with `run --results {folder}`")
-        (ours, theirs), faults = zip(*(read_records(folder) for folder in (results, other)), strict=True)
+        (ours, theirs), faults = zip(
+            *(read_records(folder) for folder in (results, other)), strict=True
+        )
         show_table(compare_sets(list(discover().values()), ours, theirs), as_json)
-        end(f"{folder}/{fault}" for folder, found in zip((results, other), faults, strict=True) for fault in found)
+        end(
+            f"{folder}/{fault}"
+            for folder, found in zip((results, other), faults, strict=True)
+            for fault in found
+        )
 
 
 @app.command()
 def explain(cell: str, results: Results = RESULTS, as_json: Json = False) -> None:
-    """Show where a number of the report comes from: formula, values, records, data, code and machine of CLAIM.QUESTION."""
-    from reproductions.harness.describe import explain_cell, explain_data
-    from reproductions.harness.record import read_records
+    """Show the formula, values, records, data, code and machine behind CLAIM.QUESTION."""
+    from reproductions.harness.records.record import read_records
+    from reproductions.harness.report.describe import explain_cell, explain_data
 
     name, _, question = cell.partition(".")
     claim = choose([name])[0]
     if question not in {q.name for q in claim.questions}:
-        near = difflib.get_close_matches(question, [q.name for q in claim.questions], n=1, cutoff=0.0)
-        fail(f"{name} has no question {question!r}; did you mean {name}.{near[0]}?")
+        named = ", ".join(f"{name}.{q.name}" for q in claim.questions)
+        fail(f"{cell} names no question; choose one of {named}")
     with reported():
         stored, faults = read_records(looked_into(results))
         if as_json:
@@ -147,31 +185,44 @@ def explain(cell: str, results: Results = RESULTS, as_json: Json = False) -> Non
 def data_command(
     action: Annotated[str, typer.Argument(help="verify or prepare")],
     dataset: Annotated[
-        str, typer.Argument(help="cifar10, tiny-imagenet, imagenet2010, imagenet2012, fall2009, fall2011 or stand-in")
+        str,
+        typer.Argument(
+            help="cifar10, tiny-imagenet, imagenet2010, imagenet2012, fall2009, fall2011 or "
+            "stand-in"
+        ),
     ] = "cifar10",
     data: DataRoot = None,
     source: Annotated[
         list[Path] | None,
-        typer.Option(help="ImageNet: a tar of the publisher's, its devkit, or a folder of images; several are put together."),
+        typer.Option(
+            help="ImageNet: a tar of the publisher's, its devkit, or a folder of images; "
+            "several are put together."
+        ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="ImageNet: train or test, where the source does not say which its images are; default train.")
+        str | None,
+        typer.Option(
+            help="ImageNet: train or test, where the source does not say which its images are; "
+            "default train."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """`prepare` packs a data set for training; `verify` reads a packed one whole and compares it with its fingerprint."""
-    from reproductions.harness import session
+    """`prepare` packs a data set for training; `verify` checks a packed one by its fingerprint."""
+    from reproductions.harness.cli import session
 
     if action not in ("verify", "prepare"):
         fail(f"data {action}: say `data verify` or `data prepare`")
     with reported():
-        show_table(session.data_rows(dataset, data, action == "verify", source or [], split), as_json)
+        show_table(
+            session.data_rows(dataset, data, action == "verify", source or [], split), as_json
+        )
 
 
 @app.command()
 def doctor(data: DataRoot = None, results: Results = RESULTS, as_json: Json = False) -> None:
-    """Say what this machine offers and what is missing: versions, device, number format, data, disk, git, Slurm."""
-    from reproductions.harness.doctor import examine
+    """Show what this machine has and lacks: versions, device, precision, data, disk, git, Slurm."""
+    from reproductions.harness.cli.doctor import examine
 
     with reported():
         rows = examine(data, results)
@@ -181,5 +232,6 @@ def doctor(data: DataRoot = None, results: Results = RESULTS, as_json: Json = Fa
 
 
 if __name__ == "__main__":
-    gc.freeze()  # what is imported stays: looking through it for garbage takes a tenth of a short command
+    # what is imported stays: looking through it for garbage takes a tenth of a short command
+    gc.freeze()
     sys.exit(app())

@@ -1,25 +1,29 @@
 """Biases that start at 1 accelerate the early stages of learning (§5).
 
-    nox -s reproduce -- bias_init_speed
-    python -m reproductions run bias_init_speed        # the same without nox; `plan bias_init_speed` prints its cost
-
-The biases of conv2, conv4, conv5 and the hidden layers start at 1, which gives their ReLUs positive inputs, or at 0 as all others
-do. The running training error over the whole first epoch is compared: the lower it is, the sooner the net learned.
+The biases of conv2, conv4, conv5 and the hidden layers start at 1, which gives their ReLUs positive
+inputs, or at 0 as all others do. The running training error over the whole first epoch is compared:
+the lower it is, the sooner the net learned.
 """
 
 from dataclasses import replace
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import (
+    ORIGINAL,
+    Claim,
+    Difference,
+    ablated,
+    imagenet_scales,
+)
 
-ZERO = ablated("zero-biases", replace(AlexNetConfig.original(), biased=()))
+ZERO = ablated("zero-biases", replace(AlexNetConfig.original(), bias_one_layers=()))
 
 CLAIM = Claim(
     source="§5",
     questions=(
         Difference(
             "first_epoch",
-            "running training error of the first epoch that biases of 1 take away",
+            "reduction of the first epoch's running training error by biases of 1",
             lower=ORIGINAL,
             higher=ZERO,
             metric="first_epoch_error",
@@ -28,5 +32,10 @@ CLAIM = Claim(
         ),
     ),
     scales=imagenet_scales(),
-    deviations=("The paper does not say how early or how much; the first epoch is our reading of the early stages.",),
+    deviations=(
+        (
+            "The paper does not say how early or how much; the first epoch is our reading of the "
+            "early stages."
+        ),
+    ),
 )

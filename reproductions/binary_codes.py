@@ -1,22 +1,25 @@
-"""Features compressed to short binary codes by an auto-encoder would retrieve images better than pixels do (§6.1).
+"""Binary codes learned by an auto-encoder would retrieve images better than pixels do (§6.1).
 
-    nox -s reproduce -- binary_codes
-    python -m reproductions run binary_codes        # the same without nox; `plan binary_codes` prints its cost on your machine
-
-The paper suggests it and does not try it. An auto-encoder learns 128 bits for the activations of fc7 of 10,000 training images. For
-test images the six nearest of them are sought by the number of differing bits, by pixels and by the activations themselves.
-Compared are the shares of neighbours that have the test image's label, in the same run. The second question asks what the codes
-cost: "not supported" there says that they lose less than is worth having.
+The paper suggests it and does not try it. An auto-encoder learns 128 bits for the activations of
+fc7 of 10,000 training images. For test images the six nearest of them are sought by the number of
+differing bits, by pixels and by the activations themselves. Compared are the shares of neighbours
+that have the test image's label, in the same run. The second question asks what the codes cost:
+"not supported" there says that they lose less than is worth having.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Difference, imagenet_scales
+from reproductions.harness import (
+    ORIGINAL,
+    Claim,
+    Difference,
+    imagenet_scales,
+)
 
 CLAIM = Claim(
     source="§6.1",
     questions=(
         Difference(
             "over_pixels",
-            "share of neighbours of the same class, by codes over by pixels",
+            "same-class nearest neighbours: binary codes minus pixels",
             lower=ORIGINAL,
             higher=ORIGINAL,
             metric="retrieval_pixels",
@@ -26,7 +29,7 @@ CLAIM = Claim(
         ),
         Difference(
             "loss",
-            "share of neighbours of the same class that the codes lose, by features over by codes",
+            "same-class nearest neighbours: fc7 features minus binary codes",
             lower=ORIGINAL,
             higher=ORIGINAL,
             metric="retrieval_codes",
@@ -37,7 +40,13 @@ CLAIM = Claim(
     ),
     scales=imagenet_scales(),
     deviations=(
-        "The paper expects more of them than of codes learned from pixels; here they are compared with the pixels themselves.",
-        "The length of the codes and how they are learned are ours (`alexnet/codes.py`); the paper names neither.",
+        (
+            "The paper expects more of them than of codes learned from pixels; here they are "
+            "compared with the pixels themselves."
+        ),
+        (
+            "The length of the codes and how they are learned are ours (`alexnet/autoencoder.py`); "
+            "the paper names neither."
+        ),
     ),
 )

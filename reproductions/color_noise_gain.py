@@ -1,38 +1,46 @@
 """Changing the colour of the light in training images lowers top-1 error by over 1 point (§4.1).
 
-    nox -s reproduce -- color_noise_gain
-    python -m reproductions run color_noise_gain        # the same without nox; `plan color_noise_gain` prints its cost
-
-To every training image the same random multiple of the principal axes of RGB is added at all its pixels. The net is trained with
-that noise and without it. Errors are of ten views averaged. No log of 2012 isolates this.
+To every training image the same random multiple of the principal axes of RGB is added at all its
+pixels. The net is trained with that noise and without it. Errors are of ten views averaged. No log
+of 2012 isolates this.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import (
+    ORIGINAL,
+    Claim,
+    Difference,
+    ablated,
+    imagenet_scales,
+)
 
 WITHOUT = ablated(
-    "without-colour-noise", noise="none"
-)  # without noise there is no division by `noise_divisor` either, see augment.py
+    "without-colour-noise", color_noise="none"
+)  # without noise there is no division by `color_noise_divisor` either, see augment.py
 
 CLAIM = Claim(
     source="§4.1",
     questions=(
         Difference(
             "top1",
-            "top-1 error that colour noise takes away",
+            "top-1 error reduction by colour noise",
             lower=ORIGINAL,
             higher=WITHOUT,
             metric="top1_ten",
             paper=1.0,
             at_least=True,  # "over 1 %"
-            worthwhile=0.3,  # points: what sampling 50,000 images blurs the difference of two nets by, one standard error
+            # points: one standard error of a difference of two nets on 50,000 images
+            worthwhile=0.3,
         ),
     ),
     scales=imagenet_scales(),
     deviations=(
         (
-            "The noise has the standard deviations along the axes, as in the 2012 code, and not the variances that the text "
-            "prints: those would add ±1,483 grey levels."
+            "The noise has the standard deviations along the axes, as in the 2012 code, and not "
+            "the variances that the text prints: those would add ±1,483 grey levels."
         ),
-        "As in the 2012 code the noisy image is divided by 1.1, and the noise ends after three quarters of the epochs.",
+        (
+            "As in the 2012 code the noisy image is divided by 1.1, and the noise ends after three "
+            "quarters of the epochs."
+        ),
     ),
 )

@@ -1,13 +1,17 @@
-"""Without random crops and mirror images of the training images the network overfits substantially (§4.1).
+"""Without random crops and mirror images the network overfits substantially (§4.1).
 
-    nox -s reproduce -- crops_and_flips
-    python -m reproductions run crops_and_flips        # the same without nox; `plan crops_and_flips` prints its cost
-
-The gap of a net is its top-1 error on test images minus that on training images, both of the central view and without dropout. The
-net that only ever saw the central square of each image is compared with the original. Colour noise and dropout stay in both.
+The gap of a net is its top-1 error on test images minus that on training images, both of the
+central view and without dropout. The net that only ever saw the central square of each image is
+compared with the original. Colour noise and dropout stay in both.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import (
+    ORIGINAL,
+    Claim,
+    Difference,
+    ablated,
+    imagenet_scales,
+)
 
 WITHOUT = ablated("without-crops-and-flips", crops=False, flips=False)
 
@@ -16,18 +20,25 @@ CLAIM = Claim(
     questions=(
         Difference(
             "gap",
-            "test error minus training error that crops and mirror images take away",
+            "reduction of test minus training error by random crops and flips",
             lower=ORIGINAL,
             higher=WITHOUT,
             metric="gap",
             paper=None,
-            worthwhile=3.5,  # points: substantial is at least what §3.2–§3.4 gain together, 1.7 + 1.4 + 0.4
+            # points: substantial is at least what §3.2–§3.4 gain together, 1.7 + 1.4 + 0.4
+            worthwhile=3.5,
         ),
     ),
     scales=imagenet_scales(),
     deviations=(
         "The paper gives no number; what is substantial is our reading.",
-        "The original draws crop and flip once per 32 consecutive images, as the 2012 code did; the text draws them per image.",
-        "Training errors are those of 10,000 central views: the very squares on which the net without crops was trained.",
+        (
+            "The original draws crop and flip once per 32 consecutive images, as the 2012 code "
+            "did; the text draws them per image."
+        ),
+        (
+            "Training errors are those of 10,000 central views: the very squares on which the net "
+            "without crops was trained."
+        ),
     ),
 )

@@ -1,26 +1,32 @@
-"""Without any one of its middle layers the network loses about 2 points of top-1 performance (§7, §1).
+"""Without any one of its middle layers the network loses about 2 points of top-1 (§7, §1).
 
-    nox -s reproduce -- depth
-    python -m reproductions run depth        # the same without nox; `plan depth` prints its cost on your machine
-
-The net is trained whole and without conv3, conv4 or conv5, one question each. What follows the missing layer stays: the pooling
-after conv5 moves behind conv4, and without conv3 the columns meet in conv4. Errors are of ten views averaged. No log of 2012 has
-such a net; §1 says that removing any convolution made results worse.
+The net is trained whole and without conv3, conv4 or conv5, one question each. What follows the
+missing layer stays: the pooling after conv5 moves behind conv4, and without conv3 the columns meet
+in conv4. Errors are of ten views averaged. No log of 2012 has such a net; §1 says that removing any
+convolution made results worse.
 """
 
 from dataclasses import replace
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import (
+    ORIGINAL,
+    Claim,
+    Difference,
+    ablated,
+    imagenet_scales,
+)
 
 CLAIM = Claim(
     source="§7, §1",
     questions=tuple(
         Difference(
             layer,
-            f"top-1 error that {layer} takes away",
+            f"top-1 error reduction by {layer}",
             lower=ORIGINAL,
-            higher=ablated(f"without-{layer}", replace(AlexNetConfig.original(), left_out=(layer,))),
+            higher=ablated(
+                f"without-{layer}", replace(AlexNetConfig.original(), removed_layers=(layer,))
+            ),
             metric="top1_ten",
             paper=2.0,  # "about 2 %"
             worthwhile=0.5,  # points: a quarter of what is claimed
@@ -29,7 +35,13 @@ CLAIM = Claim(
     ),
     scales=imagenet_scales(),
     deviations=(
-        "The paper does not say which layers are the middle ones, nor on which images; here conv3 to conv5, on ILSVRC-2012.",
-        "Nor does it say what becomes of the columns' meeting in conv3 or of the pooling after conv5; both stay here.",
+        (
+            "The paper does not say which layers are the middle ones, nor on which images; here "
+            "conv3 to conv5, on ILSVRC-2012."
+        ),
+        (
+            "Nor does it say what becomes of the columns' meeting in conv3 or of the pooling after "
+            "conv5; both stay here."
+        ),
     ),
 )

@@ -1,38 +1,64 @@
-"""Averaging the predictions of five networks brings 40.7 % top-1 and 18.2 % top-5 error down to 38.1 % and 16.4 % (Table 2, §6).
+"""Averaging five networks brings 40.7 and 18.2 % error down to 38.1 and 16.4 % (Table 2, §6).
 
-    nox -s reproduce -- ensembles
-    python -m reproductions run ensembles        # the same without nox; `plan ensembles` prints its cost on your machine
-
-This is the row "5 CNNs" of Table 2. The probabilities of five networks, each already averaged over ten views, are averaged with
-equal weights. The gain compares such an average with the mean of its own five networks' errors. Three averages are made, of the
-networks of seeds 0–4, 5–9 and 10–14, which have nothing in common. Only ILSVRC-2012 can decide the printed numbers; the gain can
-show anywhere.
+This is the row "5 CNNs" of Table 2. The probabilities of five networks, each already averaged over
+ten views, are averaged with equal weights. The gain compares such an average with the mean of its
+own five networks' errors. Three averages are made, of the networks of seeds 0–4, 5–9 and 10–14,
+which have nothing in common. Only ILSVRC-2012 can decide the printed numbers; the gain can show
+anywhere.
 """
 
-from reproductions.harness import FIVE_CNNS, Claim, Value, both_errors, imagenet_scales
+from reproductions.harness import (
+    FIVE_CNNS,
+    Claim,
+    Value,
+    both_errors,
+    imagenet_scales,
+)
 
 SEEDS = (0, 1, 2)  # averages, of five networks each
 
 CLAIM = Claim(
     source="Table 2, §6",
     questions=(
-        Value("top1", "top-1 error of five networks averaged, ten views", FIVE_CNNS, "top1_ten", paper=38.1, seeds=SEEDS),
-        Value("top5", "top-5 error of five networks averaged, ten views", FIVE_CNNS, "top5_ten", paper=16.4, seeds=SEEDS),
+        Value(
+            "top1",
+            "top-1 error of five networks averaged, ten views",
+            FIVE_CNNS,
+            "top1_ten",
+            paper=38.1,
+            seeds=SEEDS,
+        ),
+        Value(
+            "top5",
+            "top-5 error of five networks averaged, ten views",
+            FIVE_CNNS,
+            "top5_ten",
+            paper=16.4,
+            seeds=SEEDS,
+        ),
         *both_errors(
-            "averaging five networks takes away",
+            "averaging five networks",
             lower=FIVE_CNNS,
             higher=FIVE_CNNS,
             prefix="gain_",
             higher_metrics=("top1_ten_member", "top5_ten_member"),
             paper=(2.6, 1.8),  # 40.7 − 38.1 and 18.2 − 16.4
-            worthwhile=0.5,  # points: less is hardly worth four more networks; sampling 50,000 images blurs a pair of nets by 0.3
+            # points: less is hardly worth four more networks; 0.3 is one standard error on 50,000
+            # images
+            worthwhile=0.5,
             seeds=SEEDS,
         ),
     ),
     scales=imagenet_scales(),
     deviations=(
-        'The five networks differ in their seed alone. The paper calls its five "similar" and no file of 2012 names them.',
-        "Weights are equal; a tool of 2012 could choose them on the validation images, and the paper does not say whether it did.",
+        (
+            'The five networks differ in their seed alone. The paper calls its five "similar" and '
+            "no file of 2012 names them."
+        ),
+        (
+            "Weights are equal; a tool of 2012 could choose them on the validation images, and the "
+            "paper does not say whether it did."
+        ),
         "The paper's gain is that over one network of the table, not over the mean of the five.",
         "At scale smoke two networks are averaged and not five.",
     ),

@@ -1,25 +1,35 @@
-"""On the Fall 2009 release of ImageNet, 10,184 classes, the network has 67.4 % top-1 and 40.9 % top-5 error (§6).
+"""On Fall 2009's 10,184 classes the network has 67.4 % top-1 and 40.9 % top-5 error (§6).
 
-    nox -s reproduce -- fall2009
-    python -m reproductions run fall2009        # the same without nox; `plan fall2009` prints its cost on your machine
-
-The network has a sixth convolution over the last pooling layer. Half of the 8.9 million images train, the other half test. Each
-printed number is compared with the spread of our runs: it is confirmed if it could be one more of them. Only that release can
-decide it; the errors on other images are shown and not judged.
+The network has a sixth convolution over the last pooling layer. Half of the 8.9 million images
+train, the other half test. Each printed number is compared with the spread of our runs: it is
+confirmed if it could be one more of them. Only that release can decide it; the errors on other
+images are shown and not judged.
 """
 
-from reproductions.harness import SIX, Claim, Value, imagenet_scales
+from reproductions.harness import (
+    SIX,
+    Claim,
+    Value,
+    imagenet_scales,
+)
 
 CLAIM = Claim(
     source="§6",
-    questions=(  # nets of five convolutions logged 69.4 and 43.6 (2009-101), 69.4 and 43.7 (131-2009)
+    # nets of five convolutions logged 69.4 and 43.6 (2009-101), 69.4 and 43.7 (131-2009)
+    questions=(
         Value("top1", "top-1 error of ten views", SIX, "top1_ten", paper=67.4),
         Value("top5", "top-5 error of ten views", SIX, "top5_ten", paper=40.9),
     ),
     scales=imagenet_scales("fall2009"),
     deviations=(
-        "No 2012 log has these numbers. The network is that of `layers-146-2009.cfg`; `layers-141-2009-half.cfg` may be the one.",
-        "The paper gives neither epochs nor rates for this release; here it has the 93 epochs of net #145 on ILSVRC-2010.",
+        (
+            "No 2012 log has these numbers. The network is that of `layers-146-2009.cfg`; "
+            "`layers-141-2009-half.cfg` may be the one."
+        ),
+        (
+            "The paper gives neither epochs nor rates for this release; here it has the 93 epochs "
+            "of net #145 on ILSVRC-2010."
+        ),
         "Which half of a class trains is not printed; here every other image does.",
         "That the printed errors are of ten views is our reading.",
     ),

@@ -1,11 +1,9 @@
-"""The network has the printed layer sizes, 60 million parameters and 650,000 neurons; no convolution has over 1 % (Figure 2, §1).
+"""The net has 60 million parameters, 650,000 neurons and the printed layer sizes (Figure 2, §1).
 
-    nox -s reproduce -- fig2_architecture
-    python -m reproductions run fig2_architecture        # counts, in under a second; needs no images and no GPU
-
-Nothing is trained. The network of `AlexNetConfig` is counted by layer arithmetic, and every count is an exact claim:
-confirmed or refuted. Figures that the paper rounds ("60 million", "650,000") may be 2 % away, since it both rounds and
-truncates, and so may "about the same number"; all others must agree to the last digit.
+Nothing is trained. The network of `AlexNetConfig` is counted by layer arithmetic, and every count
+is an exact claim: confirmed or refuted. Figures that the paper rounds ("60 million", "650,000") may
+be 2 % away, since it both rounds and truncates, and so may "about the same number"; all others must
+agree to the last digit.
 """
 
 from alexnet.config import AlexNetConfig
@@ -15,17 +13,39 @@ LAYERS = AlexNetConfig().layers()
 PARAMETERS = sum(layer.parameters for layer in LAYERS)
 ROUNDED = 0.02
 
-PRINTED_NEURONS = (253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000)  # caption of Figure 2
+PRINTED_NEURONS = (
+    253_440,
+    186_624,
+    64_896,
+    64_896,
+    43_264,
+    4096,
+    4096,
+    1000,
+)  # caption of Figure 2
 PRINTED_WIDTHS = (96, 256, 384, 384, 256, 4096, 4096)  # §3.5
 PRINTED_KERNELS = (11 * 11 * 3, 5 * 5 * 48, 3 * 3 * 256, 3 * 3 * 192, 3 * 3 * 192)  # §3.5
-OWN_COLUMN = ("conv2", "conv4", "conv5")  # §3.5: connected to the kernel maps of the previous layer on the same GPU alone
-NORMED, POOLED = ("conv1", "conv2"), ("conv1", "conv2", "conv5")  # §3.5: followed by response normalisation, by max-pooling
+OWN_COLUMN = (
+    "conv2",
+    "conv4",
+    "conv5",
+)  # §3.5: connected to the kernel maps of the previous layer on the same GPU alone
+NORMED, POOLED = (
+    ("conv1", "conv2"),
+    ("conv1", "conv2", "conv5"),
+)  # §3.5: followed by response normalisation, by max-pooling
 
 CLAIM = Claim(
     source="Figure 2, §1, §3.2, §3.5",
     questions=(
         Exact("parameters", "60 million parameters", 60e6, lambda: PARAMETERS, ROUNDED),
-        Exact("neurons", "650,000 neurons", 650e3, lambda: sum(layer.units for layer in LAYERS), ROUNDED),
+        Exact(
+            "neurons",
+            "650,000 neurons",
+            650e3,
+            lambda: sum(layer.units for layer in LAYERS),
+            ROUNDED,
+        ),
         Exact(
             "convolution_share",
             "each convolution holds at most 1 % of the parameters",
@@ -33,28 +53,44 @@ CLAIM = Claim(
             lambda: max(100 * layer.parameters / PARAMETERS for layer in LAYERS[:5]),
             at_most=True,
             unit="percent",
-            note="conv3 holds 1.452 % and conv4 1.089 % of the parameters; the other three hold less than 1 %.",
+            note="conv3 holds 1.452 % and conv4 1.089 % of the parameters; the other three "
+            "hold less than 1 %.",
         ),
         Exact("layers", "eight learned layers, five of them convolutions", 8, lambda: len(LAYERS)),
-        Exact("input", "the input has 150,528 dimensions", 150_528, lambda: 3 * AlexNetConfig().image_size ** 2),
+        Exact(
+            "input",
+            "the input has 150,528 dimensions",
+            150_528,
+            lambda: 3 * AlexNetConfig().image_size ** 2,
+        ),
         Exact(
             "neurons_per_layer",
             "the eight printed layer sizes, 253,440 to 1000, that are right",
             8,
-            lambda: sum(layer.units == printed for layer, printed in zip(LAYERS, PRINTED_NEURONS, strict=True)),
-            note="conv1 has 55 · 55 · 96 = 290,400 neurons, not 253,440 = 55 · 48 · 96; the total of 650,000 needs the larger.",
+            lambda: sum(
+                layer.units == printed
+                for layer, printed in zip(LAYERS, PRINTED_NEURONS, strict=True)
+            ),
+            note="conv1 has 55 · 55 · 96 = 290,400 neurons, not 253,440 = 55 · 48 · 96; the "
+            "total of 650,000 needs the larger.",
         ),
         Exact(
             "kernels",
             "the five printed kernel sizes, 11×11×3 to 3×3×192, that are right",
             5,
-            lambda: sum(layer.inputs * layer.kernel**2 == printed for layer, printed in zip(LAYERS, PRINTED_KERNELS, strict=False)),
+            lambda: sum(
+                layer.inputs * layer.kernel**2 == printed
+                for layer, printed in zip(LAYERS, PRINTED_KERNELS, strict=False)
+            ),
         ),
         Exact(
             "widths",
             "the seven printed numbers of kernels and hidden neurons, 96 to 4096, that are right",
             7,
-            lambda: sum(layer.outputs == printed for layer, printed in zip(LAYERS, PRINTED_WIDTHS, strict=False)),
+            lambda: sum(
+                layer.outputs == printed
+                for layer, printed in zip(LAYERS, PRINTED_WIDTHS, strict=False)
+            ),
         ),
         Exact(
             "connectivity",
@@ -66,21 +102,28 @@ CLAIM = Claim(
             "stages",
             "of eight layers, those with normalisation and pooling as printed",
             8,
-            lambda: sum((layer.normed, layer.pooled) == (layer.name in NORMED, layer.name in POOLED) for layer in LAYERS),
+            lambda: sum(
+                (layer.lrn, layer.pool) == (layer.name in NORMED, layer.name in POOLED)
+                for layer in LAYERS
+            ),
         ),
         Exact(
             "one_gpu_parameters",
             "the one-GPU net has about as many parameters: its share of them (§3.2)",
             1.0,
-            lambda: sum(layer.parameters for layer in AlexNetConfig().one_column().layers()) / PARAMETERS,  # of 59,798,312
+            lambda: (
+                sum(layer.parameters for layer in AlexNetConfig().one_column().layers())
+                / PARAMETERS
+            ),  # of 59,798,312
             ROUNDED,
         ),
     ),
     scales={"paper": Scale(dataset=None)},
     deviations=(
         (
-            "Sizes follow the 2012 code, which rounds the number of outputs up and reads zeros outside the image: 224 pixels give "
-            "55 outputs per side. The text's 224 with kernels of 11 at stride 4 gives no whole number."
+            "Sizes follow the 2012 code, which rounds the number of outputs up and reads zeros "
+            "outside the image: 224 pixels give 55 outputs per side. The text's 224 with kernels "
+            "of 11 at stride 4 gives no whole number."
         ),
     ),
 )

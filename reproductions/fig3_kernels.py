@@ -1,21 +1,26 @@
-"""The kernels of the two GPUs specialise in every run: one GPU's hardly see colour, the other's mostly do (Figure 3, §6.1).
+"""One GPU's kernels hardly see colour, the other's mostly do, in every run (Figure 3, §6.1).
 
-    nox -s reproduce -- fig3_kernels
-    python -m reproductions run fig3_kernels        # the same without nox; `plan fig3_kernels` prints its cost on your machine
-
-The colour of a kernel of conv1 is the share of its energy that is left when the mean over R, G and B is taken away. Compared is how
-far the mean shares of the two columns are apart, whichever is the higher, with the same number for two arbitrary halves of a net
-whose one column sees all kernels. "Every run" and "independent of the initial weights" are asked by several seeds.
+The colour of a kernel of conv1 is the share of its energy that is left when the mean over R, G and
+B is taken away. Compared is how far the mean shares of the two columns are apart, whichever is the
+higher, with the same number for two arbitrary halves of a net whose one column sees all kernels.
+"Every run" and "independent of the initial weights" are asked by several seeds.
 """
 
-from reproductions.harness import ONE_COLUMN, ORIGINAL, Claim, Difference, imagenet_scales
+from reproductions.harness import (
+    ONE_COLUMN,
+    ORIGINAL,
+    Claim,
+    Difference,
+    imagenet_scales,
+)
 
 CLAIM = Claim(
     source="Figure 3, §6.1",
     questions=(
         Difference(
             "colour",
-            "how much further the columns' shares of colour are apart than two arbitrary halves",
+            "colour difference between the two columns' kernels, minus that between halves of a "
+            "one-column net",
             lower=ONE_COLUMN,
             higher=ORIGINAL,
             metric="colour_gap",
@@ -25,10 +30,13 @@ CLAIM = Claim(
     ),
     scales=imagenet_scales(),
     deviations=(
-        "The paper shows the kernels of one run and speaks of others; the number for what its figure shows is ours.",
         (
-            "The net of one column has half as many kernels, so that chance alone sets its halves further apart: that works "
-            "against the claim."
+            "The paper shows the kernels of one run and speaks of others; the number for what its "
+            "figure shows is ours."
+        ),
+        (
+            "The net of one column has half as many kernels, so that chance alone sets its halves "
+            "further apart: that works against the claim."
         ),
     ),
 )

@@ -1,22 +1,25 @@
-"""Images with similar features in the last hidden layer are of the same kind, though their pixels are far apart (Figure 4, §6.1).
+"""Images with similar fc7 features are alike, though their pixels are far apart (Figure 4, §6.1).
 
-    nox -s reproduce -- fig4_retrieval
-    python -m reproductions run fig4_retrieval        # the same without nox; `plan fig4_retrieval` prints its cost
-
-For test images the six nearest training images are sought by Euclidean distance, once between the activations of fc7 and once
-between pixels. Compared is the share of neighbours that have the test image's label, in the same run. The figure shows five test
-images with six neighbours each and eight with their five most probable classes; the picture here shows both for the same eight,
-which are evenly spread over the test split, of the run with seed 0.
+For test images the six nearest training images are sought by Euclidean distance, once between the
+activations of fc7 and once between pixels. Compared is the share of neighbours that have the test
+image's label, in the same run. The figure shows five test images with six neighbours each and eight
+with their five most probable classes; the picture here shows both for the same eight, which are
+evenly spread over the test split, of the run with seed 0.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Difference, imagenet_scales
+from reproductions.harness import (
+    ORIGINAL,
+    Claim,
+    Difference,
+    imagenet_scales,
+)
 
 CLAIM = Claim(
     source="Figure 4, §6.1",
     questions=(
         Difference(
             "neighbours",
-            "share of neighbours of the same class, by features over by pixels",
+            "same-class nearest neighbours: fc7 features minus pixels",
             lower=ORIGINAL,
             higher=ORIGINAL,
             metric="retrieval_pixels",
@@ -28,7 +31,13 @@ CLAIM = Claim(
     scales=imagenet_scales(),
     deviations=(
         "The paper shows pictures; of the same class as a measure of alike is our reading.",
-        "Neighbours are sought among 10,000 training images for 2,000 test images; the paper has all of them, for five.",
-        "Pixels are those of the central view, averaged over squares of four by four where its side is above 64.",
+        (
+            "Neighbours are sought among 10,000 training images for 2,000 test images; the paper "
+            "has all of them, for five."
+        ),
+        (
+            "Pixels are those of the central view, averaged over squares of four by four where its "
+            "side is above 64."
+        ),
     ),
 )

@@ -1,10 +1,8 @@
-"""The paper's formulas and small counts are right: normalisation, update rule, crops, views, bits, mean of networks (§3.3–§5).
+"""The paper's formulas and small counts are right: normalisation, update rule, crops (§3.3–§5).
 
-    nox -s reproduce -- formulas
-    python -m reproductions run formulas        # counts, in under a second; needs no images and no GPU
-
-Nothing is trained. Each formula is computed as printed, with the constants of `AlexNetConfig.paper()` and `AlexNetRecipe.paper()`,
-and compared with numbers got by hand or another way; each count is counted. Every one is an exact claim.
+Nothing is trained. Each formula is computed as printed, with the constants of
+`AlexNetConfig.paper()` and `AlexNetRecipe.paper()`, and compared with numbers got by hand or
+another way; each count is counted. Every one is an exact claim.
 """
 
 import itertools
@@ -14,21 +12,42 @@ from alexnet.config import AlexNetConfig, AlexNetRecipe
 from reproductions.harness import Claim, Exact, Scale
 
 NET, RECIPE = AlexNetConfig.paper(), AlexNetRecipe.paper()
-MAPS, SUMS = (1, -2, 3, 4, 0, 5), (14, 30, 30, 54, 50, 41)  # activities of six maps; by hand, the squares of each one's neighbours
-WEIGHTS = ((0.5, -1.0, 2.0, 0.3), (1.5, 0.2, -0.7, 1.0), (-0.4, 0.8, 0.1, -1.2))  # three classes that read four hidden neurons
+MAPS, SUMS = (
+    (1, -2, 3, 4, 0, 5),
+    (14, 30, 30, 54, 50, 41),
+)  # activities of six maps; by hand, the squares of each one's neighbours
+WEIGHTS = (
+    (0.5, -1.0, 2.0, 0.3),
+    (1.5, 0.2, -0.7, 1.0),
+    (-0.4, 0.8, 0.1, -1.2),
+)  # three classes that read four hidden neurons
 HIDDEN = (1.0, 2.0, 0.5, 3.0)
-VIEWS = {(y, x, turned) for y in (0, 16, 32) for x in (0, 16, 32) if (y == 16) == (x == 16) for turned in (False, True)}
+VIEWS = {
+    (y, x, turned)
+    for y in (0, 16, 32)
+    for x in (0, 16, 32)
+    if (y == 16) == (x == 16)
+    for turned in (False, True)
+}
 
 
 def normalised(maps: tuple[int, ...]) -> list[float]:
     """The formula of §3.3 as printed, with α = 1 so that the sum shows."""
-    windows = [maps[max(0, i - NET.norm_size // 2) : i + NET.norm_size // 2 + 1] for i in range(len(maps))]
-    return [a / (NET.norm_k + sum(b * b for b in window)) ** NET.norm_beta for a, window in zip(maps, windows, strict=True)]
+    windows = [
+        maps[max(0, i - NET.lrn_size // 2) : i + NET.lrn_size // 2 + 1] for i in range(len(maps))
+    ]
+    return [
+        a / (NET.lrn_k + sum(b * b for b in window)) ** NET.lrn_beta
+        for a, window in zip(maps, windows, strict=True)
+    ]
 
 
 def softmax(kept: tuple[float, ...]) -> list[float]:
     """Class probabilities of the one layer WEIGHTS with each of HIDDEN multiplied by `kept`."""
-    powers = [math.exp(sum(w * k * h for w, k, h in zip(row, kept, HIDDEN, strict=True))) for row in WEIGHTS]
+    powers = [
+        math.exp(sum(w * k * h for w, k, h in zip(row, kept, HIDDEN, strict=True)))
+        for row in WEIGHTS
+    ]
     return [power / sum(powers) for power in powers]
 
 
@@ -49,40 +68,71 @@ CLAIM = Claim(
     questions=(
         Exact(
             "normalisation",
-            "of the activities 1, −2, 3, 4, 0, 5, those that §3.3 normalises as by hand: a / (2 + neighbours' squares)^¾",
+            "of the activities 1, −2, 3, 4, 0, 5, those that §3.3 normalises as by hand: a / (2 + "
+            "neighbours' squares)^¾",
             6,
-            lambda: close(normalised(MAPS), [a / math.sqrt(math.sqrt(2 + s)) ** 3 for a, s in zip(MAPS, SUMS, strict=True)]),
+            lambda: close(
+                normalised(MAPS),
+                [a / math.sqrt(math.sqrt(2 + s)) ** 3 for a, s in zip(MAPS, SUMS, strict=True)],
+            ),
         ),
         Exact(
             "update",
-            "a weight of 2 with velocity 1 and gradient 3 after one update of §5, by hand 2 + 0.9 − 0.0005 · 0.01 · 2 − 0.01 · 3",
+            "a weight of 2 with velocity 1 and gradient 3 after one update of §5, by hand 2 + 0.9 "
+            "− 0.0005 · 0.01 · 2 − 0.01 · 3",
             2.86999,
-            lambda: round(2 + RECIPE.momentum * 1 - RECIPE.weight_decay * RECIPE.learning_rate * 2 - RECIPE.learning_rate * 3, 12),
+            lambda: round(
+                2
+                + RECIPE.momentum * 1
+                - RECIPE.weight_decay * RECIPE.learning_rate * 2
+                - RECIPE.learning_rate * 3,
+                12,
+            ),
         ),
-        Exact("bits", "a label among 1000 classes gives 10 bits (§4)", 10, lambda: math.log2(NET.classes), tolerance=0.01),
+        Exact(
+            "bits",
+            "a label among 1000 classes gives 10 bits (§4)",
+            10,
+            lambda: math.log2(NET.classes),
+            tolerance=0.01,
+        ),
         Exact(
             "crops_and_flips",
             "crops and mirror images make 2048 of one image (§4.1)",
             2048,
             lambda: 2 * (256 - NET.image_size + 1) ** 2,
-            note="a square of 224 fits into 256 at offsets 0 to 32, which are 33 and not 32 each way: 33 · 33 · 2 = 2178.",
+            note="a square of 224 fits into 256 at offsets 0 to 32, which are 33 and not 32 "
+            "each way: 33 · 33 · 2 = 2178.",
         ),
-        Exact("views", "four corners, centre and their mirror images are ten views (§4.1)", 10, lambda: len(VIEWS)),
+        Exact(
+            "views",
+            "four corners, centre and their mirror images are ten views (§4.1)",
+            10,
+            lambda: len(VIEWS),
+        ),
         Exact(
             "dropout_mean",
-            "of three classes, those whose geometric mean over all dropped-out nets is what halved neurons give (§4.2)",
+            "of three classes, those whose geometric mean over all dropped-out nets is what "
+            "halved neurons give (§4.2)",
             3,
             lambda: close(softmax((0.5,) * len(HIDDEN)), geometric_mean()),
         ),
         Exact(
             "pooling_sizes",
-            "of eight layers, those with the same size for pooling windows of 2 as for the overlapping ones of 3 (§3.4)",
+            "of eight layers, those with the same size for pooling windows of 2 as for the "
+            "overlapping ones of 3 (§3.4)",
             8,
-            lambda: sum(a.side == b.side for a, b in zip(NET.layers(), AlexNetConfig(pool_size=2).layers(), strict=True)),
+            lambda: sum(
+                a.side == b.side
+                for a, b in zip(NET.layers(), AlexNetConfig(pool_size=2).layers(), strict=True)
+            ),
         ),
     ),
     scales={"paper": Scale(dataset=None)},
     deviations=(
-        "That halved neurons give the geometric mean is exact for one layer under a softmax; for the two of AlexNet it is near.",
+        (
+            "That halved neurons give the geometric mean is exact for one layer under a softmax; "
+            "for the two of AlexNet it is near."
+        ),
     ),
 )

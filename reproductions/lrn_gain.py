@@ -1,33 +1,44 @@
 """Response normalisation lowers top-1 and top-5 error by 1.4 and 1.2 points (§3.3).
 
-    nox -s reproduce -- lrn_gain
-    python -m reproductions run lrn_gain        # the same without nox; `plan lrn_gain` prints its cost on your machine
-
-The net is trained with normalisation after its first two convolutions and without any. Errors are of ten views averaged. The paper
-does not name the images; the logs with these numbers are of the validation images of ILSVRC-2012.
+The net is trained with normalisation after its first two convolutions and without any. Errors are
+of ten views averaged. The paper does not name the images; the logs with these numbers are of the
+validation images of ILSVRC-2012.
 """
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import ORIGINAL, Claim, ablated, both_errors, imagenet_scales
+from reproductions.harness import (
+    ORIGINAL,
+    Claim,
+    ablated,
+    both_errors,
+    imagenet_scales,
+)
 
-WITHOUT = ablated("without-norm", AlexNetConfig.original().without_norm())
+WITHOUT = ablated("without-norm", AlexNetConfig.original().without_lrn())
 
 CLAIM = Claim(
     source="§3.3",
     questions=both_errors(
-        "response normalisation takes away",
+        "response normalisation",
         lower=ORIGINAL,
         higher=WITHOUT,
         paper=(1.4, 1.2),
-        log=(1.37, 1.152),  # 42.034 and 19.362 (layer-params-148.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
-        worthwhile=0.3,  # points: what sampling 50,000 images blurs the difference of two nets by, one standard error
+        log=(
+            1.37,
+            1.152,
+        ),  # 42.034 and 19.362 (layer-params-148.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
+        # points: one standard error of a difference of two nets on 50,000 images
+        worthwhile=0.3,
     ),
     scales=imagenet_scales(),
     deviations=(
         (
-            "As in the 2012 pair of nets, #145 and #148, three normalisations go and not the two of the text: #145 has another one "
-            "within each map of conv2."
+            "As in the 2012 pair of nets, #145 and #148, three normalisations go and not the two "
+            "of the text: #145 has another one within each map of conv2."
         ),
-        "Both nets have the course of net #145 on ILSVRC-2010; in 2012 the two courses differed by up to seven epochs.",
+        (
+            "Both nets have the course of net #145 on ILSVRC-2010; in 2012 the two courses "
+            "differed by up to seven epochs."
+        ),
     ),
 )

@@ -1,31 +1,41 @@
 """Models with overlapping pooling are slightly harder to overfit (§3.4).
 
-    nox -s reproduce -- overlap_overfitting
-    python -m reproductions run overlap_overfitting        # the same without nox; `plan overlap_overfitting` prints its cost
-
-The gap of a net is its top-1 error on test images minus that on training images, both of the central view and without dropout. The
-gap with windows of 2 pixels every 2 is compared with the gap with windows of 3 every 2. The paper reports what its authors
-generally observed, without a number.
+The gap of a net is its top-1 error on test images minus that on training images, both of the
+central view and without dropout. The gap with windows of 2 pixels every 2 is compared with the gap
+with windows of 3 every 2. The paper reports what its authors generally observed, without a number.
 """
 
-from reproductions.harness import NON_OVERLAPPING, ORIGINAL, Claim, Difference, imagenet_scales
+from reproductions.harness import (
+    NON_OVERLAPPING,
+    ORIGINAL,
+    Claim,
+    Difference,
+    imagenet_scales,
+)
 
 CLAIM = Claim(
     source="§3.4",
     questions=(
         Difference(
             "gap",
-            "test error minus training error that overlapping windows take away",
+            "reduction of test minus training error by overlapping pooling",
             lower=ORIGINAL,
             higher=NON_OVERLAPPING,
             metric="gap",
             paper=None,
-            worthwhile=0.2,  # points: half of the 0.4 that overlapping is said to gain, if all of it were less overfitting
+            # points: half of the 0.4 that overlapping gains, if all of it were less overfitting
+            worthwhile=0.2,
         ),
     ),
     scales=imagenet_scales(),
     deviations=(
-        "Windows of 2 leave out the last row and column of odd sides, which keeps the sizes of all layers.",
-        "The gap compares 10,000 training images with the test images; the paper does not say how overfitting was seen.",
+        (
+            "Windows of 2 leave out the last row and column of odd sides, which keeps the sizes of "
+            "all layers."
+        ),
+        (
+            "The gap compares 10,000 training images with the test images; the paper does not say "
+            "how overfitting was seen."
+        ),
     ),
 )

@@ -1,11 +1,9 @@
-"""The paper's own numbers bear out the order of importance of §3.2–§3.4 and that validation and test error hardly differ (§3, §6).
+"""The paper's numbers support its order of importance; validation and test agree (§3, §6).
 
-    nox -s reproduce -- own_numbers
-    python -m reproductions run own_numbers        # counts, in under a second; needs no images and no GPU
-
-Nothing is trained. §3 orders its sections by importance, the most important first: each must gain no less than the next. §3.1 is
-left out, since it gains time and no points. §6 says that validation and test error differ by no more than 0.1 points, and Table 2
-has two such pairs; the last question asks whether sampling alone lets any two such errors agree so well.
+Nothing is trained. §3 orders its sections by importance, the most important first: each must gain
+no less than the next. §3.1 is left out, since it gains time and no points. §6 says that validation
+and test error differ by no more than 0.1 points, and Table 2 has two such pairs; the last question
+asks whether sampling alone lets any two such errors agree so well.
 """
 
 import itertools
@@ -14,16 +12,24 @@ import math
 from reproductions.harness import Claim, Exact, Scale
 
 GAINS = {"top-1": (1.7, 1.4, 0.4), "top-5": (1.2, 1.2, 0.3)}  # points, in §3.2, §3.3, §3.4
-TABLE2 = ((16.4, 16.4), (15.4, 15.3))  # top-5 error on validation and on test images: 5 CNNs, 7 CNNs*
+TABLE2 = (
+    (16.4, 16.4),
+    (15.4, 15.3),
+)  # top-5 error on validation and on test images: 5 CNNs, 7 CNNs*
 
 CLAIM = Claim(
     source="§3, §6",
     questions=(
         Exact(
             "importance",
-            "of the four steps from §3.2 to §3.3 to §3.4, top-1 and top-5, those that gain no less than the next",
+            "of the four steps from §3.2 to §3.3 to §3.4, top-1 and top-5, those that gain no "
+            "less than the next",
             4,
-            lambda: sum(gain >= after for points in GAINS.values() for gain, after in itertools.pairwise(points)),
+            lambda: sum(
+                gain >= after
+                for points in GAINS.values()
+                for gain, after in itertools.pairwise(points)
+            ),
         ),
         Exact(
             "validation",
@@ -35,14 +41,21 @@ CLAIM = Claim(
         ),
         Exact(
             "validation_by_chance",
-            "points by which they differ by sampling alone: the standard error for 50,000 and 150,000 images at 16.4 %",
+            "points by which they differ by sampling alone: the standard error for 50,000 and "
+            "150,000 images at 16.4 %",
             0.1,
             lambda: 100 * math.sqrt(0.164 * 0.836 * (1 / 50_000 + 1 / 150_000)),
             at_most=True,
             unit="points",
-            note="two such samples come within 0.1 points in two cases of five; in the log of net #137 top-1 differs by 0.18.",
+            note="two such samples come within 0.1 points in two cases of five; in the log of "
+            "net #137 top-1 differs by 0.18.",
         ),
     ),
     scales={"paper": Scale(dataset=None)},
-    deviations=("The test set of ILSVRC-2012 had 100,000 images; §2 gives 150,000 for ILSVRC, and with fewer chance does more.",),
+    deviations=(
+        (
+            "The test set of ILSVRC-2012 had 100,000 images; §2 gives 150,000 for ILSVRC, and with "
+            "fewer chance does more."
+        ),
+    ),
 )

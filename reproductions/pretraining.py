@@ -1,38 +1,80 @@
-"""A network trained on Fall 2011 first has 39.0 % and 16.6 % error, two of them and five others 36.7 % and 15.4 % (Table 2, §6).
+"""Pre-training on Fall 2011 gives 39.0 and 16.6 %, seven nets 36.7 and 15.4 % (Table 2, §6).
 
-    nox -s reproduce -- pretraining
-    python -m reproductions run pretraining        # the same without nox; `plan pretraining` prints its cost on your machine
-
-These are the rows "1 CNN*" and "7 CNNs*" of Table 2. A network with a sixth convolution is trained on the whole Fall 2011 release
-and then fine-tuned on ILSVRC-2012: layers that fit are taken over, the last is drawn anew. Asked beside the printed numbers is what
-the first training gains over the same network trained on the second images alone, and what two such networks add to an average of
+These are the rows "1 CNN*" and "7 CNNs*" of Table 2. A network with a sixth convolution is trained
+on the whole Fall 2011 release and then fine-tuned on ILSVRC-2012: layers that fit are taken over,
+the last is drawn anew. Asked beside the printed numbers is what the first training gains over the
+same network trained on the second images alone, and what two such networks add to an average of
 five. Only ILSVRC-2012 can decide the printed numbers; both gains can show anywhere.
 """
 
 from alexnet.config import AlexNetRecipe
-from reproductions.harness import FIVE_CNNS, ORIGINAL, SIX, Claim, Ensemble, Value, Variant, both_errors, pretraining_scales
+from reproductions.harness import (
+    FIVE_CNNS,
+    ORIGINAL,
+    SIX,
+    Claim,
+    Ensemble,
+    Value,
+    Variant,
+    both_errors,
+    pretraining_scales,
+)
 
-PRETRAINED = Variant("six-convolutions-pretrained", SIX.config, AlexNetRecipe.finetuning(), pretrained=SIX)
+PRETRAINED = Variant(
+    "six-convolutions-pretrained", SIX.config, AlexNetRecipe.finetuning(), pretrained=SIX
+)
 SEVEN = Ensemble("seven-cnns", ((ORIGINAL, 5), (PRETRAINED, 2)))
 AVERAGES = (0, 1, 2)  # of seven networks each
 
 CLAIM = Claim(
     source="Table 2, §6",
     questions=(  # the logs are those of layer-params-146-2012-2011.cfg
-        Value("top1", "top-1 error of one pre-trained network, ten views", PRETRAINED, "top1_ten", paper=39.0, log=38.99),
-        Value("top5", "top-5 error of one pre-trained network, ten views", PRETRAINED, "top5_ten", paper=16.6, log=16.622),
+        Value(
+            "top1",
+            "top-1 error of one pre-trained network, ten views",
+            PRETRAINED,
+            "top1_ten",
+            paper=39.0,
+            log=38.99,
+        ),
+        Value(
+            "top5",
+            "top-5 error of one pre-trained network, ten views",
+            PRETRAINED,
+            "top5_ten",
+            paper=16.6,
+            log=16.622,
+        ),
         *both_errors(
-            "training on more classes first takes away",
+            "pre-training on more classes",
             lower=PRETRAINED,
             higher=SIX,
             prefix="gain_",
-            paper=(None, None),  # 40.7 − 39.0 = 1.7 is of two networks that differ in the sixth convolution too
-            worthwhile=0.3,  # points: what sampling 50,000 images blurs the difference of two nets by
+            paper=(
+                None,
+                None,
+            ),  # 40.7 − 39.0 = 1.7 is of two networks that differ in the sixth convolution too
+            # points: one standard error of a difference of two nets on 50,000 images
+            worthwhile=0.3,
         ),
-        Value("seven_top1", "top-1 error of seven networks averaged, two pre-trained", SEVEN, "top1_ten", 36.7, AVERAGES),
-        Value("seven_top5", "top-5 error of seven networks averaged, two pre-trained", SEVEN, "top5_ten", 15.4, AVERAGES),
+        Value(
+            "seven_top1",
+            "top-1 error of seven networks averaged, two pre-trained",
+            SEVEN,
+            "top1_ten",
+            36.7,
+            AVERAGES,
+        ),
+        Value(
+            "seven_top5",
+            "top-5 error of seven networks averaged, two pre-trained",
+            SEVEN,
+            "top5_ten",
+            15.4,
+            AVERAGES,
+        ),
         *both_errors(
-            "two pre-trained networks take from an average of five",
+            "adding two pre-trained networks to an average of five",
             lower=SEVEN,
             higher=FIVE_CNNS,
             prefix="seven_gain_",
@@ -44,21 +86,33 @@ CLAIM = Claim(
     scales=pretraining_scales(),
     deviations=(
         (
-            "Below scale paper all 200 classes of Tiny ImageNet stand for Fall 2011 and every second of them for ILSVRC-2012: the "
-            "fine-tuned network has met these classes before, as in the paper, and its two courses together are longer than the "
-            "one of the network that it is compared with. At scale smoke two networks and one are averaged, not five and two."
+            "Below scale paper all 200 classes of Tiny ImageNet stand for Fall 2011 and every "
+            "second of them for ILSVRC-2012: the fine-tuned network has met these classes before, "
+            "as in the paper, and its two courses together are longer than the one of the network "
+            "that it is compared with. At scale smoke two networks and one are averaged, not five "
+            "and two."
         ),
         (
-            "Training on Fall 2011 starts from random weights and takes eight epochs, the course of net #145 in small. In 2012 the "
-            "convolutions came from a net of Fall 2009, which had its own from ILSVRC-2012; a linear layer of 2048 units stood "
-            "before the classes."
+            "Training on Fall 2011 starts from random weights and takes eight epochs, the course "
+            "of net #145 in small. In 2012 the convolutions came from a net of Fall 2009, which "
+            "had its own from ILSVRC-2012; a linear layer of 2048 units stood before the classes."
         ),
         (
-            "The publisher's Fall 2011 has 14,197,122 images of 21,841 classes. The paper speaks of 15 million of 22,000, and the "
-            "net of 2012 has 21,843. A hundredth of them is kept back here to see how the training goes."
+            "The publisher's Fall 2011 has 14,197,122 images of 21,841 classes. The paper speaks "
+            "of 15 million of 22,000, and the net of 2012 has 21,843. A hundredth of them is kept "
+            "back here to see how the training goes."
         ),
-        "In fine-tuning the last layer has its tenfold rate from the first batch on; in 2012 from the 300th.",
-        "Both pre-trained networks differ in their seed alone; of the paper's two, the files of 2012 show one.",
-        "Averages of seven and of five share five networks: the interval of their difference, which ignores that, is too wide.",
+        (
+            "In fine-tuning the last layer has its tenfold rate from the first batch on; in 2012 "
+            "from the 300th."
+        ),
+        (
+            "Both pre-trained networks differ in their seed alone; of the paper's two, the files "
+            "of 2012 show one."
+        ),
+        (
+            "Averages of seven and of five share five networks: the interval of their difference, "
+            "which ignores that, is too wide."
+        ),
     ),
 )

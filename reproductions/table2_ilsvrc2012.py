@@ -1,28 +1,46 @@
-"""One network has 40.7 % top-1 and 18.2 % top-5 error on the validation images of ILSVRC-2012 (Table 2, §6).
+"""One network has 40.7 and 18.2 % error on the validation images of ILSVRC-2012 (Table 2, §6).
 
-    nox -s reproduce -- table2_ilsvrc2012
-    python -m reproductions run table2_ilsvrc2012        # the same without nox; `plan table2_ilsvrc2012` prints its cost
+This is the row "1 CNN" of Table 2, ten views averaged. Each printed number is compared with the
+spread of our runs: it is confirmed if it could be one more of them. Only ILSVRC-2012 itself can
+decide that; the errors on other images are shown and not judged.
 
-This is the row "1 CNN" of Table 2, ten views averaged. Each printed number is compared with the spread of our runs: it is confirmed
-if it could be one more of them. Only ILSVRC-2012 itself can decide that; the errors on other images are shown and not judged.
-
-The other rows of Table 2 average the predictions of several networks (`ensembles`) or start from one trained on the Fall 2011
-release (`pretraining`). The labels of the 2012 test images were never published.
+The other rows of Table 2 average the predictions of several networks (`ensembles`) or start from
+one trained on the Fall 2011 release (`pretraining`). The labels of the 2012 test images were never
+published.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Value, imagenet_scales
+from reproductions.harness import (
+    ORIGINAL,
+    Claim,
+    Value,
+    imagenet_scales,
+)
 
 CLAIM = Claim(
     source="Table 2, §6",
     questions=(  # the logs are those of layer-params-145.cfg
-        Value("top1", "top-1 error of one network, ten views", ORIGINAL, "top1_ten", paper=40.7, log=40.664),
-        Value("top5", "top-5 error of one network, ten views", ORIGINAL, "top5_ten", paper=18.2, log=18.21),
+        Value(
+            "top1",
+            "top-1 error of one network, ten views",
+            ORIGINAL,
+            "top1_ten",
+            paper=40.7,
+            log=40.664,
+        ),
+        Value(
+            "top5",
+            "top-5 error of one network, ten views",
+            ORIGINAL,
+            "top5_ten",
+            paper=18.2,
+            log=18.21,
+        ),
     ),
     scales=imagenet_scales(),
     deviations=(
         (
-            "The course is that of net #145 on ILSVRC-2010: rates drop before epochs 23, 51 and 78 of 93. In the log of the 2012 "
-            "run they dropped before 25, 51 and 79 of 91."
+            "The course is that of net #145 on ILSVRC-2010: rates drop before epochs 23, 51 and 78 "
+            "of 93. In the log of the 2012 run they dropped before 25, 51 and 79 of 91."
         ),
         "Images are drawn in a new order every epoch; the 2012 code kept one order.",
     ),

@@ -1,18 +1,21 @@
-"""Averaging ten views of each test image lowers the errors by 1.5 and 1.3 points (§4.1, footnote 4 of §6).
+"""Averaging ten views of each image lowers the errors by 1.5 and 1.3 points (§4.1, §6).
 
-    nox -s reproduce -- ten_view_gain
-    python -m reproductions run ten_view_gain        # the same without nox; `plan ten_view_gain` prints its cost on your machine
-
-Without the ten views the paper's net has 39.0 % and 18.3 % on ILSVRC-2010 instead of 37.5 % and 17.0 %. Each run is compared with
-itself: the error of the central view minus the error of the average of ten (four corners, centre, and their mirror images).
+Without the ten views the paper's net has 39.0 % and 18.3 % on ILSVRC-2010 instead of 37.5 % and
+17.0 %. Each run is compared with itself: the error of the central view minus the error of the
+average of ten (four corners, centre, and their mirror images).
 """
 
-from reproductions.harness import ORIGINAL, Claim, both_errors, imagenet_scales
+from reproductions.harness import (
+    ORIGINAL,
+    Claim,
+    both_errors,
+    imagenet_scales,
+)
 
 CLAIM = Claim(
     source="§4.1, §6",
     questions=both_errors(
-        "ten views take away",
+        "ten-crop averaging",
         lower=ORIGINAL,
         higher=ORIGINAL,
         higher_metrics=("top1", "top5"),

@@ -1,27 +1,41 @@
-"""Two columns on two GPUs have errors 1.7 and 1.2 points below those of a net with half the kernels on one (§3.2).
+"""Two GPUs have errors 1.7 and 1.2 points below a net with half the kernels on one (§3.2).
 
-    nox -s reproduce -- two_gpu_gain
-    python -m reproductions run two_gpu_gain        # the same without nox; `plan two_gpu_gain` prints its cost on your machine
-
-The one-column net has half as many kernels in its first four convolutions. Its last convolution and its hidden layers are whole, as
-the section's footnote says, so that both nets have about as many parameters. Errors are of ten views averaged.
+The one-column net has half as many kernels in its first four convolutions. Its last convolution and
+its hidden layers are whole, as the section's footnote says, so that both nets have about as many
+parameters. Errors are of ten views averaged.
 """
 
-from reproductions.harness import ONE_COLUMN, ORIGINAL, Claim, both_errors, imagenet_scales
+from reproductions.harness import (
+    ONE_COLUMN,
+    ORIGINAL,
+    Claim,
+    both_errors,
+    imagenet_scales,
+)
 
 CLAIM = Claim(
     source="§3.2",
     questions=both_errors(
-        "the second column takes away",
+        "the second column",
         lower=ORIGINAL,
         higher=ONE_COLUMN,
         paper=(1.7, 1.2),
-        log=(1.695, 1.23),  # 39.1680 and 18.2287 (layer-params-145-half.cfg) − 37.4727 and 16.9987 (-145-2010.cfg)
-        worthwhile=0.3,  # points, as for the ablations on ILSVRC-2012: what sampling 50,000 images blurs a pair of nets by
+        log=(
+            1.695,
+            1.23,
+        ),  # 39.1680 and 18.2287 (layer-params-145-half.cfg) − 37.4727 and 16.9987 (-145-2010.cfg)
+        # points, as for the ablations on ILSVRC-2012: one standard error of a difference there
+        worthwhile=0.3,
     ),
     scales=imagenet_scales("imagenet2010"),
     deviations=(
-        "Both columns run on one device: what they compute is that of two, and only how long it takes would differ.",
-        "Both nets have the course of net #145; in 2012 the smaller one's rates dropped three epochs sooner.",
+        (
+            "Both columns run on one device: what they compute is that of two, and only how long "
+            "it takes would differ."
+        ),
+        (
+            "Both nets have the course of net #145; in 2012 the smaller one's rates dropped three "
+            "epochs sooner."
+        ),
     ),
 )

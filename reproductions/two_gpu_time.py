@@ -1,11 +1,9 @@
-"""The net on two GPUs takes slightly less time to train than the one-GPU net: each GPU has less to compute (§3.2).
+"""The two-GPU net takes slightly less time to train than the one-GPU net (§3.2).
 
-    nox -s reproduce -- two_gpu_time
-    python -m reproductions run two_gpu_time        # counts, in under a second; needs no images and no GPU
-
-Nothing is trained. The multiply-accumulates of one forward pass over one image are counted by layer arithmetic: half of the
-two-column net's, since its columns are equal, against all of the one-column net's, whose last convolution and hidden layers are
-whole. The paper gives no number for the time; that each GPU has no more to do than the one GPU is what its statement needs.
+Nothing is trained. The multiply-accumulates of one forward pass over one image are counted by layer
+arithmetic: half of the two-column net's, since its columns are equal, against all of the one-column
+net's, whose last convolution and hidden layers are whole. The paper gives no number for the time;
+that each GPU has no more to do than the one GPU is what its statement needs.
 """
 
 from alexnet.config import AlexNetConfig
@@ -21,7 +19,8 @@ CLAIM = Claim(
     questions=(
         Exact(
             "multiply_accumulates",
-            "millions of multiply-accumulates per image on each of two GPUs; at most those of the one-GPU net",
+            "millions of multiply-accumulates per image on each of two GPUs; at most those of the "
+            "one-GPU net",
             ONE_GPU,  # 391.5
             lambda: TWO_GPUS / 2,  # 362.2, which is 0.925 of it
             at_most=True,
@@ -30,8 +29,9 @@ CLAIM = Claim(
     scales={"paper": Scale(dataset=None)},
     deviations=(
         (
-            "Time is not measured: the GTX 580 is gone, and on another machine the exchange between the GPUs and the memory they "
-            "read weigh otherwise. The exchange after conv2 and before each fully connected layer is not counted."
+            "Time is not measured: the GTX 580 is gone, and on another machine the exchange "
+            "between the GPUs and the memory they read weigh otherwise. The exchange after conv2 "
+            "and before each fully connected layer is not counted."
         ),
     ),
 )

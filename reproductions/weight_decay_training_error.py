@@ -1,24 +1,30 @@
 """A small weight decay is more than a regulariser: it lowers the training error (§5).
 
-    nox -s reproduce -- weight_decay_training_error
-    python -m reproductions run weight_decay_training_error        # the same without nox
-
-The net is trained with a weight decay of 0.0005 and without any. The first question takes the running training error of the last
-epoch, with dropout and augmentation, as the 2012 code printed it; the second the error of the finished net on central views of
-training images. No log of 2012 has a run without decay; doubling it in the hidden layers made validation worse by 0.4 and 0.3.
+The net is trained with a weight decay of 0.0005 and without any. The first question takes the
+running training error of the last epoch, with dropout and augmentation, as the 2012 code printed
+it; the second the error of the finished net on central views of training images. No log of 2012 has
+a run without decay; doubling it in the hidden layers made validation worse by 0.4 and 0.3.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import (
+    ORIGINAL,
+    Claim,
+    Difference,
+    ablated,
+    imagenet_scales,
+)
 
 WITHOUT = ablated("without-weight-decay", weight_decay=0.0)
-WORTHWHILE = 0.5  # points: the sampling error of an error rate of 40 % on the 10,000 images of `top1_train`
+WORTHWHILE = (
+    0.5  # points: the sampling error of an error rate of 40 % on the 10,000 images of `top1_train`
+)
 
 CLAIM = Claim(
     source="§5",
     questions=(
         Difference(
             "running",
-            "running training error of the last epoch that weight decay takes away",
+            "reduction of the last epoch's running training error by weight decay",
             lower=ORIGINAL,
             higher=WITHOUT,
             metric="train_error",
@@ -27,7 +33,7 @@ CLAIM = Claim(
         ),
         Difference(
             "finished",
-            "training error of the finished net that weight decay takes away",
+            "reduction of the finished net's training error by weight decay",
             lower=ORIGINAL,
             higher=WITHOUT,
             metric="top1_train",

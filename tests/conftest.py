@@ -1,4 +1,4 @@
-"""Small real inputs for the tests: an ImageSet of procedural images, CIFAR-10-like folders of a few images, finished records."""
+"""Small inputs: an ImageSet of procedural images, CIFAR-10-like folders, finished records."""
 
 import os
 import signal
@@ -23,9 +23,15 @@ collect_ignore = ["test_mutants.py"]  # minutes: a step of its own, which names 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--accept-golden` of test_golden.py."""
     parser.addoption(
-        "--accept-golden", action="store_true", help="store the numbers of the golden runs; refused under the same version"
+        "--accept-golden",
+        action="store_true",
+        help="store the numbers of the golden runs; refused under the same version",
     )
-    parser.addoption("--round-by-shape", action="store_true", help="simulate a processor that rounds by shape (rounding.py)")
+    parser.addoption(
+        "--round-by-shape",
+        action="store_true",
+        help="simulate a processor that rounds by shape (rounding.py)",
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -43,23 +49,25 @@ def other_process_rounds_alike(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
-    """Tests compare bits and share the machine; a command that runs in this process sets the threads that it was given."""
+    """Tests compare bits; a command that runs in this process sets the threads it was given."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _quiet_machine() -> None:
     torch.set_num_threads(1)  # before the first fixture of a module
-    # A shell that starts the tests in the background lets them ignore Ctrl-C, and their children inherit that.
+    # Tests that a shell starts in the background ignore Ctrl-C, and their children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the user's data or cache; all share one cache so that the stand-in is packed once."""
+    """No test sees the user's data or cache; a shared cache packs the synthetic images once."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("ALEXNET_DATA", raising=False)
-    monkeypatch.setattr(sources, "CIFAR10_HOST", "localhost.invalid")  # a name that never resolves: no test downloads
+    monkeypatch.setattr(
+        sources, "CIFAR10_HOST", "localhost.invalid"
+    )  # a name that never resolves: no test downloads
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +97,7 @@ def splits(imagesets: Path) -> dict[str, ImageSet]:
 
 @pytest.fixture
 def cifar_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data root with an image folder in CIFAR-10's layout: 30 + 20 PNG images of 32×32, counts of CIFAR-10 lowered to fit."""
+    """A data root with 30 + 20 PNG images in CIFAR-10's layout; its counts are lowered to fit."""
     from PIL import Image
 
     monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
@@ -100,19 +108,26 @@ def cifar_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             folder = root / split / name
             folder.mkdir(parents=True)
             for k in range(count):
-                Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{k:04}.png")
+                Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
+                    folder / f"{k:04}.png"
+                )
     return root
 
 
 @pytest.fixture
 def tiny_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data root with a Tiny ImageNet of two classes, an image each in both splits; its counts are lowered to fit."""
+    """A data root with a Tiny ImageNet of two classes, one image each per split, counts lowered."""
     from PIL import Image
 
     monkeypatch.setattr(tiny_imagenet, "TINY_CLASSES", 2)
     monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 1, "test": 1})
     folder = tmp_path / "tiny-imagenet-200"
-    for name in ("train/n1/images/n1_0.JPEG", "train/n2/images/n2_0.JPEG", "val/images/1.JPEG", "val/images/2.JPEG"):
+    for name in (
+        "train/n1/images/n1_0.JPEG",
+        "train/n2/images/n2_0.JPEG",
+        "val/images/1.JPEG",
+        "val/images/2.JPEG",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (64, 64)).save(folder / name)
     (folder / "wnids.txt").write_text("n1\nn2\n")
@@ -122,9 +137,11 @@ def tiny_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def clean_env() -> dict[str, str]:
-    """The environment for commands run as another process: one thread, this checkout, the tests' cache."""
+    """The environment of commands in other processes: one thread, this checkout, tests' cache."""
     root = Path(__file__).parents[1]
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    ours = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")
+    }
     return {**ours, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
 
 

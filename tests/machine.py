@@ -12,7 +12,7 @@ SHARED_MEMORY = Path("/dev/shm")  # a file system of its own on every Linux
 
 @contextmanager
 def small_disk(limit: int) -> Iterator[None]:
-    """The kernel refuses to let any file of this process grow beyond `limit` bytes, as a full disk would."""
+    """The kernel lets no file of this process grow beyond `limit` bytes, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
@@ -23,7 +23,7 @@ def small_disk(limit: int) -> Iterator[None]:
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """The block is a user's who owns nothing, where root runs the tests: root may read everything."""
+    """Run the block as an unprivileged user if the tests run as root, who may read everything."""
     if os.geteuid() != 0:
         yield
         return

@@ -15,4 +15,6 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 def noise(height: int, width: int, seed: int = 0) -> Image.Image:
     """Every value drawn by itself."""
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    return Image.fromarray(
+        np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    )

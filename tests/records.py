@@ -1,4 +1,4 @@
-"""Finished records for the tests that judge and report: whole ones, whose history and answers say what their numbers say."""
+"""Finished records for tests of judge and report, with history and answers that fit."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,19 +8,39 @@ from zlib import crc32
 
 import numpy as np
 
-from reproductions.harness import record as records
-from reproductions.harness.arrays import array_files
-from reproductions.harness.claim import PlannedRun, discover, planned_runs
-from reproductions.harness.evidence import HISTORY
-from reproductions.harness.examples import COLUMNS, NEAREST, Example, Examples, Guess, example_files
-from reproductions.harness.record import Code, Cost, Data, Machine, Metric, Record, Version, version_of
+from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.records import record as records
+from reproductions.harness.records.arrays import array_files
+from reproductions.harness.records.evidence import HISTORY
+from reproductions.harness.records.examples import (
+    COLUMNS,
+    NEAREST,
+    Example,
+    Examples,
+    Guess,
+    example_files,
+)
+from reproductions.harness.records.record import (
+    Code,
+    Cost,
+    Data,
+    Machine,
+    Metric,
+    Record,
+    Version,
+    version_of,
+)
 
-Row = tuple[int, float, int, float, float, float]  # of a history: step, epoch, images, loss, error, seconds
+Row = tuple[
+    int, float, int, float, float, float
+]  # of a history: step, epoch, images, loss, error, seconds
 
 
 def planned(variant: str, seed: int, scale: str = "paper", claim: str = "fig1_relu") -> PlannedRun:
     """A run of today's plan."""
-    return next(r for r in planned_runs(discover()[claim], scale) if (r.variant, r.seed) == (variant, seed))
+    return next(
+        r for r in planned_runs(discover()[claim], scale) if (r.variant, r.seed) == (variant, seed)
+    )
 
 
 def make_record(
@@ -44,11 +64,20 @@ def make_record(
     """A record that answers today's plan, except where told otherwise."""
     run = planned(variant, seed, scale)
     metrics = {"train_error": Metric(value=0.0, unit="percent", split="train", examples=10_000)}
-    metrics["epochs_to_target"] = Metric(value=epochs, unit="epochs", split="train", examples=10_000)
+    metrics["epochs_to_target"] = Metric(
+        value=epochs, unit="epochs", split="train", examples=10_000
+    )
     if run.role == "evaluate":
-        metrics["test_error"] = Metric(value=30.0 + seed / 10, unit="percent", split="test", examples=10_000)
+        metrics["test_error"] = Metric(
+            value=30.0 + seed / 10, unit="percent", split="test", examples=10_000
+        )
     version = version_of(run.role, metrics)
-    data: dict[str, Any] = {"name": "cifar10", "source": "the tests", "train_images": 50_000, "test_images": 10_000}
+    data: dict[str, Any] = {
+        "name": "cifar10",
+        "source": "the tests",
+        "train_images": 50_000,
+        "test_images": 10_000,
+    }
     record = Record(
         claim=run.claim,
         question=run.question,
@@ -62,7 +91,9 @@ def make_record(
         recipe=run.recipe if rate is None else {**run.recipe, "learning_rate": rate},
         declaration=run.declaration if declaration is None else declaration,
         data=Data(**data, fingerprint=fingerprint, canonical=canonical),
-        version=version if training is None else Version(training=training, metrics=version.metrics),
+        version=version
+        if training is None
+        else Version(training=training, metrics=version.metrics),
         code=Code(commit="f" * 40, dirty=dirty),
         machine=Machine(
             hardware=hardware,
@@ -72,7 +103,13 @@ def make_record(
             determinism="bitwise",
             versions={"python": "3.11.0", "torch": "2.11.0", "numpy": "2.0.0", "system": "Linux"},
         ),
-        cost=Cost(wall_seconds=wall, images=320_000, images_per_second=3_000.0, peak_memory_bytes=10**9, attempts=1),
+        cost=Cost(
+            wall_seconds=wall,
+            images=320_000,
+            images_per_second=3_000.0,
+            peak_memory_bytes=10**9,
+            attempts=1,
+        ),
         started=started,
     )
     return settled(record)
@@ -87,38 +124,63 @@ def make_alexnet(
     run: PlannedRun | None = None,
     **metrics: float,
 ) -> Record:
-    """A record of an AlexNet, or of an average, at scale mini; without metrics it diverged. `run` where its name is not enough."""
+    """A record of an AlexNet, or of an average, at scale mini; without metrics it diverged.
+
+    `run` where its name is not enough.
+    """
     run = run or planned(variant, seed, "mini", claim)
     like = make_record()
     record = like.model_copy(
         update={
-            "claim": run.claim, "question": "", "variant": run.variant, "scale": run.scale, "seed": run.seed, "role": run.role,
-            "status": "ok" if metrics else "diverged", "config": run.config, "recipe": run.recipe, "declaration": run.declaration,
-            "metrics": {name: Metric(value=v, unit="percent", split="test", examples=10_000) for name, v in metrics.items()},
-            "data": like.data and like.data.model_copy(update={"name": run.dataset, "train_images": 100_000}),
+            "claim": run.claim,
+            "question": "",
+            "variant": run.variant,
+            "scale": run.scale,
+            "seed": run.seed,
+            "role": run.role,
+            "status": "ok" if metrics else "diverged",
+            "config": run.config,
+            "recipe": run.recipe,
+            "declaration": run.declaration,
+            "metrics": {
+                name: Metric(value=v, unit="percent", split="test", examples=10_000)
+                for name, v in metrics.items()
+            },
+            "data": like.data
+            and like.data.model_copy(update={"name": run.dataset, "train_images": 100_000}),
             "version": version_of(run.role, metrics),
             "machine": like.machine.model_copy(update={"hardware": hardware}),
         }
-    )  # fmt: skip
+    )
     return settled(record)
 
 
 def example_files_of(labels: list[str], side: int = 32) -> dict[str, bytes]:
-    """Examples whose second guess, at 30 %, is right in every other image; two neighbours alike by features, one by pixels."""
+    """The second guess (30 %) is right in every other image; two neighbours match by features."""
     others = [f"other {k}" for k in range(NEAREST)]
     images = []
     for k, label in enumerate(labels):
         names = [others[0], label if k % 2 == 0 else others[1], *others[2:5]]
-        best = tuple(Guess(name=n, probability=p) for n, p in zip(names, (0.5, 0.3, 0.1, 0.05, 0.0), strict=True))
+        best = tuple(
+            Guess(name=n, probability=p)
+            for n, p in zip(names, (0.5, 0.3, 0.1, 0.05, 0.0), strict=True)
+        )
         by_features, by_pixels = (label, others[0], label, *others[1:4]), (*others[:5], label)
         images.append(Example(label=label, best=best, by_features=by_features, by_pixels=by_pixels))
-    levels = np.linspace(20, 230, len(labels) * COLUMNS).round().astype(np.uint8).reshape(len(labels), COLUMNS, 1, 1, 1)
-    pictures = np.broadcast_to(levels, (len(labels), COLUMNS, side, side, 3))  # even grey, which JPEG keeps
+    levels = (
+        np.linspace(20, 230, len(labels) * COLUMNS)
+        .round()
+        .astype(np.uint8)
+        .reshape(len(labels), COLUMNS, 1, 1, 1)
+    )
+    pictures = np.broadcast_to(
+        levels, (len(labels), COLUMNS, side, side, 3)
+    )  # even grey, which JPEG keeps
     return example_files(Examples(views=10, among=10_000, images=tuple(images)), pictures)
 
 
 def colour_gap(weights: np.ndarray) -> float:
-    """How far the halves of conv1's kernels [maps, 3, S, S] differ in their share of colour, in points."""
+    """How far the halves of conv1's kernels [maps, 3, S, S] differ in colour, in points."""
     wide = weights.astype(float)
     colour = wide - wide.mean(1, keepdims=True)
     share = (colour**2).sum((1, 2, 3)) / (wide**2).sum((1, 2, 3))
@@ -136,7 +198,7 @@ def keep(root: Path, record: Record) -> Path:
 
 
 def settled(record: Record) -> Record:
-    """A record with the images, the speed and the last training error of the history that `write_record` gives it."""
+    """A record whose images, speed and last training error match `write_record`'s history."""
     rows = history_of(record)
     if not rows:
         idle = record.cost.model_copy(update={"images": 0, "images_per_second": None})
@@ -146,11 +208,16 @@ def settled(record: Record) -> Record:
     metrics = dict(record.metrics)
     if record.role in ("tune", "evaluate"):
         metrics["train_error"] = metrics["train_error"].model_copy(update={"value": rows[-1][4]})
-    return record.model_copy(update={"cost": record.cost.model_copy(update=cost), "metrics": metrics})
+    return record.model_copy(
+        update={"cost": record.cost.model_copy(update=cost), "metrics": metrics}
+    )
 
 
 def history_of(record: Record, epochs: float | None = None) -> list[Row]:
-    """A history that a record can have. An AlexNet's error falls in a straight line from 75 to 25 % at `epochs`."""
+    """A history that a record can have.
+
+    An AlexNet's error falls in a straight line from 75 to 25 % at `epochs`.
+    """
     if record.status == "failed" or record.data is None or record.role == "average":
         return []
     if record.role in ("tune", "evaluate"):
@@ -166,8 +233,8 @@ def history_of(record: Record, epochs: float | None = None) -> list[Row]:
 
 
 def _of_cifar(record: Record) -> tuple[Callable[[float], float], int]:
-    """The error by epoch, and how many rows there are until the target is passed or the budget spent."""
-    target, reached = record.recipe["stop_below"], _value(record, "epochs_to_target")
+    """The error by epoch, and how many rows there are until target or budget are reached."""
+    target, reached = record.recipe["target_train_error"], _value(record, "epochs_to_target")
     if reached is None:
         return lambda _: 75.0, 3 if record.status == "diverged" else 5 * record.recipe["epochs"]
     assert record.data is not None
@@ -207,17 +274,32 @@ def answers_of(record: Record) -> dict[str, bytes]:
     return array_files(np.arange(count) < round(count * (1 - error / 100)), None)
 
 
-def write_record(root: Path, record: Record, epochs: float | None = None, files: Any = None, weights: Path | None = None) -> Path:
+def write_record(
+    root: Path,
+    record: Record,
+    epochs: float | None = None,
+    files: Any = None,
+    weights: Path | None = None,
+) -> Path:
     """Store a record with a history, as `history_of` makes it, and answers that fit it."""
     whole = {**answers_of(record), **(files or {})}
-    return records.write_record(root, record, history_of(record, epochs), files=whole, weights=weights)
+    return records.write_record(
+        root, record, history_of(record, epochs), files=whole, weights=weights
+    )
 
 
 def curve_files(record: Record, kernels: Any, validation: float) -> dict[str, Any]:
-    """History with the columns of an AlexNet, answers and kernels, as arguments of `write_record` of the harness."""
-    rows = [(*row, 0.01, validation if float(row[1]).is_integer() else None) for row in history_of(record)]
+    """History with AlexNet's columns, answers and kernels, as arguments of `write_record`."""
+    rows = [
+        (*row, 0.01, validation if float(row[1]).is_integer() else None)
+        for row in history_of(record)
+    ]
     columns = (*HISTORY, "learning_rate", "validation_error")
-    return {"history": rows, "columns": columns, "files": {**answers_of(record), **array_files(None, kernels)}}
+    return {
+        "history": rows,
+        "columns": columns,
+        "files": {**answers_of(record), **array_files(None, kernels)},
+    }
 
 
 def store(root: Path, *made: Record) -> None:
@@ -232,8 +314,20 @@ RELU, TANH = (6.1, 6.3, 5.9, 6.2, 6.0), (36.5, 37.0, 35.2, 38.1, 36.0)
 def full_set(root: Path, **options: Any) -> None:
     """Five seeds per arm that confirm the claim, and a sweep."""
     for seed, (fast, slow) in enumerate(zip(RELU, TANH, strict=True)):
-        store(root, make_record("relu", seed, epochs=fast, **options), make_record("tanh", seed, epochs=slow, **options))
+        store(
+            root,
+            make_record("relu", seed, epochs=fast, **options),
+            make_record("tanh", seed, epochs=slow, **options),
+        )
     for run in planned_runs(discover()["fig1_relu"], options.get("scale", "paper")):
         if run.role == "tune" and run.question == "speedup":
             used = planned(run.variant.split("-rate")[0], 0).recipe["learning_rate"]
-            store(root, make_record(run.variant, run.seed, epochs=7.0 if run.recipe["learning_rate"] == used else None, **options))
+            store(
+                root,
+                make_record(
+                    run.variant,
+                    run.seed,
+                    epochs=7.0 if run.recipe["learning_rate"] == used else None,
+                    **options,
+                ),
+            )

@@ -1,4 +1,4 @@
-"""AlexNet against a slow network written from Figure 2: two lists of maps, sums and maxima, nothing of torch.nn; and its counts."""
+"""AlexNet and its counts against a slow network written from Figure 2, without torch.nn."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from alexnet.config import AlexNetConfig
-from alexnet.model import AlexNet, init_alexnet
+from alexnet.models import AlexNet
 
 pytestmark = pytest.mark.numerical
 
@@ -18,19 +18,21 @@ PROFILES = {"paper": AlexNetConfig.paper().smoke(), "original": AlexNetConfig.or
 
 
 def built(config: AlexNetConfig, seed: int = 0) -> AlexNet:
-    net = AlexNet(config)
-    init_alexnet(net, seed)
-    return net.double()
+    return AlexNet(config, seed).double()
 
 
 def pictures(config: AlexNetConfig, count: int = 3) -> Tensor:
     """Noise of the size of grey levels."""
     generator = torch.Generator().manual_seed(1)
-    return 74 * torch.randn(count, 3, config.image_size, config.image_size, generator=generator, dtype=torch.float64)
+    return 74 * torch.randn(
+        count, 3, config.image_size, config.image_size, generator=generator, dtype=torch.float64
+    )
 
 
-def correlate(maps: Tensor, weight: Tensor, bias: Tensor, stride: int, before: int, side: int) -> Tensor:
-    """`side` positions each way, the first `before` pixels outside; whatever a filter reads outside of the maps is zero."""
+def correlate(
+    maps: Tensor, weight: Tensor, bias: Tensor, stride: int, before: int, side: int
+) -> Tensor:
+    """`side` positions each way, the first `before` pixels outside; outside values are zero."""
     kernel, size = weight.shape[-1], maps.shape[-1]
     reach = (side - 1) * stride + kernel
     field = torch.zeros(*maps.shape[:2], reach, reach, dtype=maps.dtype)
@@ -39,7 +41,11 @@ def correlate(maps: Tensor, weight: Tensor, bias: Tensor, stride: int, before: i
     out = bias[None, :, None, None].expand(len(maps), -1, side, side)
     for i in range(kernel):
         for j in range(kernel):
-            seen = field[..., i : i + (side - 1) * stride + 1 : stride, j : j + (side - 1) * stride + 1 : stride]
+            seen = field[
+                ...,
+                i : i + (side - 1) * stride + 1 : stride,
+                j : j + (side - 1) * stride + 1 : stride,
+            ]
             out = out + torch.einsum("ncyx,oc->noyx", seen, weight[..., i, j])
     return out
 
@@ -56,7 +62,10 @@ def pool(maps: Tensor, size: int, side: int) -> Tensor:
 def across_maps(maps: Tensor, alpha: float) -> Tensor:
     """§3.3 with n = 5, k = 2, β = 0.75."""
     count = maps.shape[1]
-    sums = [sum(maps[:, j] ** 2 for j in range(max(0, i - 2), min(count - 1, i + 2) + 1)) for i in range(count)]
+    sums = [
+        sum(maps[:, j] ** 2 for j in range(max(0, i - 2), min(count - 1, i + 2) + 1))
+        for i in range(count)
+    ]
     return maps / (2 + alpha * torch.stack(sums, 1)) ** 0.75
 
 
@@ -65,7 +74,9 @@ def within_maps(maps: Tensor) -> Tensor:
     side = maps.shape[-1]
     rows = []
     for y in range(side):
-        squares = [maps[..., max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] ** 2 for x in range(side)]
+        squares = [
+            maps[..., max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] ** 2 for x in range(side)
+        ]
         rows.append(torch.stack([square.sum((-2, -1)) for square in squares], -1))
     return maps / (1 + 0.001 / 25 * torch.stack(rows, -2)) ** 0.75
 
@@ -86,7 +97,10 @@ def figure_2(
     masks: list[Tensor] | None = None,
     act: Callable[[Tensor], Tensor] = lambda x: x.clamp(min=0),
 ) -> Tensor:
-    """Class scores. `sides` of every convolution's and pooling's maps are given from outside, not worked out."""
+    """Class scores.
+
+    `sides` of every convolution's and pooling's maps are given from outside, not worked out.
+    """
     alpha = {"paper": 1e-4, "original": 1e-4 / 5}[profile]
     pooled = pooled or {"conv1": "pool1", "conv2": "pool2", "conv5": "pool5"}
     columns: Columns = [images, images]
@@ -100,7 +114,11 @@ def figure_2(
             correlate(maps, weight, bias, stride, before, sides[name])
             for maps, weight, bias in zip(columns, weights, biases, strict=True)
         ]
-        reduce = (lambda maps, at=pooled[name]: pool(maps, window, sides[at])) if name in pooled else lambda maps: maps
+        reduce = (
+            (lambda maps, at=pooled[name]: pool(maps, window, sides[at]))
+            if name in pooled
+            else lambda maps: maps
+        )
         if name == "conv1" and profile == "original":
             columns = [act(reduce(across_maps(maps, alpha))) for maps in columns]
         elif name == "conv1":
@@ -110,7 +128,9 @@ def figure_2(
         elif name == "conv2":
             columns = [reduce(across_maps(act(maps), alpha)) for maps in columns]
         else:
-            columns = [act(reduce(maps)) for maps in columns]  # a maximum of rectified values is a rectified maximum
+            columns = [
+                act(reduce(maps)) for maps in columns
+            ]  # a maximum of rectified values is a rectified maximum
     hidden = torch.cat([maps.reshape(len(maps), -1) for maps in columns], 1)
     for number, name in enumerate(("fc6", "fc7")):
         weights, biases = halves(net.layers[name].weight), halves(net.layers[name].bias)
@@ -119,7 +139,16 @@ def figure_2(
     return hidden @ net.layers["fc8"].weight.T + net.layers["fc8"].bias
 
 
-SIDES = {"conv1": 13, "pool1": 6, "conv2": 6, "pool2": 3, "conv3": 3, "conv4": 3, "conv5": 3, "pool5": 1}
+SIDES = {
+    "conv1": 13,
+    "pool1": 6,
+    "conv2": 6,
+    "pool2": 3,
+    "conv3": 3,
+    "conv4": 3,
+    "conv5": 3,
+    "pool5": 1,
+}
 
 
 def assert_same(net: AlexNet, images: Tensor, theirs: Tensor) -> None:
@@ -127,7 +156,13 @@ def assert_same(net: AlexNet, images: Tensor, theirs: Tensor) -> None:
     ours, labels = net(images), torch.arange(len(images))
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
     wanted = [images, *net.parameters()]
-    for a, b in zip(*(torch.autograd.grad(F.cross_entropy(scores, labels), wanted) for scores in (ours, theirs)), strict=True):
+    for a, b in zip(
+        *(
+            torch.autograd.grad(F.cross_entropy(scores, labels), wanted)
+            for scores in (ours, theirs)
+        ),
+        strict=True,
+    ):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11 * b.abs().max().item() + 1e-300)
 
 
@@ -139,15 +174,17 @@ def test_values_and_gradients_are_figure_2s(profile: str) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_training_drops_units_of_both_hidden_layers_by_its_key(profile: str) -> None:
+def test_training_drops_units_of_both_hidden_layers(profile: str) -> None:
     net = built(PROFILES[profile]).train()
-    net.dropout_key = 12
     generator = torch.Generator().manual_seed(12)
-    masks = [(torch.rand(3, width, generator=generator) < 0.5).double() for width in net.config.hidden_widths]
+    masks = [
+        (torch.rand(3, width, generator=generator) < 0.5).double() for width in net.config.fc_widths
+    ]
     images = pictures(net.config).requires_grad_()
+    torch.manual_seed(12)  # of whom masks come where no generator is given
     assert_same(net, images, figure_2(net, images, profile, sides=SIDES, masks=masks))
-    scores = net(images)
-    net.dropout_key = 13
+    scores = net(images, torch.Generator().manual_seed(12))
+    assert torch.equal(net(images, torch.Generator().manual_seed(12)), scores)
     assert not torch.equal(net(images), scores)
 
 
@@ -175,28 +212,40 @@ def test_a_sixth_convolution_sees_both_columns() -> None:
     net = built(PROFILES["original"].six_convolutions()).eval()
     images = pictures(net.config).requires_grad_()
     sides = {**SIDES, "conv6": 1}
-    assert_same(net, images, figure_2(net, images, "original", sides=sides, meeting=("conv3", "conv6")))
+    assert_same(
+        net, images, figure_2(net, images, "original", sides=sides, meeting=("conv3", "conv6"))
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "meeting", "pooled"),
     [
-        ("conv3", ("conv4",), {"conv1": "pool1", "conv2": "pool2", "conv5": "pool5"}),  # the next layer joins the columns
+        (
+            "conv3",
+            ("conv4",),
+            {"conv1": "pool1", "conv2": "pool2", "conv5": "pool5"},
+        ),  # the next layer joins the columns
         ("conv4", ("conv3",), {"conv1": "pool1", "conv2": "pool2", "conv5": "pool5"}),
-        ("conv5", ("conv3",), {"conv1": "pool1", "conv2": "pool2", "conv4": "pool5"}),  # pooling stays
+        (
+            "conv5",
+            ("conv3",),
+            {"conv1": "pool1", "conv2": "pool2", "conv4": "pool5"},
+        ),  # pooling stays
     ],
 )
 def test_a_layer_left_out(name: str, meeting: tuple[str, ...], pooled: dict[str, str]) -> None:
-    net = built(replace(PROFILES["original"], left_out=(name,))).eval()
+    net = built(replace(PROFILES["original"], removed_layers=(name,))).eval()
     assert name not in net.layers
     images = pictures(net.config).requires_grad_()
     sides = {key: side for key, side in SIDES.items() if key != name}
-    assert_same(net, images, figure_2(net, images, "original", sides=sides, meeting=meeting, pooled=pooled))
+    assert_same(
+        net, images, figure_2(net, images, "original", sides=sides, meeting=meeting, pooled=pooled)
+    )
 
 
 def test_one_column_is_a_column_that_meets_no_other() -> None:
-    """The one-GPU network reads all its maps everywhere: Figure 2 with columns that meet at every layer but for the norms."""
-    config = replace(PROFILES["paper"].one_column(), normed=())
+    """The one-GPU net reads all its maps: as if columns met at every layer but the norms."""
+    config = replace(PROFILES["paper"].one_column(), lrn_layers=())
     net = built(config).eval()
     images = pictures(config)
     x = images
@@ -204,33 +253,67 @@ def test_one_column_is_a_column_that_meets_no_other() -> None:
         layer = net.layers[name]
         stride, before = (2, 0) if name == "conv1" else (1, layer.weight.shape[-1] // 2)
         x = correlate(x, layer.weight, layer.bias, stride, before, SIDES[name]).clamp(min=0)
-        if name in config.pooled:
+        if name in config.pool_layers:
             x = pool(x, 3, SIDES["pool" + name[-1]])
-    torch.testing.assert_close(net.convolve(images), x, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(net.conv_features(images), x, rtol=1e-11, atol=1e-11)
 
 
 def test_norms_may_span_the_layer() -> None:
-    """`norm_span="layer"` differs from columns in the two maps on either side of the boundary alone."""
-    column, layer = (built(replace(PROFILES["paper"], norm_span=span)) for span in ("column", "layer"))
+    """`lrn_scope="layer"` differs from columns only in the two maps beside the boundary."""
+    column, layer = (
+        built(replace(PROFILES["paper"], lrn_scope=span)) for span in ("column", "layer")
+    )
     maps = pictures(column.config)
     x = torch.relu(column.layers["conv1"](maps))
     spec = column.specs["conv1"]
-    differing = (column.normalise(spec, x) - layer.normalise(spec, x)).abs().amax((0, 2, 3)) > 1e-9
-    assert differing.nonzero().flatten().tolist() == [1, 2, 3, 4]  # of six maps, three in each column
-    torch.testing.assert_close(layer.normalise(spec, x), across_maps(x, 1e-4), rtol=1e-12, atol=0)
+    differing = (column._normalise(spec, x) - layer._normalise(spec, x)).abs().amax(
+        (0, 2, 3)
+    ) > 1e-9
+    assert differing.nonzero().flatten().tolist() == [
+        1,
+        2,
+        3,
+        4,
+    ]  # of six maps, three in each column
+    torch.testing.assert_close(layer._normalise(spec, x), across_maps(x, 1e-4), rtol=1e-12, atol=0)
 
 
 FULL = {
     "paper": (AlexNetConfig.paper(), 60_965_224, 659_272, 724_406_816),
     "original": (AlexNetConfig.original(), 60_965_224, 659_272, 724_406_816),
     "one column": (AlexNetConfig.original().one_column(), 59_798_312, 355_864, 391_514_384),
-    "six convolutions": (AlexNetConfig.original().six_convolutions(), 61_555_304, 659_272 + 256 * 36, None),
-    "no norm": (AlexNetConfig.original().without_norm(), 60_965_224, 659_272, 724_406_816),
+    "six convolutions": (
+        AlexNetConfig.original().six_convolutions(),
+        61_555_304,
+        659_272 + 256 * 36,
+        None,
+    ),
+    "no norm": (AlexNetConfig.original().without_lrn(), 60_965_224, 659_272, 724_406_816),
     "pooling 2": (replace(AlexNetConfig.original(), pool_size=2), 60_965_224, 659_272, 724_406_816),
-    "227 pixels": (replace(AlexNetConfig.paper(), image_size=227), 60_965_224, 659_272, 724_406_816),
-    "without conv3": (replace(AlexNetConfig(), left_out=("conv3",)), 60_965_224 - 885_120 + 384 * 9 * (256 - 192), None, None),
-    "without conv4": (replace(AlexNetConfig(), left_out=("conv4",)), 60_965_224 - 663_936, 659_272 - 64_896, None),
-    "without conv5": (replace(AlexNetConfig(), left_out=("conv5",)), 60_965_224 - 442_624 + 4096 * 36 * 128, None, None),
+    "227 pixels": (
+        replace(AlexNetConfig.paper(), image_size=227),
+        60_965_224,
+        659_272,
+        724_406_816,
+    ),
+    "without conv3": (
+        replace(AlexNetConfig(), removed_layers=("conv3",)),
+        60_965_224 - 885_120 + 384 * 9 * (256 - 192),
+        None,
+        None,
+    ),
+    "without conv4": (
+        replace(AlexNetConfig(), removed_layers=("conv4",)),
+        60_965_224 - 663_936,
+        659_272 - 64_896,
+        None,
+    ),
+    "without conv5": (
+        replace(AlexNetConfig(), removed_layers=("conv5",)),
+        60_965_224 - 442_624 + 4096 * 36 * 128,
+        None,
+        None,
+    ),
 }
 
 
@@ -251,13 +334,17 @@ def test_golden_counts(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", FULL)
 def test_images_flow_through_the_counted_sizes(variant: str) -> None:
-    config = FULL[variant][0].without_norm()  # which keeps all sizes, and for which the meta device has no autocast
+    config = FULL[variant][
+        0
+    ].without_lrn()  # which keeps all sizes, and for which the meta device has no autocast
     with torch.device("meta"):
         net = AlexNet(config).eval()
         images = torch.empty(2, 3, config.image_size, config.image_size)
     seen = {}
     for name, layer in net.layers.items():
-        layer.register_forward_hook(lambda _, inputs, output, name=name: seen.update({name: (inputs[0], output)}))
+        layer.register_forward_hook(
+            lambda _, inputs, output, name=name: seen.update({name: (inputs[0], output)})
+        )
     assert net(images).shape == (2, 1000)
     for layer in config.layers():
         inputs, output = seen[layer.name]
@@ -273,7 +360,9 @@ def test_images_flow_through_the_counted_sizes(variant: str) -> None:
 
 def test_multiply_accumulates() -> None:
     """The shares in millions of multiply-accumulates, and what one of two devices has to do."""
-    shares = [round(layer.multiply_accumulates / 1e6, 1) for layer in AlexNetConfig.original().layers()]
+    shares = [
+        round(layer.multiply_accumulates / 1e6, 1) for layer in AlexNetConfig.original().layers()
+    ]
     assert shares == [105.4, 223.9, 149.5, 112.1, 74.8, 37.7, 16.8, 4.1]
     both, alone = (
         sum(layer.multiply_accumulates for layer in config.layers())
@@ -284,10 +373,17 @@ def test_multiply_accumulates() -> None:
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride", "border"), [(224, 11, 4, 3), (28, 5, 2, 1)])
-def test_what_conv1_reads_beyond_the_edge_is_zero_to_the_right_and_below(size: int, kernel: int, stride: int, border: int) -> None:
-    config = replace(PROFILES["original"], image_size=size, conv_kernels=(kernel, 5, 3, 3, 3), first_stride=stride)
+def test_what_conv1_reads_beyond_the_edge_is_zero_to_the_right_and_below(
+    size: int, kernel: int, stride: int, border: int
+) -> None:
+    config = replace(
+        PROFILES["original"],
+        image_size=size,
+        conv_kernels=(kernel, 5, 3, 3, 3),
+        conv1_stride=stride,
+    )
     whole = replace(config, image_size=size + border)
-    assert (config.border, whole.border) == (border, 0)
+    assert (config.input_padding, whole.input_padding) == (border, 0)
     net, explicit = built(config).eval(), built(whole).eval()
     images = pictures(config, 1)
     padded = torch.zeros(1, 3, size + border, size + border, dtype=torch.float64)
@@ -296,9 +392,17 @@ def test_what_conv1_reads_beyond_the_edge_is_zero_to_the_right_and_below(size: i
 
 
 def test_first_weights_are_the_configs() -> None:
-    net = AlexNet(replace(AlexNetConfig.original(), hidden_widths=(256, 256), image_size=64))
-    init_alexnet(net, 0)
-    stds = {"conv1": 0.01, "conv2": 0.01, "conv3": 0.03, "conv4": 0.03, "conv5": 0.03, "fc6": 0.01, "fc7": 0.01, "fc8": 0.01}
+    net = AlexNet(replace(AlexNetConfig.original(), fc_widths=(256, 256), image_size=64), seed=0)
+    stds = {
+        "conv1": 0.01,
+        "conv2": 0.01,
+        "conv3": 0.03,
+        "conv4": 0.03,
+        "conv5": 0.03,
+        "fc6": 0.01,
+        "fc7": 0.01,
+        "fc8": 0.01,
+    }
     ones = {"conv2", "conv4", "conv5", "fc6", "fc7"}
     for name, std in stds.items():
         weight, bias = net.layers[name].weight, net.layers[name].bias
@@ -307,11 +411,16 @@ def test_first_weights_are_the_configs() -> None:
         assert torch.equal(bias, torch.full_like(bias, float(name in ones)))
     literal = {layer.name: layer.std for layer in AlexNetConfig.paper().six_convolutions().layers()}
     assert set(literal.values()) == {0.01}
-    assert {layer.name for layer in AlexNetConfig.paper().six_convolutions().layers() if layer.bias == 1} == {*ones, "conv6"}
+    assert {
+        layer.name for layer in AlexNetConfig.paper().six_convolutions().layers() if layer.bias == 1
+    } == {*ones, "conv6"}
 
 
 def weights(config: AlexNetConfig, seed: int = 0) -> dict[str, Tensor]:
-    return {name.removeprefix("layers."): value.detach() for name, value in built(config, seed).named_parameters()}
+    return {
+        name.removeprefix("layers."): value.detach()
+        for name, value in built(config, seed).named_parameters()
+    }
 
 
 @pytest.mark.parametrize(
@@ -320,14 +429,16 @@ def weights(config: AlexNetConfig, seed: int = 0) -> dict[str, Tensor]:
         (replace(PROFILES["original"], activation="tanh"), ()),
         (replace(PROFILES["original"], pool_size=2), ()),
         (replace(PROFILES["original"], dropout=False), ()),
-        (PROFILES["original"].without_norm(), ()),
-        (replace(PROFILES["original"], left_out=("conv4",)), ()),
-        (replace(PROFILES["original"], left_out=("conv3",)), ("conv4",)),  # reads other maps
+        (PROFILES["original"].without_lrn(), ()),
+        (replace(PROFILES["original"], removed_layers=("conv4",)), ()),
+        (replace(PROFILES["original"], removed_layers=("conv3",)), ("conv4",)),  # reads other maps
         (PROFILES["original"].six_convolutions(), ("conv6",)),
         (replace(PROFILES["original"], classes=7), ("fc8",)),
     ],
 )
-def test_variants_start_equal_in_the_layers_they_share(variant: AlexNetConfig, new: tuple[str, ...]) -> None:
+def test_variants_start_equal_in_the_layers_they_share(
+    variant: AlexNetConfig, new: tuple[str, ...]
+) -> None:
     first, second = weights(PROFILES["original"]), weights(variant)
     for name in second:
         if name.split(".")[0] not in new:
@@ -338,13 +449,17 @@ def test_profiles_start_equal_but_for_the_spread_of_the_deep_convolutions() -> N
     first, second = weights(PROFILES["paper"]), weights(PROFILES["original"])
     for name, weight in first.items():
         wider = 3.0 if name in ("conv3.weight", "conv4.weight", "conv5.weight") else 1.0
-        torch.testing.assert_close(second[name], wider * weight, rtol=1e-6, atol=0)  # both drawn in fp32
+        torch.testing.assert_close(
+            second[name], wider * weight, rtol=1e-6, atol=0
+        )  # both drawn in fp32
 
 
 def test_no_two_layers_and_no_two_seeds_share_their_draws() -> None:
     config = PROFILES["original"].six_convolutions()
     firsts = [
-        weights(config, seed)[f"{layer.name}.weight"].flatten()[:16] / layer.std for seed in (0, 1, 2) for layer in config.layers()
+        weights(config, seed)[f"{layer.name}.weight"].flatten()[:16] / layer.std
+        for seed in (0, 1, 2)
+        for layer in config.layers()
     ]
     likeness = torch.corrcoef(torch.stack(firsts)) - torch.eye(len(firsts), dtype=torch.float64)
     assert likeness.abs().max() < 0.99

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from alexnet.data.augment import Views
 from alexnet.data.imageset import ImageSet
-from alexnet.evaluate import errors, probabilities
-from alexnet.model import AlexNet, init_alexnet
-from reproductions.harness.average import average
+from alexnet.data.loader import Loader
+from alexnet.evaluation import predict, top_errors
+from alexnet.models import AlexNet
+from reproductions.harness.execute.ensemble import average
 
 pytestmark = pytest.mark.numerical
 
@@ -18,8 +18,7 @@ CONFIG, RECIPE = AlexNetConfig.original().smoke(), AlexNetRecipe.original().smok
 
 def net(seed: int, config: AlexNetConfig = CONFIG) -> AlexNet:
     """A network that is sure of something: without biases, which drown the images at first."""
-    made = AlexNet(config)
-    init_alexnet(made, seed)
+    made = AlexNet(config, seed)
     with torch.no_grad():
         for layer in made.layers.values():
             layer.bias.zero_()
@@ -27,25 +26,35 @@ def net(seed: int, config: AlexNetConfig = CONFIG) -> AlexNet:
     return made
 
 
-def test_the_average_of_probabilities_and_the_mean_of_its_networks(splits: dict[str, ImageSet]) -> None:
+def test_the_average_of_probabilities_and_the_mean_of_its_networks(
+    splits: dict[str, ImageSet],
+) -> None:
     nets = [net(0), net(1), net(2, CONFIG.six_convolutions())]
-    metrics, correct = average(((each, RECIPE, "fp32") for each in nets), splits["train"], splits["test"])
-    views = Views(splits["test"], splits["train"], CONFIG.image_size, RECIPE, torch.device("cpu"))
-    each = [probabilities(one, views, views=10, precision="fp32").double().numpy() for one in nets]
+    metrics, correct = average(
+        ((each, RECIPE, "fp32") for each in nets), splits["train"], splits["test"]
+    )
+    views = Loader(
+        splits["test"], splits["train"], CONFIG.image_size, RECIPE.augment, torch.device("cpu")
+    )
+    each = [predict(one, views, crops=10)[0].double().numpy() for one in nets]
     labels = splits["test"].labels
     mean = (each[0] + each[1] + each[2]) / 3
 
     def wrong(scores: np.ndarray, k: int) -> float:
         best = np.argsort(-scores, axis=1)[:, :k]
-        return 100 * float(np.mean([label not in row for row, label in zip(best, labels, strict=True)]))
+        return 100 * float(
+            np.mean([label not in row for row, label in zip(best, labels, strict=True)])
+        )
 
     found = {name: metric.value for name, metric in metrics.items()}
-    assert found == pytest.approx({
-        "top1_ten": wrong(mean, 1),
-        "top5_ten": wrong(mean, 5),
-        "top1_ten_member": np.mean([wrong(one, 1) for one in each]),
-        "top5_ten_member": np.mean([wrong(one, 5) for one in each]),
-    })  # fmt: skip
+    assert found == pytest.approx(
+        {
+            "top1_ten": wrong(mean, 1),
+            "top5_ten": wrong(mean, 5),
+            "top1_ten_member": np.mean([wrong(one, 1) for one in each]),
+            "top5_ten_member": np.mean([wrong(one, 5) for one in each]),
+        }
+    )
     assert len({wrong(one, 1) for one in each}) > 1, "the networks differ"
     assert found["top1_ten"] != pytest.approx(found["top1_ten_member"])
     np.testing.assert_array_equal(correct, mean.argmax(1) == labels)
@@ -53,11 +62,15 @@ def test_the_average_of_probabilities_and_the_mean_of_its_networks(splits: dict[
 
 
 def test_every_network_is_asked_in_its_own_precision(splits: dict[str, ImageSet]) -> None:
-    views = Views(splits["test"], splits["train"], CONFIG.image_size, RECIPE, torch.device("cpu"))
-    long, short = (probabilities(net(0), views, views=10, precision=name) for name in ("fp32", "bf16"))
+    views = Loader(
+        splits["test"], splits["train"], CONFIG.image_size, RECIPE.augment, torch.device("cpu")
+    )
+    long, short = (predict(net(0), views, crops=10, precision=name)[0] for name in ("fp32", "bf16"))
     assert not torch.equal(long, short)
-    metrics, _ = average([(net(0), RECIPE, "fp32"), (net(0), RECIPE, "bf16")], splits["train"], splits["test"])
-    expected = errors((long + short) / 2, torch.from_numpy(splits["test"].labels))
+    metrics, _ = average(
+        [(net(0), RECIPE, "fp32"), (net(0), RECIPE, "bf16")], splits["train"], splits["test"]
+    )
+    expected = top_errors((long + short) / 2, torch.from_numpy(splits["test"].labels))
     assert metrics["top1_ten"].value == expected["top1"]
 
 

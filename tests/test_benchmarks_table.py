@@ -1,4 +1,4 @@
-"""The table of the benchmarks: what is kept, what is replaced, what the page says; and a benchmark that is measured into it."""
+"""The benchmarks' table: entries kept and replaced, its page, and a benchmark written to it."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from benchmarks.table import Row, is_missed, markdown, measured, merged, missing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproductions.harness import provenance
+from reproductions.harness.records import provenance
 
 ROOT = Path(__file__).parents[1]
 FAST = Row("normalising", "CPU", "ours in C", "torch", bar=5, tried="Wider tiles were no faster.")
@@ -25,7 +25,14 @@ def on(row: Row, *ratios: float, **about: Any) -> dict[str, Any]:
 
 def test_an_entry_has_the_median_and_the_range_of_its_rounds() -> None:
     entry = on(FAST, 7.0, 4.0, 6.0)
-    assert [entry[name] for name in ("n", "median", "min", "max", "ratios", "bar")] == [3, 6.0, 4.0, 7.0, [7.0, 4.0, 6.0], 5]
+    assert [entry[name] for name in ("n", "median", "min", "max", "ratios", "bar")] == [
+        3,
+        6.0,
+        4.0,
+        7.0,
+        [7.0, 4.0, 6.0],
+        5,
+    ]
     assert not is_missed(entry)
     assert is_missed(on(FAST, 4.0, 4.9, 7.0))
     assert not is_missed(on(GROWTH, 0.1))
@@ -33,39 +40,68 @@ def test_an_entry_has_the_median_and_the_range_of_its_rounds() -> None:
 
 def test_what_cannot_be_measured_here_keeps_its_figures() -> None:
     elsewhere = on(GPU, 13.0, hardware="an H200", date="2025-12-31")
-    assert merged([elsewhere], [missing(GPU, "no CUDA GPU here"), on(FAST, 6.0)]) == [on(FAST, 6.0), elsewhere]
-    assert merged([missing(GPU, "no GPU")], [missing(GPU, "no CUDA GPU here")]) == [missing(GPU, "no CUDA GPU here")]
+    assert merged([elsewhere], [missing(GPU, "no CUDA GPU here"), on(FAST, 6.0)]) == [
+        on(FAST, 6.0),
+        elsewhere,
+    ]
+    assert merged([missing(GPU, "no GPU")], [missing(GPU, "no CUDA GPU here")]) == [
+        missing(GPU, "no CUDA GPU here")
+    ]
     assert merged([missing(GPU, "no GPU"), elsewhere], []) == [elsewhere]
     assert merged([elsewhere], [on(GPU, 11.0)]) == [on(GPU, 11.0)]
 
 
 ENTRIES = st.lists(
-    st.builds(on, st.sampled_from([FAST, GPU, GROWTH]), st.floats(0.1, 100)) | st.builds(missing, st.just(GPU), st.text(max_size=3))
+    st.builds(on, st.sampled_from([FAST, GPU, GROWTH]), st.floats(0.1, 100))
+    | st.builds(missing, st.just(GPU), st.text(max_size=3))
 )
 
 
 @given(ENTRIES, ENTRIES)
-def test_every_row_is_there_once_and_measuring_again_changes_nothing(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
+def test_every_row_is_there_once_and_measuring_again_changes_nothing(
+    old: list[dict[str, Any]], new: list[dict[str, Any]]
+) -> None:
     found = merged(old, new)
     names = [(entry["where"], entry["what"]) for entry in found]
-    assert names == sorted({(entry["where"], entry["what"]) for entry in old + new})  # which have the order of the sections
+    assert names == sorted(
+        {(entry["where"], entry["what"]) for entry in old + new}
+    )  # which have the order of the sections
     assert merged(found, new) == found
 
 
 def test_the_page_says_what_was_missed_and_why() -> None:
-    slow = on(FAST, 4.0, 3.0, 4.5, limit="a copy", fraction=0.25, images_per_second=12345.6, bound="`_Normalise` 90 %")
+    slow = on(
+        FAST,
+        4.0,
+        3.0,
+        4.5,
+        limit="a copy",
+        fraction=0.25,
+        images_per_second=12345.6,
+        bound="`_Normalise` 90 %",
+    )
     text = markdown([slow, missing(GPU, "no CUDA GPU here"), on(GROWTH, 1.5)])
     processor, gpu, growth, missed = text.split("\n## ")[1:]
     cells = [cell.strip() for cell in processor.splitlines()[-1].strip("|").split("|")]
     assert cells == [
-        "normalising", "ours in C", "torch", "4.00 (3.00–4.50)", "5, missed", "0.25 of a copy", "12,346", "3",
-        "a processor, 2 threads, torch 2.15", "2026-01-02",
-    ]  # fmt: skip
+        "normalising",
+        "ours in C",
+        "torch",
+        "4.00 (3.00–4.50)",
+        "5, missed",
+        "0.25 of a copy",
+        "12,346",
+        "3",
+        "a processor, 2 threads, torch 2.15",
+        "2026-01-02",
+    ]
     assert "| a processor, torch 2.15 |" in markdown([on(FAST, 6.0, threads=None)])
     assert "not measured yet: no CUDA GPU here" in gpu
     assert "1.50 (1.50–1.50)" in growth
     why = "Time goes to `_Normalise` 90 %. Wider tiles were no faster."
-    assert missed.splitlines()[2:] == [f"- **normalising** against torch: 4.00 (3.00–4.50) where 5 is wanted. {why}"]
+    assert missed.splitlines()[2:] == [
+        f"- **normalising** against torch: 4.00 (3.00–4.50) where 5 is wanted. {why}"
+    ]
     assert "not reached" not in markdown([on(FAST, 50.0)])
 
 
@@ -92,8 +128,26 @@ def test_elsewhere(race):
 def test_a_benchmark_is_measured_into_the_table(tmp_path: Path, clean_env: dict[str, str]) -> None:
     (tmp_path / "test_tiny.py").write_text(TINY)
     env = clean_env | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'benchmarks'}"}
-    options = ["-c", "/dev/null", "--rootdir", str(tmp_path), "-p", "conftest", "-p", "no:cacheprovider", "--benchmark-only"]
-    command = [sys.executable, "-m", "pytest", *options, str(tmp_path), "--table", str(tmp_path / "out")]
+    options = [
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(tmp_path),
+        "-p",
+        "conftest",
+        "-p",
+        "no:cacheprovider",
+        "--benchmark-only",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *options,
+        str(tmp_path),
+        "--table",
+        str(tmp_path / "out"),
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     tiny, elsewhere = json.loads((tmp_path / "out" / "benchmarks.json").read_text())
@@ -105,5 +159,8 @@ def test_a_benchmark_is_measured_into_the_table(tmp_path: Path, clean_env: dict[
 
 def test_the_committed_table_is_what_its_json_says() -> None:
     """Both are there or none."""
-    texts = [path.read_text() if (path := ROOT / "results" / f"benchmarks.{kind}").exists() else "" for kind in ("json", "md")]
+    texts = [
+        path.read_text() if (path := ROOT / "results" / f"benchmarks.{kind}").exists() else ""
+        for kind in ("json", "md")
+    ]
     assert texts[1] == (markdown(json.loads(texts[0])) if texts[0] else "")

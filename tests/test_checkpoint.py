@@ -1,4 +1,4 @@
-"""A checkpoint goes on with its own training alone; what is broken is moved aside, and nothing is lost on a passing fault."""
+"""A checkpoint resumes only its own training; broken ones are renamed, passing faults harmless."""
 
 import errno
 import json
@@ -13,41 +13,42 @@ from typing import Any
 import pytest
 import torch
 from machine import small_disk, without_privileges
+from networks import CPU, NETWORKS, Network
 
 from alexnet import checkpoint
 from alexnet.checkpoint import MARK, BrokenError, Checkpoint
-from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
-from alexnet.config_local import LocalNetConfig, LocalRecipe
 from alexnet.data.imageset import ImageSet
-from alexnet.train import Run, fit, fit_alexnet
-from alexnet.train_local import fit_local
+from alexnet.training import Training, train
 
-CPU = torch.device("cpu")
 Splits = dict[str, ImageSet]
-ALIKE: dict[str, Any] = {"device": CPU, "precision": "fp32"}
 
 
-def cifar(splits: Splits, kept: Checkpoint | None, seed: int = 0, batch: int = 40, **options: Any) -> Run:
-    recipe = Recipe(learning_rate=0.01, batch_size=batch, epochs=1)
-    return fit(CifarNetConfig(widths=(8, 8, 8)), recipe, splits["train"], seed=seed, checkpoint=kept, **ALIKE, **options)
+Train = Callable[..., Training]
 
 
-def alexnet(splits: Splits, kept: Checkpoint | None, seed: int = 0, batch: int = 40, **options: Any) -> Run:
-    config, recipe = AlexNetConfig.original().smoke(), replace(AlexNetRecipe.original(), batch_size=batch, epochs=1, drops=())
-    images = splits["train"], splits["test"]
-    return fit_alexnet(config, recipe, *images, seed=seed, checkpoint=kept, **ALIKE, **options)
+def trainer(network: Network) -> Train:
+    """One epoch of a network, in five rows."""
+
+    def train_one(
+        splits: Splits,
+        checkpoint: Checkpoint | None,
+        seed: int = 0,
+        batch: int = 40,
+        **options: Any,
+    ) -> Training:
+        recipe = replace(network.recipe, batch_size=batch, epochs=1)
+        images = splits["train"], splits["test"] if network.validated else None
+        net = network.config.build(seed)
+        return train(net, recipe, *images, seed=seed, device=CPU, checkpoint=checkpoint, **options)
+
+    return train_one
 
 
-def local(splits: Splits, kept: Checkpoint | None, seed: int = 0, batch: int = 40, **options: Any) -> Run:
-    recipe = LocalRecipe(batch_size=batch, epochs=1, drops=())
-    return fit_local(LocalNetConfig().smoke(), recipe, splits["train"], seed=seed, checkpoint=kept, **ALIKE, **options)
-
-
-TRAINERS = {"cifar": cifar, "alexnet": alexnet, "local": local}
+TRAINERS = {name: trainer(network) for name, network in NETWORKS.items()}
 
 
 @pytest.fixture(params=TRAINERS.values(), ids=TRAINERS)
-def train(request: pytest.FixtureRequest) -> Callable[..., Run]:
+def train_one(request: pytest.FixtureRequest) -> Train:
     return request.param
 
 
@@ -66,38 +67,40 @@ def stopped_after(rows: int) -> Callable[[object], None]:
     return stop
 
 
-def begun(train: Callable[..., Run], splits: Splits, path: Path, **options: Any) -> bytes:
+def begun(train_one: Train, splits: Splits, path: Path, **options: Any) -> bytes:
     """The checkpoint of a training that was stopped after two rows."""
     with pytest.raises(Stop):
-        train(splits, Checkpoint(path, {"run": "a"}, interval=0), on_row=stopped_after(2), **options)
+        train_one(
+            splits, Checkpoint(path, {"run": "a"}, interval=0), on_row=stopped_after(2), **options
+        )
     return path.read_bytes()
 
 
-def bits(run: Run) -> list[object]:
+def bits(run: Training) -> list[object]:
     rows = [replace(row, seconds=0.0, checkpoint_seconds=0.0) for row in run.history]
     return [*rows, *(tensor.detach().numpy().tobytes() for tensor in run.net.state_dict().values())]
 
 
-def of_another_seed(train: Callable[..., Run], splits: Splits, path: Path) -> None:
-    begun(train, splits, path, seed=1)
+def of_another_seed(train_one: Train, splits: Splits, path: Path) -> None:
+    begun(train_one, splits, path, seed=1)
 
 
-def of_another_recipe(train: Callable[..., Run], splits: Splits, path: Path) -> None:
-    begun(train, splits, path, batch=50)
+def of_another_recipe(train_one: Train, splits: Splits, path: Path) -> None:
+    begun(train_one, splits, path, batch=50)
 
 
-def of_other_images(train: Callable[..., Run], splits: Splits, path: Path) -> None:
-    begun(train, {**splits, "train": splits["test"]}, path)
+def of_other_images(train_one: Train, splits: Splits, path: Path) -> None:
+    begun(train_one, {**splits, "train": splits["test"]}, path)
 
 
-def of_another_run(train: Callable[..., Run], splits: Splits, path: Path) -> None:
+def of_another_run(train_one: Train, splits: Splits, path: Path) -> None:
     with pytest.raises(Stop):
-        train(splits, Checkpoint(path, {"run": "b"}, interval=0), on_row=stopped_after(2))
+        train_one(splits, Checkpoint(path, {"run": "b"}, interval=0), on_row=stopped_after(2))
 
 
 def spoiling(change: Callable[[bytes], bytes]) -> Callable[..., None]:
-    def spoil(train: Callable[..., Run], splits: Splits, path: Path) -> None:
-        path.write_bytes(change(begun(train, splits, path)))
+    def spoil(train_one: Train, splits: Splits, path: Path) -> None:
+        path.write_bytes(change(begun(train_one, splits, path)))
 
     return spoil
 
@@ -107,28 +110,31 @@ def another_number(old: bytes) -> bytes:
     return old.replace(b'"step": ', b'"step": 1', 1)
 
 
-def of_another_network(train: Callable[..., Run], splits: Splits, path: Path) -> None:
+def of_another_network(train_one: Train, splits: Splits, path: Path) -> None:
     """As after a change of the code: all is whole, and does not fit."""
-    begun(train, splits, path)
+    begun(train_one, splits, path)
     about = json.loads(path.read_bytes().split(b"\n")[2])
     state = checkpoint.read(path)
     state["net"]["a new layer"] = torch.zeros(1)
     checkpoint.write(path, state, about)
 
 
-def by_torch_alone(train: Callable[..., Run], splits: Splits, path: Path) -> None:
+def by_torch_alone(train_one: Train, splits: Splits, path: Path) -> None:
     """As an earlier version wrote them."""
-    begun(train, splits, path)
+    begun(train_one, splits, path)
     torch.save(checkpoint.read(path), path)
 
 
-def hostile(train: Callable[..., Run], splits: Splits, path: Path) -> None:
+def hostile(train_one: Train, splits: Splits, path: Path) -> None:
     path.write_bytes(b"cos\nsystem\n(S'touch " + os.fsencode(path.parent) + b"/exploded'\ntR.")
 
 
 UNFIT = {
     "another seed": (of_another_seed, "is of another training: seed is '1' and not '0'"),
-    "another recipe": (of_another_recipe, "is of another training: recipe.batch_size is '50' and not '40'"),
+    "another recipe": (
+        of_another_recipe,
+        "is of another training: recipe.batch_size is '50' and not '40'",
+    ),
     "other images": (of_other_images, "is of another training: images is"),
     "another run": (of_another_run, "is of another training: run is 'b' and not 'a'"),
     "one byte": (
@@ -136,7 +142,10 @@ UNFIT = {
         "does not match its checksum (0.0 minutes",
     ),
     "a number": (spoiling(another_number), "does not match its checksum (0.0 minutes of training)"),
-    "half": (spoiling(lambda old: old[: len(old) // 2]), "does not match its checksum (0.0 minutes of training)"),
+    "half": (
+        spoiling(lambda old: old[: len(old) // 2]),
+        "does not match its checksum (0.0 minutes of training)",
+    ),
     "the mark": (spoiling(lambda _: MARK), "does not match its checksum"),
     "too long": (spoiling(lambda old: old + b"\0"), "does not match its checksum"),
     "nothing": (spoiling(lambda _: b""), "is no checkpoint of this version"),
@@ -148,15 +157,15 @@ UNFIT = {
 
 @pytest.mark.parametrize("harm", UNFIT)
 def test_what_does_not_fit_is_moved_aside_and_the_training_starts(
-    train: Callable[..., Run], splits: Splits, tmp_path: Path, harm: str
+    train_one: Train, splits: Splits, tmp_path: Path, harm: str
 ) -> None:
     path, said = tmp_path / "c.pt", list[str]()
     prepare, why = UNFIT[harm]
-    prepare(train, splits, path)
+    prepare(train_one, splits, path)
     content = path.read_bytes()
-    done = train(splits, Checkpoint(path, {"run": "a"}, interval=0, say=said.append))
+    done = train_one(splits, Checkpoint(path, {"run": "a"}, interval=0, say=said.append))
     assert done.attempts == 1
-    assert bits(done) == bits(train(splits, None))
+    assert bits(done) == bits(train_one(splits, None))
     assert (tmp_path / "c.pt.broken-1").read_bytes() == content
     (line,) = said
     assert line.startswith(f"{path}: {why}")
@@ -165,31 +174,40 @@ def test_what_does_not_fit_is_moved_aside_and_the_training_starts(
     assert not (tmp_path / "exploded").exists()
 
 
-def test_its_own_is_gone_on_from(train: Callable[..., Run], splits: Splits, tmp_path: Path) -> None:
+def test_its_own_is_gone_on_from(train_one: Train, splits: Splits, tmp_path: Path) -> None:
     path, said = tmp_path / "c.pt", list[str]()
-    begun(train, splits, path)
+    begun(train_one, splits, path)
     rows: list[int] = []
-    done = train(splits, Checkpoint(path, {"run": "a"}, say=said.append), on_row=lambda row: rows.append(row.step))
+    done = train_one(
+        splits,
+        Checkpoint(path, {"run": "a"}, say=said.append),
+        on_row=lambda row: rows.append(row.step),
+    )
     assert (done.attempts, len(rows), said) == (2, 3, [])
-    assert bits(done) == bits(train(splits, None))
-    again = train(splits, Checkpoint(path, {"run": "a"}), on_row=lambda row: rows.append(row.step))
+    assert bits(done) == bits(train_one(splits, None))
+    again = train_one(
+        splits, Checkpoint(path, {"run": "a"}), on_row=lambda row: rows.append(row.step)
+    )
     assert (again.attempts, len(rows)) == (3, 3), "its end was written"
     assert bits(again) == bits(done)
 
 
 def no_memory(*_: object, **__: object) -> None:
     """What torch raises for its allocator: a plain RuntimeError."""
-    raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+    raise RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried "
+        "to allocate"
+    )
 
 
 def test_short_memory_is_no_fault_of_the_file(
-    train: Callable[..., Run], splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_one: Train, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "c.pt"
-    content = begun(train, splits, path)
+    content = begun(train_one, splits, path)
     monkeypatch.setattr(torch, "load", no_memory)
     with pytest.raises(OSError, match="can't allocate memory") as caught:
-        train(splits, Checkpoint(path, {"run": "a"}))
+        train_one(splits, Checkpoint(path, {"run": "a"}))
     assert (caught.value.errno, caught.value.filename) == (errno.ENOMEM, str(path))
     assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
     assert path.read_bytes() == content
@@ -203,26 +221,28 @@ def shared() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_file_that_may_not_be_read_stays(train: Callable[..., Run], splits: Splits, shared: Path) -> None:
+def test_a_file_that_may_not_be_read_stays(train_one: Train, splits: Splits, shared: Path) -> None:
     path = shared / "c.pt"
-    content = begun(train, splits, path)
+    content = begun(train_one, splits, path)
     path.chmod(0)
     with without_privileges(), pytest.raises(PermissionError):
-        train(splits, Checkpoint(path, {"run": "a"}))
+        train_one(splits, Checkpoint(path, {"run": "a"}))
     path.chmod(0o600)
     assert path.read_bytes() == content
     assert [p.name for p in shared.iterdir()] == ["c.pt"]
 
 
-def test_what_is_no_file_stays(train: Callable[..., Run], splits: Splits, tmp_path: Path) -> None:
+def test_what_is_no_file_stays(train_one: Train, splits: Splits, tmp_path: Path) -> None:
     (tmp_path / "c.pt" / "mine").mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
-        train(splits, Checkpoint(tmp_path / "c.pt"))
+        train_one(splits, Checkpoint(tmp_path / "c.pt"))
     assert (tmp_path / "c.pt" / "mine").is_dir()
 
 
-def test_at_most_one_a_minute_and_one_at_the_end(train: Callable[..., Run], splits: Splits, tmp_path: Path) -> None:
-    """By a clock that goes on 25 seconds a row: the first row is written, the fourth and the last."""
+def test_at_most_one_a_minute_and_one_at_the_end(
+    train_one: Train, splits: Splits, tmp_path: Path
+) -> None:
+    """With a clock of 25 seconds a row, the first, the fourth and the last row are written."""
     path, now, written, seen = tmp_path / "c.pt", [0.0], list[int](), list[float]()
 
     def on_row(row: Any) -> None:
@@ -230,31 +250,37 @@ def test_at_most_one_a_minute_and_one_at_the_end(train: Callable[..., Run], spli
         written.append(json.loads(path.read_bytes().split(b"\n")[2])["step"])
         seen.append(row.checkpoint_seconds)
 
-    done = train(splits, Checkpoint(path, clock=lambda: now[0]), on_row=on_row)
+    done = train_one(splits, Checkpoint(path, clock=lambda: now[0]), on_row=on_row)
     steps = [row.step for row in done.history]
     assert len(steps) == 5
     assert written == [steps[0]] * 3 + [steps[3]] * 2
     assert json.loads(path.read_bytes().split(b"\n")[2])["step"] == steps[-1]
     assert seen == sorted(seen)
-    assert (seen[0], len(set(seen))) == (0.0, 3), "the history has the time of what was written before each row"
+    assert (seen[0], len(set(seen))) == (0.0, 3), (
+        "the history has the time of what was written before each row"
+    )
 
 
 def test_no_room_is_found_out_before_the_first_step(
-    train: Callable[..., Run], splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_one: Train, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     rows: list[object] = []
-    with pytest.raises(OSError, match=r"0.0 GB are free, and a training with its checkpoints needs") as caught:
-        train(splits, Checkpoint(tmp_path / "c.pt"), on_row=rows.append)
+    with pytest.raises(
+        OSError, match=r"0.0 GB are free, and a training with its checkpoints needs"
+    ) as caught:
+        train_one(splits, Checkpoint(tmp_path / "c.pt"), on_row=rows.append)
     assert (caught.value.errno, rows) == (errno.ENOSPC, [])
 
 
-def test_a_disk_that_fills_up_leaves_the_last_checkpoint(train: Callable[..., Run], splits: Splits, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
+    train_one: Train, splits: Splits, tmp_path: Path
+) -> None:
     path = tmp_path / "c.pt"
-    content = begun(train, splits, path)
+    content = begun(train_one, splits, path)
     with small_disk(1000), pytest.raises(OSError, match="too large"):
-        train(splits, Checkpoint(path, {"run": "a"}, interval=0))
+        train_one(splits, Checkpoint(path, {"run": "a"}, interval=0))
     assert path.read_bytes() == content
     assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
 

@@ -8,16 +8,34 @@ from alexnet.config import AlexNetConfig, Layer
 
 def test_golden_counts() -> None:
     layers = AlexNetConfig().layers()
-    assert [layer.parameters for layer in layers] == [34_944, 307_456, 885_120, 663_936, 442_624, 37_752_832, 16_781_312, 4_097_000]
+    assert [layer.parameters for layer in layers] == [
+        34_944,
+        307_456,
+        885_120,
+        663_936,
+        442_624,
+        37_752_832,
+        16_781_312,
+        4_097_000,
+    ]
     assert sum(layer.parameters for layer in layers) == 60_965_224
-    assert [layer.units for layer in layers] == [290_400, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000]
+    assert [layer.units for layer in layers] == [
+        290_400,
+        186_624,
+        64_896,
+        64_896,
+        43_264,
+        4096,
+        4096,
+        1000,
+    ]
     assert sum(layer.units for layer in layers) == 659_272
     assert sum(layer.multiply_accumulates for layer in layers) == 724_406_816
     assert [layer.side for layer in layers] == [55, 27, 13, 13, 13, 1, 1, 1]
 
 
 def test_arithmetic_is_torchs() -> None:
-    """Every layer built with torch has the counted parameters, and images flow through the counted sizes."""
+    """Every layer built with torch has the counted parameters and output sizes."""
     stages: list[nn.Module] = [
         nn.Sequential(nn.ZeroPad2d((0, 3, 0, 3)), nn.Conv2d(3, 96, 11, 4)),
         nn.Sequential(nn.MaxPool2d(3, 2), nn.Conv2d(96, 256, 5, padding=2, groups=2)),
@@ -37,4 +55,8 @@ def test_arithmetic_is_torchs() -> None:
 
 def test_a_layer_by_hand() -> None:
     layer = Layer("conv", inputs=48, outputs=256, kernel=5, side=27, std=0.01, bias=1.0)
-    assert (layer.parameters, layer.units, layer.multiply_accumulates) == (256 * 1201, 256 * 729, 256 * 729 * 1200)
+    assert (layer.parameters, layer.units, layer.multiply_accumulates) == (
+        256 * 1201,
+        256 * 729,
+        256 * 729 * 1200,
+    )

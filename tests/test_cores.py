@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from reproductions.harness.cores import own_cores
+from reproductions.harness.execute.cpu_affinity import own_cores
 
 HOLD = """
 import sys
-from reproductions.harness.cores import own_cores
+from reproductions.harness.execute.cpu_affinity import own_cores
 with own_cores(int(sys.argv[1]), lambda: print("waiting", flush=True)) as mine:
     print(sorted(mine), flush=True)
     sys.stdin.readline()
@@ -49,7 +49,9 @@ def test_another_process_takes_other_cores(clean_env: dict[str, str]) -> None:
     assert "waiting\n" not in cores
 
 
-def test_who_finds_no_core_waits_until_a_killed_process_frees_its_own(clean_env: dict[str, str]) -> None:
+def test_who_finds_no_core_waits_until_a_killed_process_frees_its_own(
+    clean_env: dict[str, str],
+) -> None:
     everything = len(os.sched_getaffinity(0))
     first = holder(everything, clean_env)
     assert first.stdout

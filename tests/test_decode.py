@@ -1,4 +1,4 @@
-"""Files of every kind that ImageNet holds, to RGB: values on real bytes, and nothing hostile is decoded."""
+"""Files of every kind in ImageNet, to RGB: values on real bytes; hostile files are refused."""
 
 import contextlib
 import struct
@@ -24,11 +24,14 @@ def test_grey_becomes_three_equal_channels() -> None:
 
 def test_sixteen_bit_grey_keeps_its_high_byte() -> None:
     deep = GREY.astype(np.uint16) * 256 + 7
-    np.testing.assert_array_equal(decode_square(encoded(Image.fromarray(deep), "PNG"), 16)[..., 1], GREY)
+    np.testing.assert_array_equal(
+        decode_square(encoded(Image.fromarray(deep), "PNG"), 16)[..., 1], GREY
+    )
 
 
 @pytest.mark.parametrize(
-    ("ink", "colour"), [((0, 255, 255, 0), (255, 0, 0)), ((0, 0, 0, 255), (0, 0, 0)), ((0, 0, 0, 0), (255,) * 3)]
+    ("ink", "colour"),
+    [((0, 255, 255, 0), (255, 0, 0)), ((0, 0, 0, 255), (0, 0, 0)), ((0, 0, 0, 0), (255,) * 3)],
 )
 def test_four_ink_jpegs(ink: tuple[int, ...], colour: tuple[int, ...]) -> None:
     content = encoded(Image.new("CMYK", (16, 16), ink), "JPEG", quality=95)
@@ -37,10 +40,16 @@ def test_four_ink_jpegs(ink: tuple[int, ...], colour: tuple[int, ...]) -> None:
 
 def test_alpha_and_transparent_colours_are_dropped_without_a_warning() -> None:
     clear = Image.fromarray(np.dstack([np.asarray(noise(16, 16)), GREY]))
-    np.testing.assert_array_equal(decode_square(encoded(clear, "PNG"), 16), np.asarray(clear)[..., :3])
+    np.testing.assert_array_equal(
+        decode_square(encoded(clear, "PNG"), 16), np.asarray(clear)[..., :3]
+    )
     palette = Image.new("P", (16, 16), 1)
     palette.putpalette([1, 2, 3, 40, 50, 60])
-    assert decode_square(encoded(palette, "PNG", transparency=b"\0\x80"), 16)[3, 3].tolist() == [40, 50, 60]
+    assert decode_square(encoded(palette, "PNG", transparency=b"\0\x80"), 16)[3, 3].tolist() == [
+        40,
+        50,
+        60,
+    ]
     assert decode_square(encoded(palette, "GIF"), 16)[3, 3].tolist() == [40, 50, 60]
 
 
@@ -74,7 +83,9 @@ def test_a_decompression_bomb_is_refused_by_its_header() -> None:
     """40,000 × 40,000 pixels in 100 bytes."""
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
-    png = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    png = b"".join(
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
+    )
     with pytest.raises(ValueError, match=r"not a readable image .*bomb"):
         read_rgb(b"\x89PNG\r\n\x1a\n" + png)
 

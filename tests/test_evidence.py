@@ -1,4 +1,4 @@
-"""A record counts only where it agrees with its place, its history, its answers and its kernels; nothing is left out in silence."""
+"""A record counts only if it agrees with place, history, answers and kernels; all is reported."""
 
 import io
 import json
@@ -17,12 +17,12 @@ from records import colour_gap, curve_files, make_alexnet, make_record, planned,
 from typer.testing import CliRunner
 
 from reproductions.__main__ import app
-from reproductions.harness import record as records
-from reproductions.harness.checked import Checked
-from reproductions.harness.evidence import CORRECT, CURVE, KERNELS, RECORD
-from reproductions.harness.jobs import new_job, write_job
-from reproductions.harness.places import RESULTS
-from reproductions.harness.record import read_records
+from reproductions.harness.launch.job_files import new_job, write_job
+from reproductions.harness.records import record as records
+from reproductions.harness.records.cache import Checked
+from reproductions.harness.records.evidence import CORRECT, CURVE, KERNELS, RECORD
+from reproductions.harness.records.paths import RESULTS
+from reproductions.harness.records.record import read_records
 
 READERS = {
     "list": ["list"],
@@ -50,14 +50,25 @@ def censored(root: Path) -> Path:
 
 def alexnet(root: Path) -> Path:
     """Of every metric one that something beside the record decides."""
-    metrics = {"train_error": 60.0, "first_epoch_error": 95.0, "top1": 80.0, "top5": 55.0, "top1_ten": 79.25, "top5_ten": 54.0,
-               "top1_train": 70.0, "gap": 10.0, "colour_gap": colour_gap(kernels())}  # fmt: skip
+    metrics = {
+        "train_error": 60.0,
+        "first_epoch_error": 95.0,
+        "top1": 80.0,
+        "top5": 55.0,
+        "top1_ten": 79.25,
+        "top5_ten": 54.0,
+        "top1_train": 70.0,
+        "gap": 10.0,
+        "colour_gap": colour_gap(kernels()),
+    }
     record = make_alexnet("original", 0, **metrics)
     return records.write_record(root, record, **curve_files(record, kernels(), validation=80.0))
 
 
 def average(root: Path) -> Path:
-    return write_record(root, make_alexnet("five-cnns", 0, "ensembles", top1_ten=75.0, top5_ten=50.0))
+    return write_record(
+        root, make_alexnet("five-cnns", 0, "ensembles", top1_ten=75.0, top5_ten=50.0)
+    )
 
 
 MADE = {"cifar": cifar, "censored": censored, "alexnet": alexnet, "average": average}
@@ -76,30 +87,67 @@ def test_every_committed_record_agrees_with_its_evidence() -> None:
 
 
 EDITS: list[tuple[str, tuple[str, ...], Any, str]] = [
-    ("cifar", ("metrics", "epochs_to_target", "value"), 5.1, "epochs_to_target is 5.1, and history.csv that it is 6.1"),
+    (
+        "cifar",
+        ("metrics", "epochs_to_target", "value"),
+        5.1,
+        "epochs_to_target is 5.1, and history.csv that it is 6.1",
+    ),
     ("cifar", ("metrics", "train_error", "value"), 20.0, "train_error is 20.0, and history.csv"),
-    ("cifar", ("metrics", "test_error", "value"), 29.0, "test_error is 29.0, and correct.npy that it is 30.0"),
+    (
+        "cifar",
+        ("metrics", "test_error", "value"),
+        29.0,
+        "test_error is 29.0, and correct.npy that it is 30.0",
+    ),
     ("cifar", ("metrics", "test_error", "examples"), 100, "correct.npy does not hold the answers"),
     ("cifar", ("status",), "censored", "the target was reached"),
     ("cifar", ("cost", "images"), 10, "history.csv counts 309,9"),
     ("cifar", ("cost", "wall_seconds"), 9.0, "took 90.0 seconds, and by record.json 9.0"),
-    ("cifar", ("cost", "images_per_second"), 1e6, "says of images_per_second"),
+    ("cifar", ("cost", "images_per_second"), 1e6, "has an images_per_second"),
     ("cifar", ("data", "train_images"), 40_000, "does not follow from those before"),
     ("cifar", ("data", "test_images"), 9_992, "does not hold the answers for 9,992 images"),
-    ("censored", ("metrics", "epochs_to_target", "value"), 30.0, "epochs_to_target is 30.0, and history.csv that it is None"),
-    ("alexnet", ("metrics", "train_error", "value"), 50.0, "train_error is 50.0, and history.csv that it is 60.0"),
+    (
+        "censored",
+        ("metrics", "epochs_to_target", "value"),
+        30.0,
+        "epochs_to_target is 30.0, and history.csv that it is None",
+    ),
+    (
+        "alexnet",
+        ("metrics", "train_error", "value"),
+        50.0,
+        "train_error is 50.0, and history.csv that it is 60.0",
+    ),
     ("alexnet", ("metrics", "first_epoch_error", "value"), 94.0, "first_epoch_error is 94.0"),
-    ("alexnet", ("metrics", "top1", "value"), 79.0, "top1 is 79.0, and history.csv that it is 80.0"),
-    ("alexnet", ("metrics", "top1_ten", "value"), 78.25, "top1_ten is 78.25, and correct.npy that it is 79.25"),
-    ("alexnet", ("metrics", "gap", "value"), 11.0, "says of `gap`"),
+    (
+        "alexnet",
+        ("metrics", "top1", "value"),
+        79.0,
+        "top1 is 79.0, and history.csv that it is 80.0",
+    ),
+    (
+        "alexnet",
+        ("metrics", "top1_ten", "value"),
+        78.25,
+        "top1_ten is 78.25, and correct.npy that it is 79.25",
+    ),
+    ("alexnet", ("metrics", "gap", "value"), 11.0, "has a `gap`"),
     ("alexnet", ("metrics", "top5", "value"), 81.0, "top5 is above top1"),
     ("alexnet", ("metrics", "top5_ten", "value"), -1.0, "top5_ten is -1.0 percent"),
     ("alexnet", ("metrics", "colour_gap", "value"), 50.0, "colour_gap is 50.0, and kernels.npy"),
-    ("average", ("metrics", "top1_ten", "value"), 74.0, "top1_ten is 74.0, and correct.npy that it is 75.0"),
+    (
+        "average",
+        ("metrics", "top1_ten", "value"),
+        74.0,
+        "top1_ten is 74.0, and correct.npy that it is 75.0",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("made", "place", "value", "why"), EDITS, ids=[f"{e[0]}-{'.'.join(e[1])}" for e in EDITS])
+@pytest.mark.parametrize(
+    ("made", "place", "value", "why"), EDITS, ids=[f"{e[0]}-{'.'.join(e[1])}" for e in EDITS]
+)
 def test_a_number_edited_by_hand_leaves_the_record_out(
     tmp_path: Path, made: str, place: tuple[str, ...], value: object, why: str
 ) -> None:
@@ -129,13 +177,28 @@ SPOILT: list[tuple[str, str, Callable[[bytes], bytes | None], str]] = [
     ("cifar", CURVE, halved, "history.csv"),
     ("censored", CURVE, halved, "history.csv"),
     ("alexnet", CURVE, halved, "history.csv"),
-    ("alexnet", CURVE, lambda old: old.replace(b"\n", b"\r\n").replace(b"156,", b"157,", 1), "does not follow"),
+    (
+        "alexnet",
+        CURVE,
+        lambda old: old.replace(b"\n", b"\r\n").replace(b"156,", b"157,", 1),
+        "does not follow",
+    ),
     ("cifar", CURVE, lambda old: re.sub(rb"(,1\.\d+,)2", rb"\g<1>3", old), "history.csv"),
     ("cifar", CURVE, lambda old: b"".join(old.splitlines(keepends=True)[:1]), "history.csv"),
-    ("cifar", CURVE, lambda old: old.replace(b"train_error", b"error", 1), "history.csv is broken (its columns are"),
+    (
+        "cifar",
+        CURVE,
+        lambda old: old.replace(b"train_error", b"error", 1),
+        "history.csv is broken (its columns are",
+    ),
     ("cifar", CURVE, lambda old: old[:-9], "history.csv is broken"),
     ("cifar", CURVE, lambda old: re.sub(rb",1\.\d+,", b",nan,", old, count=1), "not finite"),
-    ("cifar", CURVE, lambda old: re.sub(rb",1\.\d+,", b",x,", old, count=1), "history.csv is broken"),
+    (
+        "cifar",
+        CURVE,
+        lambda old: re.sub(rb",1\.\d+,", b",x,", old, count=1),
+        "history.csv is broken",
+    ),
     ("cifar", CURVE, lambda _: b"\xff\xfe\x00", "history.csv is broken (not UTF-8 text)"),
     ("cifar", CURVE, lambda _: b"", "history.csv is broken"),
     ("cifar", CURVE, lambda _: None, "history.csv is missing"),
@@ -160,7 +223,11 @@ def as_bytes(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(("made", "name", "spoil", "why"), SPOILT, ids=[f"{s[0]}-{s[1]}-{k}" for k, s in enumerate(SPOILT)])
+@pytest.mark.parametrize(
+    ("made", "name", "spoil", "why"),
+    SPOILT,
+    ids=[f"{s[0]}-{s[1]}-{k}" for k, s in enumerate(SPOILT)],
+)
 def test_evidence_that_was_changed_leaves_the_record_out(
     tmp_path: Path, made: str, name: str, spoil: Callable[[bytes], bytes | None], why: str
 ) -> None:
@@ -193,24 +260,40 @@ def test_a_record_elsewhere_than_it_says_is_left_out(tmp_path: Path, made: str, 
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_copy_under_another_seed_is_left_out_with_what_it_is_of(tmp_path: Path, seed: int) -> None:
+def test_a_copy_under_another_seed_is_left_out_with_what_it_is_of(
+    tmp_path: Path, seed: int
+) -> None:
     """Nobody can say which of the two is the copy. A repeat of its own has its own time."""
     for made in (cifar, censored, alexnet):
         folder = made(tmp_path)
-    copy = Path(shutil.copytree(folder, folder.with_name(folder.name.replace("seed0", f"seed{seed}") + "-r2" * (seed == 0))))
+    copy = Path(
+        shutil.copytree(
+            folder,
+            folder.with_name(folder.name.replace("seed0", f"seed{seed}") + "-r2" * (seed == 0)),
+        )
+    )
     if seed:
         edit(copy / RECORD, ("seed",), seed)
     for _ in range(2):
         stored, faults = read_records(tmp_path)
         assert len(stored) == (2 if seed else 4)
-        assert [("is that of" in str(fault), "one is a copy" in str(fault)) for fault in faults] == [(True, True)] * 2 * seed
-        assert {Path(fault.where).parent.name for fault in faults} == ({folder.name, copy.name} if seed else set())
+        assert [
+            ("is that of" in str(fault), "one is a copy" in str(fault)) for fault in faults
+        ] == [(True, True)] * 2 * seed
+        assert {Path(fault.where).parent.name for fault in faults} == (
+            {folder.name, copy.name} if seed else set()
+        )
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_runs_that_lose_their_loss_in_the_first_row_are_no_copies(tmp_path: Path, count: int) -> None:
+def test_runs_that_lose_their_loss_in_the_first_row_are_no_copies(
+    tmp_path: Path, count: int
+) -> None:
     """Their histories are all the same: a header."""
-    lost = [make_record(arm, seed, epochs=None, status="diverged") for arm, seed in (("tanh", 0), ("tanh", 1), ("relu", 0))]
+    lost = [
+        make_record(arm, seed, epochs=None, status="diverged")
+        for arm, seed in (("tanh", 0), ("tanh", 1), ("relu", 0))
+    ]
     for record in lost[:count]:
         trained = {name: metric for name, metric in record.metrics.items() if name != "test_error"}
         records.write_record(tmp_path, record.model_copy(update={"metrics": trained}))
@@ -220,7 +303,9 @@ def test_runs_that_lose_their_loss_in_the_first_row_are_no_copies(tmp_path: Path
 
 
 def pointer(path: Path) -> None:
-    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 12345\n")
+    path.write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 12345\n"
+    )
 
 
 def annexed(path: Path) -> None:
@@ -252,16 +337,23 @@ UNREADABLE = [
     (annexed, CURVE, "run `git annex get`"),
     (conflict, RECORD, "the marks of a merge conflict"),
     (conflict, CURVE, "the marks of a merge conflict"),
-    (dangling, RECORD, "is behind a link to what is not there"),
-    (dangling, CORRECT, "is behind a link to what is not there"),
-    (moved_folder, RECORD, "a link to what is not there"),
+    (dangling, RECORD, "is reached through a broken symlink"),
+    (dangling, CORRECT, "is reached through a broken symlink"),
+    (moved_folder, RECORD, "a broken symlink"),
     (newer, RECORD, "was made by a newer version of this suite (schema 7); update it"),
 ]
 
 
 def small_set(results: Path) -> None:
     """Two seeds of each arm and a report of its own."""
-    store(results, *(make_record(arm, seed, epochs=epochs) for arm, epochs in (("relu", 6.1), ("tanh", 36.5)) for seed in (0, 1)))
+    store(
+        results,
+        *(
+            make_record(arm, seed, epochs=epochs)
+            for arm, epochs in (("relu", 6.1), ("tanh", 36.5))
+            for seed in (0, 1)
+        ),
+    )
     assert CliRunner().invoke(app, ["report", "--results", str(results)]).exit_code == 0
 
 
@@ -281,14 +373,20 @@ def results(once: Path, tmp_path: Path) -> Path:
 
 def said_by(command: str, results: Path) -> tuple[int, str]:
     """Status and standard error of a command that only reads."""
-    arguments = [str(results.parent / "r") if word == "OTHER" else word for word in READERS[command]]
+    arguments = [
+        str(results.parent / "r") if word == "OTHER" else word for word in READERS[command]
+    ]
     done = CliRunner().invoke(app, [*arguments, "--results", str(results)])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stderr
 
 
-@pytest.mark.parametrize(("spoil", "name", "why"), UNREADABLE, ids=[f"{s.__name__}-{n}" for s, n, _ in UNREADABLE])
-def test_what_cannot_be_read_is_named_by_every_command(results: Path, spoil: Callable[[Path], None], name: str, why: str) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "name", "why"), UNREADABLE, ids=[f"{s.__name__}-{n}" for s, n, _ in UNREADABLE]
+)
+def test_what_cannot_be_read_is_named_by_every_command(
+    results: Path, spoil: Callable[[Path], None], name: str, why: str
+) -> None:
     folder = next((results / "records" / "fig1_relu" / "tanh").glob("*-seed1-*"))
     spoil(folder / name)
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
@@ -300,7 +398,11 @@ def test_what_cannot_be_read_is_named_by_every_command(results: Path, spoil: Cal
     assert {path: path.read_bytes() for path in before} == before, "the report stays as it was"
 
 
-@pytest.mark.parametrize("arguments", [["cancel", "fig1_relu"], ["logs", "fig1_relu/tanh/paper-seed1"]], ids=["cancel", "logs"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["cancel", "fig1_relu"], ["logs", "fig1_relu/tanh/paper-seed1"]],
+    ids=["cancel", "logs"],
+)
 def test_commands_on_jobs_name_it_too(results: Path, arguments: list[str]) -> None:
     folder = next((results / "records" / "fig1_relu" / "tanh").glob("*-seed1-*"))
     pointer(folder / CURVE)
@@ -312,7 +414,9 @@ def test_commands_on_jobs_name_it_too(results: Path, arguments: list[str]) -> No
 
 @pytest.mark.parametrize("command", READERS)
 @pytest.mark.parametrize("name", ["nowhere", "a file"])
-def test_a_results_folder_that_is_not_there_is_an_error(tmp_path: Path, command: str, name: str) -> None:
+def test_a_results_folder_that_is_not_there_is_an_error(
+    tmp_path: Path, command: str, name: str
+) -> None:
     (tmp_path / "a file").write_text("")
     status, said = said_by(command, tmp_path / name)
     assert (status, len(said.splitlines())) == (2, 1)
@@ -330,7 +434,7 @@ def test_a_folder_of_other_things_is_no_results_folder(tmp_path: Path, command: 
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A whole set with its report, in a folder that any user may read and write, unlike those of pytest."""
+    """A whole set with its report, in a folder that any user may read, unlike pytest's."""
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "r"
         small_set(results)
@@ -344,7 +448,12 @@ def test_a_user_without_permission_is_told(shared: Path, command: str) -> None:
     folder = next((shared / "records" / "fig1_relu" / "tanh").glob("*-seed1-*"))
     assert said_by(command, shared)[0] == 0, "and imports what the other user may not"
     before = {path: path.read_bytes() for path in shared.iterdir() if path.is_file()}
-    for locked in [*folder.parents[: len(folder.relative_to(shared).parts) - 1], folder, folder / RECORD, folder / CORRECT]:
+    for locked in [
+        *folder.parents[: len(folder.relative_to(shared).parts) - 1],
+        folder,
+        folder / RECORD,
+        folder / CORRECT,
+    ]:
         mode = locked.stat().st_mode
         locked.chmod(0)
         with without_privileges():
@@ -356,11 +465,19 @@ def test_a_user_without_permission_is_told(shared: Path, command: str) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
-VERSIONS = [(None, "names no schema version"), ("new", "no whole number"), (True, "no whole number"), (2.5, "no whole number"),
-            (0, "is of schema 0"), (10**30, "newer version")]  # fmt: skip
+VERSIONS = [
+    (None, "names no schema version"),
+    ("new", "no whole number"),
+    (True, "no whole number"),
+    (2.5, "no whole number"),
+    (0, "is of schema 0"),
+    (10**30, "newer version"),
+]
 
 
-@pytest.mark.parametrize(("version", "why"), VERSIONS, ids=[str(version) for version, _ in VERSIONS])
+@pytest.mark.parametrize(
+    ("version", "why"), VERSIONS, ids=[str(version) for version, _ in VERSIONS]
+)
 def test_records_of_other_versions_are_named(tmp_path: Path, version: object, why: str) -> None:
     path = cifar(tmp_path) / RECORD
     fields = json.loads(path.read_text())
@@ -383,7 +500,9 @@ def test_what_is_no_folder_of_a_record_is_passed_over(tmp_path: Path) -> None:
     assert read_records(tmp_path)[1] == []
     (folder.parent / "paper-seed3-01234567").mkdir()
     (fault,) = read_records(tmp_path)[1]
-    assert str(fault).startswith("records/fig1_relu/relu/paper-seed3-01234567/record.json is missing")
+    assert str(fault).startswith(
+        "records/fig1_relu/relu/paper-seed3-01234567/record.json is missing"
+    )
 
 
 @pytest.fixture
@@ -407,14 +526,18 @@ def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]
     return count
 
 
-def test_what_was_checked_is_remembered_until_a_file_changes(tmp_path: Path, checks: Callable[..., int]) -> None:
+def test_what_was_checked_is_remembered_until_a_file_changes(
+    tmp_path: Path, checks: Callable[..., int]
+) -> None:
     folders = [cifar(tmp_path), censored(tmp_path), alexnet(tmp_path)]
     assert [checks(), checks(), checks(recheck=True), checks()] == [3, 0, 3, 0]
     for name in (RECORD, CURVE, KERNELS):
         path = folders[2] / name
         before = path.stat()
         path.write_bytes(path.read_bytes())
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # same size, same time: not the same file
+        os.utime(
+            path, ns=(before.st_atime_ns, before.st_mtime_ns)
+        )  # same size, same time: not the same file
         if name != RECORD:
             assert checks() == 1, name
         assert checks() == 0
@@ -426,7 +549,9 @@ HOSTILE = [b"", b"{", b"[]", b"null", b"\xff", b'{"records": 1}', b"[" * 100_000
 
 
 @pytest.mark.parametrize("content", HOSTILE)
-def test_a_broken_memory_is_as_good_as_none(tmp_path: Path, checks: Callable[..., int], content: bytes) -> None:
+def test_a_broken_memory_is_as_good_as_none(
+    tmp_path: Path, checks: Callable[..., int], content: bytes
+) -> None:
     cifar(tmp_path)
     checks()
     memory = Checked(tmp_path)._file()

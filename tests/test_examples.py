@@ -1,4 +1,4 @@
-"""The examples of Figure 4: taken from a network by hand, stored, read back, and never believed when broken."""
+"""Figure 4's examples: made by hand, stored, read back, and refused when broken."""
 
 import io
 import json
@@ -12,25 +12,50 @@ from PIL import Image
 from records import example_files_of, make_alexnet, write_record
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from alexnet.data.augment import Views
 from alexnet.data.imageset import ImageSet
-from alexnet.evaluate import features, probabilities
-from alexnet.train import AlexNetRun, start_alexnet
-from reproductions.harness.bench import Bench, set_up
-from reproductions.harness.claim import discover, planned_runs
-from reproductions.harness.evidence import EvidenceError
-from reproductions.harness.examples import COLUMNS, NEAREST, SHEET, TEXT, class_names, cut, read_examples, thumbnails
-from reproductions.harness.measure import examples_of
-from reproductions.harness.run import SHOWN_RUN, make
+from alexnet.data.loader import Loader
+from alexnet.evaluation import features, predict
+from alexnet.models import AlexNet
+from alexnet.optim import PaperSGD
+from alexnet.training import Training
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.metrics import examples_of
+from reproductions.harness.execute.run import make
+from reproductions.harness.execute.tasks import EXAMPLES_RUN
+from reproductions.harness.records.evidence import EvidenceError
+from reproductions.harness.records.examples import (
+    COLUMNS,
+    NEAREST,
+    SHEET,
+    TEXT,
+    class_names,
+    cut,
+    read_examples,
+    thumbnails,
+)
 
-CONFIG, RECIPE, CPU = AlexNetConfig.original().smoke(), AlexNetRecipe.original().smoke(), torch.device("cpu")
-CHOSEN = [0, 14, 28, 42, 57, 71, 85, 99]  # eight of the 100 test images of `splits`, evenly spread: 99 k / 7
+CONFIG, RECIPE, CPU = (
+    AlexNetConfig.original().smoke(),
+    AlexNetRecipe.original().smoke(),
+    torch.device("cpu"),
+)
+CHOSEN = [
+    0,
+    14,
+    28,
+    42,
+    57,
+    71,
+    85,
+    99,
+]  # eight of the 100 test images of `splits`, evenly spread: 99 k / 7
 
 
-@pytest.fixture(scope="module")
-def untrained(splits: dict[str, ImageSet]) -> AlexNetRun:
-    views = Views(splits["train"], splits["train"], CONFIG.image_size, RECIPE, CPU)
-    return start_alexnet(CONFIG, RECIPE, views, 0, "fp32", None)
+@pytest.fixture
+def untrained() -> Training:
+    net = AlexNet(CONFIG, seed=0)
+    return Training(net, PaperSGD(net.parameters(), lr=0.0), "fp32")
 
 
 def unpacked(files: dict[str, bytes], folder: Path) -> Path:
@@ -46,50 +71,78 @@ def nearest(query: np.ndarray, stored: np.ndarray, count: int = NEAREST) -> list
     return np.argsort(distance)[:count].tolist()
 
 
-def test_what_is_taken_is_what_a_slow_search_finds(untrained: AlexNetRun, splits: dict[str, ImageSet], tmp_path: Path) -> None:
+def test_what_is_taken_is_what_a_slow_search_finds(
+    untrained: Training, splits: dict[str, ImageSet], tmp_path: Path
+) -> None:
     train, test = splits["train"], splits["test"]
-    found, sheet = read_examples(unpacked(examples_of(untrained, train, test, RECIPE), tmp_path / "record"))
-    asked, known = (Views(split, train, CONFIG.image_size, RECIPE, CPU) for split in (test, train))
-    shares = probabilities(untrained.net, asked, views=10, precision="fp32").numpy()
+    found, sheet = read_examples(
+        unpacked(examples_of(untrained, train, test, RECIPE), tmp_path / "record")
+    )
+    asked, known = (
+        Loader(split, train, CONFIG.image_size, RECIPE.augment, CPU) for split in (test, train)
+    )
+    shares = predict(untrained.net, asked, crops=10)[0].numpy()
     fc7 = [features(untrained.net, split, precision="fp32").numpy() for split in (asked, known)]
     inner = slice(2, 30)  # the central 28 of 32 pixels
-    grey = [(split.images[:, inner, inner] - train.mean_image[inner, inner]).reshape(len(split), -1) for split in (test, train)]
+    grey = [
+        (split.images[:, inner, inner] - train.mean_image[inner, inner]).reshape(len(split), -1)
+        for split in (test, train)
+    ]
     assert (found.views, found.among, len(found.images)) == (10, 320, 8)
     pictures = cut(sheet)
     assert pictures.shape == (8, COLUMNS, 32, 32, 3)
     for example, row, k in zip(found.images, pictures, CHOSEN, strict=True):
         alike = [nearest(mine[k], theirs) for mine, theirs in (fc7, grey)]
-        names = [tuple(train.meta.classes[label] for label in train.labels[index]) for index in alike]
+        names = [
+            tuple(train.meta.classes[label] for label in train.labels[index]) for index in alike
+        ]
         assert example.label == test.meta.classes[test.labels[k]]
-        assert [test.meta.classes.index(guess.name) for guess in example.best] == np.argsort(-shares[k])[:5].tolist()
-        assert [guess.probability for guess in example.best] == [round(float(p), 4) for p in np.sort(shares[k])[:-6:-1]]
+        assert [test.meta.classes.index(guess.name) for guess in example.best] == np.argsort(
+            -shares[k]
+        )[:5].tolist()
+        assert [guess.probability for guess in example.best] == [
+            round(float(p), 4) for p in np.sort(shares[k])[:-6:-1]
+        ]
         assert [example.by_features, example.by_pixels] == names
-        assert nearest(row[0], test.images, 1) == [k], "the picture is that of the image, up to JPEG"
+        assert nearest(row[0], test.images, 1) == [k], (
+            "the picture is that of the image, up to JPEG"
+        )
         assert [nearest(picture, train.images, 1)[0] for picture in row[1:]] == alike[0] + alike[1]
 
 
-def test_a_network_that_was_lost_at_the_end_has_none(splits: dict[str, ImageSet]) -> None:
-    views = Views(splits["train"], splits["train"], CONFIG.image_size, RECIPE, CPU)
-    lost = start_alexnet(CONFIG, RECIPE, views, 0, "fp32", None)
+def test_a_network_that_was_lost_at_the_end_has_none(
+    untrained: Training, splits: dict[str, ImageSet]
+) -> None:
     with torch.no_grad():
-        lost.net.layers["fc8"].bias.fill_(torch.nan)
-    assert examples_of(lost, splits["train"], splits["test"], RECIPE) == {}
+        untrained.net.layers["fc8"].bias.fill_(torch.nan)
+    assert examples_of(untrained, splits["train"], splits["test"], RECIPE) == {}
 
 
 def test_one_run_alone_has_examples(splits: dict[str, ImageSet], tmp_path: Path) -> None:
     """The first that the claim asks for; records of the others stay small."""
     claim = discover()["fig4_retrieval"]
     runs = planned_runs(claim, "smoke")
-    assert (runs[0].variant, runs[0].seed) == SHOWN_RUN == ("original", min(run.seed for run in runs))
+    assert (
+        (runs[0].variant, runs[0].seed)
+        == EXAMPLES_RUN
+        == ("original", min(run.seed for run in runs))
+    )
     bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
     folders = [make(run, claim, bench) for run in runs[:2]]
-    assert [sorted(path.name for path in folder.glob("examples*")) for folder in folders] == [[SHEET, TEXT], []]
+    assert [sorted(path.name for path in folder.glob("examples*")) for folder in folders] == [
+        [SHEET, TEXT],
+        [],
+    ]
     assert len(read_examples(folders[0])[0].images) == 8
     assert read_examples(folders[1]) is None
 
 
 def test_classes_are_called_by_their_first_word(splits: dict[str, ImageSet]) -> None:
-    meta = replace(splits["test"].meta, classes=("n1", "n2", "n3"), words=("crane", "goldfish, Carassius auratus", "crane, a bird"))
+    meta = replace(
+        splits["test"].meta,
+        classes=("n1", "n2", "n3"),
+        words=("crane", "goldfish, Carassius auratus", "crane, a bird"),
+    )
     assert class_names(meta) == ["crane (n1)", "goldfish", "crane (n3)"]
     assert class_names(replace(meta, words=())) == ["n1", "n2", "n3"]
 
@@ -98,10 +151,19 @@ def test_large_images_are_made_smaller_and_small_ones_kept() -> None:
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
     assert (thumbnails(small) == small).all()
-    steps = np.kron(np.array([[0, 200], [100, 50]]), np.ones((128, 128)))[None, ..., None].repeat(3, -1).astype(np.uint8)
+    steps = (
+        np.kron(np.array([[0, 200], [100, 50]]), np.ones((128, 128)))[None, ..., None]
+        .repeat(3, -1)
+        .astype(np.uint8)
+    )
     (reduced,) = thumbnails(steps)
     assert reduced.shape == (64, 64, 3)
-    assert [int(reduced[y, x, 0]) for y, x in ((16, 16), (16, 48), (48, 16), (48, 48))] == [0, 200, 100, 50]
+    assert [int(reduced[y, x, 0]) for y, x in ((16, 16), (16, 48), (48, 16), (48, 48))] == [
+        0,
+        200,
+        100,
+        50,
+    ]
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -137,8 +199,18 @@ def other_size(size: tuple[int, int], mode: str = "RGB") -> bytes:
         (TEXT, lambda old: old.replace(b"0.5", b"NaN", 1)),
         (TEXT, lambda old: old.replace(b'"views"', b'"surprise"')),
         (TEXT, lambda old: old.replace(b'"cat",', b"", 1)),
-        (TEXT, lambda old: json.dumps({**json.loads(old), "images": json.loads(old)["images"][:1]}).encode()),
-        (TEXT, lambda old: json.dumps({**json.loads(old), "images": json.loads(old)["images"] * 5}).encode()),
+        (
+            TEXT,
+            lambda old: json.dumps(
+                {**json.loads(old), "images": json.loads(old)["images"][:1]}
+            ).encode(),
+        ),
+        (
+            TEXT,
+            lambda old: json.dumps(
+                {**json.loads(old), "images": json.loads(old)["images"] * 5}
+            ).encode(),
+        ),
         (TEXT, None),
         (SHEET, None),
         (SHEET, lambda _: b""),
@@ -161,9 +233,13 @@ def test_broken_examples_are_named(tmp_path: Path, name: str, spoil: object) -> 
     else:
         assert spoil(old) != old
         (folder / name).write_bytes(spoil(old))
-    with pytest.raises(EvidenceError, match=r"^examples\.(json|jpg) (is broken|is missing|has)[^\n]*$") as first:
+    with pytest.raises(
+        EvidenceError, match=r"^examples\.(json|jpg) (is broken|is missing|has)[^\n]*$"
+    ) as first:
         read_examples(folder)
     with pytest.raises(EvidenceError) as second:
         read_examples(folder)
-    assert str(first.value) == str(second.value), "the line stands in the report, which is the same every time"
+    assert str(first.value) == str(second.value), (
+        "the line stands in the report, which is the same every time"
+    )
     assert "0x" not in str(first.value)

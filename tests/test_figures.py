@@ -8,13 +8,27 @@ import pytest
 from PIL import Image
 from records import example_files_of, full_set, make_alexnet, write_record
 
-from reproductions.harness.claim import digest, discover
-from reproductions.harness.examples import COLUMNS, SHEET, SIDE, cut
-from reproductions.harness.figures import BARS, LEFT, PLACES, ROW, TOP, Picture, picture_of, stored_digest
-from reproductions.harness.judge import Judged, judge
-from reproductions.harness.record import read_records
+from reproductions.harness.claims.claim import digest, discover
+from reproductions.harness.judge.rows import Judged, judge
+from reproductions.harness.records.examples import COLUMNS, SHEET, SIDE, cut
+from reproductions.harness.records.record import read_records
+from reproductions.harness.report.figures import (
+    BARS,
+    LEFT,
+    PLACES,
+    ROW,
+    TOP,
+    Picture,
+    picture_of,
+    stored_digest,
+)
 
-BLUE, RED, PALE_BLUE, PALE_GREY = (0x1B, 0x6C, 0xA8), (0xC0, 0x39, 0x2B), (0x8F, 0xC1, 0xE3), (0xDD, 0xDD, 0xDD)
+BLUE, RED, PALE_BLUE, PALE_GREY = (
+    (0x1B, 0x6C, 0xA8),
+    (0xC0, 0x39, 0x2B),
+    (0x8F, 0xC1, 0xE3),
+    (0xDD, 0xDD, 0xDD),
+)
 LABELS = ["cat", "a [dog] of $x^2$", "a fish whose name is far too long"]
 
 
@@ -31,7 +45,9 @@ def speedup(tmp_path: Path) -> Picture:
 def retrieval(root: Path, labels: list[str], **options: int) -> Judged:
     """Two runs, the second with examples."""
     for seed in (0, 1):
-        record = make_alexnet("original", seed, retrieval_pixels=2.0 + seed, retrieval_features=20.0)
+        record = make_alexnet(
+            "original", seed, retrieval_pixels=2.0 + seed, retrieval_features=20.0
+        )
         write_record(root, record, 4.0, files=example_files_of(labels, **options) if seed else None)
     return row_of(root, "fig4_retrieval")
 
@@ -54,12 +70,16 @@ def texts_of(picture: Picture) -> list[str]:
 
 def test_every_seed_is_drawn(speedup: Picture) -> None:
     numbers = speedup.numbers
-    assert set(numbers["curves"]) == {f"{arm} seed {seed}" for arm in ("relu", "tanh") for seed in range(5)}
+    assert set(numbers["curves"]) == {
+        f"{arm} seed {seed}" for arm in ("relu", "tanh") for seed in range(5)
+    }
     first = 78 / 391  # of an epoch: the first row ends at a whole batch
     assert numbers["curves"]["relu seed 0"][0] == (round(first, 4), round(75 - 50 * first / 6.1, 4))
     assert numbers["paper"] == (6.0, 36.0)
     assert numbers["target"] == 25.0
-    assert speedup.words.endswith("epochs of 5 relu and 5 tanh runs, and the target of 25 % as a line")
+    assert speedup.words.endswith(
+        "epochs of 5 relu and 5 tanh runs, and the target of 25 % as a line"
+    )
 
 
 def test_the_picture_is_one_and_names_its_numbers(speedup: Picture, tmp_path: Path) -> None:
@@ -80,20 +100,30 @@ def test_the_examples_of_the_first_run_that_has_them_are_drawn(tmp_path: Path) -
     assert "scale mini" in picture.caption
     assert "averaged over 10 views" in picture.caption
     assert "10,000 training images" in picture.caption
-    assert f"{LABELS[0]}, taken for other 0 (50 %), itself guess 2 of 5, neighbours alike 2 of 6 by features and 1" in picture.words
+    assert (
+        f"{LABELS[0]}, taken for other 0 (50 %), itself guess 2 of 5, neighbours alike 2 of 6 by "
+        "features and 1" in picture.words
+    )
     assert f"{LABELS[1]}, taken for other 0 (50 %), itself guess no of 5" in picture.words
 
 
 def test_every_photograph_stands_where_it_belongs(tmp_path: Path) -> None:
-    """To the pixel: what is 32 pixels a side is shown at 64, each pixel as four. Marked neighbours are compared inside."""
+    """To the pixel: what is 32 pixels a side is shown at 64, each pixel as four.
+
+    Marked neighbours are compared inside.
+    """
     pixels = painted(picture_of(retrieval(tmp_path, LABELS)))
     pictures = cut(example_files_of(LABELS)[SHEET])
     inside = slice(20, SIDE - 4)
     for k, row in enumerate(pictures):
         for x, picture in zip(PLACES, row, strict=True):
             shown = pixels[TOP + ROW * k :, x:][:SIDE, :SIDE]
-            assert (shown[inside, inside] == picture.repeat(2, 0).repeat(2, 1)[inside, inside]).all()
-    assert len(np.unique(pictures)) == len(LABELS) * COLUMNS, "else the test could not tell them apart"
+            assert (
+                shown[inside, inside] == picture.repeat(2, 0).repeat(2, 1)[inside, inside]
+            ).all()
+    assert len(np.unique(pictures)) == len(LABELS) * COLUMNS, (
+        "else the test could not tell them apart"
+    )
 
 
 def test_what_is_right_is_told_by_colour_and_by_text(tmp_path: Path) -> None:
@@ -102,24 +132,43 @@ def test_what_is_right_is_told_by_colour_and_by_text(tmp_path: Path) -> None:
     bars = [pixels[TOP + ROW * k : TOP + ROW * k + SIDE, LEFT : LEFT + BARS] for k in range(3)]
     assert [PALE_BLUE in colours_of(part) for part in bars] == [True, False, True]
     assert all(PALE_GREY in colours_of(part) for part in bars)
-    lengths = [(bars[0] == PALE_GREY).all(-1).sum(1).max(), (bars[0] == PALE_BLUE).all(-1).sum(1).max()]
+    lengths = [
+        (bars[0] == PALE_GREY).all(-1).sum(1).max(),
+        (bars[0] == PALE_BLUE).all(-1).sum(1).max(),
+    ]
     assert lengths == [BARS, BARS * 0.3 / 0.5]
     framed = [x for x in PLACES if BLUE in colours_of(pixels[TOP + SIDE - 1, x : x + SIDE])]
     assert framed == [PLACES[1], PLACES[3], PLACES[12]]
     assert texts.count("✓") == 3 * 3
-    assert {"cat", "✓ cat", "a [dog] of $x^2$ (not among the 5)", "a fish whose name is far …", "30 %"} <= set(texts)
+    assert {
+        "cat",
+        "✓ cat",
+        "a [dog] of $x^2$ (not among the 5)",
+        "a fish whose name is far …",
+        "30 %",
+    } <= set(texts)
     assert "nearest training images by fc7: 6 of 18 of the same class (✓)" in texts
     assert "nearest training images by pixels: 3 of 18 of the same class (✓)" in texts
 
 
 def test_no_text_of_the_examples_leaves_its_column(tmp_path: Path) -> None:
-    picture = picture_of(retrieval(tmp_path, ["W" * 40, "m" * 26, *["European fire salamander"] * 6]))
+    picture = picture_of(
+        retrieval(tmp_path, ["W" * 40, "m" * 26, *["European fire salamander"] * 6])
+    )
     figure = picture.paint()
     figure.canvas.draw()
-    ends = {PLACES[0]: PLACES[1], LEFT + 2: LEFT + BARS, PLACES[1]: PLACES[7], PLACES[7]: figure.bbox.width}
+    ends = {
+        PLACES[0]: PLACES[1],
+        LEFT + 2: LEFT + BARS,
+        PLACES[1]: PLACES[7],
+        PLACES[7]: figure.bbox.width,
+    }
     for text in figure.axes[0].texts:
         limit = ends.get(text.get_position()[0])
-        if limit and not set(text.get_text()) & {"W", "m"}:  # those are wider than any class of ImageNet
+        if limit and not set(text.get_text()) & {
+            "W",
+            "m",
+        }:  # those are wider than any class of ImageNet
             assert text.get_window_extent().x1 <= limit, text.get_text()
 
 
@@ -137,14 +186,24 @@ def test_another_sheet_or_probability_is_another_digest(tmp_path: Path) -> None:
     digests = set()
     for number, labels in enumerate((LABELS, LABELS[:2], ["cat", "cow", "hen"])):
         for side in (32, 64):
-            digests.add(digest(picture_of(retrieval(tmp_path / f"{number}-{side}", labels, side=side)).numbers))
+            digests.add(
+                digest(
+                    picture_of(retrieval(tmp_path / f"{number}-{side}", labels, side=side)).numbers
+                )
+            )
     assert len(digests) == 6
 
 
 def test_no_probability_at_all_can_be_drawn(tmp_path: Path) -> None:
     row = retrieval(tmp_path, ["cat"])
     for path in tmp_path.rglob("examples.json"):
-        path.write_text(path.read_text().replace("0.5", "0.0").replace("0.3", "0.0").replace("0.1", "0.0").replace("0.05", "0.0"))
+        path.write_text(
+            path.read_text()
+            .replace("0.5", "0.0")
+            .replace("0.3", "0.0")
+            .replace("0.1", "0.0")
+            .replace("0.05", "0.0")
+        )
     assert painted(picture_of(row)).shape == (TOP + ROW, PLACES[-1] + SIDE + 8, 3)
 
 
@@ -156,6 +215,12 @@ def test_words_cannot_end_the_text_alternative() -> None:
 
 def test_rows_without_anything_to_draw_have_no_picture(tmp_path: Path) -> None:
     assert picture_of(judge(discover()["fig1_relu"], [])[0]) is None
-    write_record(tmp_path, make_alexnet("original", 0, retrieval_pixels=2.0, retrieval_features=20.0, retrieval_codes=9.0), 4.0)
+    write_record(
+        tmp_path,
+        make_alexnet(
+            "original", 0, retrieval_pixels=2.0, retrieval_features=20.0, retrieval_codes=9.0
+        ),
+        4.0,
+    )
     assert picture_of(row_of(tmp_path, "fig4_retrieval")) is None
     assert picture_of(row_of(tmp_path, "binary_codes")) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reproductions.harness.git import OWN, git_state, look
+from reproductions.harness.records.git import OWN, git_state, look
 
 NOBODY = 65534
 
@@ -89,7 +89,9 @@ def of_another_user(project: Path) -> None:
     ],
     ids=["no repository", "unpacked", "vendored", "another", "no commit", "owner"],
 )
-def test_no_other_commit_is_taken_and_the_cause_is_named(project: Path, prepare: Callable[[Path], None], why: str) -> None:
+def test_no_other_commit_is_taken_and_the_cause_is_named(
+    project: Path, prepare: Callable[[Path], None], why: str
+) -> None:
     prepare(project)
     assert git_state(project) == (None, None)
     said = look(project).why
@@ -98,7 +100,9 @@ def test_no_other_commit_is_taken_and_the_cause_is_named(project: Path, prepare:
     assert "\n" not in said
 
 
-def test_what_the_environment_names_is_not_asked(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_environment_names_is_not_asked(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As within a hook of another repository."""
     other = tmp_path / "other"
     shutil.copytree(project, other)

@@ -1,4 +1,4 @@
-"""The code gives the numbers that it gave before, or says by a version that it does not (`golden.py`)."""
+"""The code gives the stored numbers, or has a raised version (`golden.py`)."""
 
 import json
 from pathlib import Path
@@ -33,44 +33,63 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Golden:
 
 @pytest.fixture(scope="session")
 def stored() -> dict[str, Any]:
-    """What the file holds. New numbers are accepted only beside what it held: without, none would have moved."""
+    """What the file holds.
+
+    New numbers are accepted only beside what it held: without, none would have moved.
+    """
     return read_stored()
 
 
 @pytest.fixture(scope="session")
 def accepted(request: pytest.FixtureRequest) -> Any:
-    """Where new numbers go; they are written at the end, if every run was made and none was refused."""
+    """Where new numbers go; they are written at the end, if every run was made and accepted."""
     runs: dict[str, Any] = {}
     yield runs
     if request.config.getoption("--accept-golden") and not request.session.testsfailed:
-        assert runs.keys() == RUNS.keys(), "nothing is stored: today's versions would stand over runs that were not made"
+        assert runs.keys() == RUNS.keys(), (
+            "nothing is stored: today's versions would stand over runs that were not made"
+        )
         write_stored({name: runs[name] for name in RUNS})
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_numbers_are_the_stored_ones(
-    name: str, golden: Golden, stored: dict[str, Any], accepted: dict[str, Any], request: pytest.FixtureRequest
+    name: str,
+    golden: Golden,
+    stored: dict[str, Any],
+    accepted: dict[str, Any],
+    request: pytest.FixtureRequest,
 ) -> None:
     run, old, new = RUNS[name], stored["runs"].get(name, {}), golden.numbers(name)
     if request.config.getoption("--accept-golden"):
         kept = refused(run, stored, old, new)
-        assert not kept, f"{kept} moved under the same version; raise it in alexnet/version.py first"
+        assert not kept, (
+            f"{kept} moved under the same version; raise it in alexnet/version.py first"
+        )
         accepted[name] = rounded(new) if moved(run, old, new) else old
         return
     apart = {key: distance(key, old.get(key, []), new.get(key, [])) for key in moved(run, old, new)}
-    assert not apart, f"{name}: moved by {apart}; raise a version and give --accept-golden, or mend the code"
+    assert not apart, (
+        f"{name}: moved by {apart}; raise a version and give --accept-golden, or mend the code"
+    )
 
 
 def test_an_interrupted_run_has_the_bits_of_an_uninterrupted_one(golden: Golden) -> None:
     whole, resumed = golden.numbers("original"), golden.numbers("original-interrupted")
     assert resumed == whole
-    record = json.loads((golden.record("original-interrupted") / "record.json").read_text(encoding="utf-8"))
+    record = json.loads(
+        (golden.record("original-interrupted") / "record.json").read_text(encoding="utf-8")
+    )
     assert record["cost"]["attempts"] == 2
 
 
-def test_stored_numbers_are_of_todays_versions(stored: dict[str, Any], request: pytest.FixtureRequest) -> None:
+def test_stored_numbers_are_of_todays_versions(
+    stored: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
     if not request.config.getoption("--accept-golden"):
-        assert stored["versions"] == versions(), "a version was raised: store the new numbers with `pytest --accept-golden`"
+        assert stored["versions"] == versions(), (
+            "a version was raised: store the new numbers with `pytest --accept-golden`"
+        )
 
 
 @pytest.mark.parametrize("edit", ["number", "half", "words", "gone", "shape"])
@@ -79,12 +98,19 @@ def test_a_file_edited_by_hand_is_named_in_one_line(edit: str, tmp_path: Path) -
     write_stored({"relu": {"history.loss": [2.5, 2.25]}}, path)
     assert read_stored(path)["runs"] == {"relu": {"history.loss": [2.5, 2.25]}}
     text = path.read_text(encoding="utf-8")
-    new = {"number": text.replace("2.25", "2.26"), "half": text[: len(text) // 2], "words": "golden", "shape": "[1]"}
+    new = {
+        "number": text.replace("2.25", "2.26"),
+        "half": text[: len(text) // 2],
+        "words": "golden",
+        "shape": "[1]",
+    }
     if edit == "gone":
         path.unlink()
     else:
         path.write_text(new[edit], encoding="utf-8")
-    with pytest.raises(EditedError, match=r"runs\.json .*: restore it with `git checkout HEAD .*runs\.json`$"):
+    with pytest.raises(
+        EditedError, match=r"runs\.json .*: restore it with `git checkout HEAD .*runs\.json`$"
+    ):
         read_stored(path)
 
 
@@ -112,6 +138,9 @@ def test_new_numbers_need_a_new_version(
 
 
 def test_the_checksum_is_of_versions_and_numbers() -> None:
-    content: dict[str, Any] = {"versions": {"training": {"cifar": 1}}, "runs": {"relu": {"history.loss": [1.0]}}}
+    content: dict[str, Any] = {
+        "versions": {"training": {"cifar": 1}},
+        "runs": {"relu": {"history.loss": [1.0]}},
+    }
     assert checksum(content) != checksum({**content, "versions": {"training": {"cifar": 2}}})
     assert checksum(content) != checksum({**content, "runs": {"relu": {"history.loss": [1.5]}}})

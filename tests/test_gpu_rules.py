@@ -10,21 +10,31 @@ import torch
 import torch.nn.functional as F
 from typer.testing import CliRunner
 
-from alexnet.config import AlexNetRecipe
-from alexnet.data.augment import Views
+from alexnet.config import AlexNetConfig, AlexNetRecipe
 from alexnet.data.imageset import ImageSet
+from alexnet.data.loader import Loader
 from reproductions.__main__ import app
-from reproductions.harness import bench, doctor, measure, provenance, session
-from reproductions.harness import run as running
-from reproductions.harness.claim import discover, planned_runs
-from reproductions.harness.dispatch import _choose
-from reproductions.harness.launch import arrays, shape_of, to_processes
-from reproductions.harness.record import read_record
-from reproductions.harness.run import make
-from reproductions.harness.site import Site, Wishes, computing_on
-from reproductions.harness.work import prepare
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.cli import doctor, session
+from reproductions.harness.execute import context as bench
+from reproductions.harness.execute import metrics as measure
+from reproductions.harness.execute.run import make
+from reproductions.harness.launch.arrays import arrays, shape_of, to_processes
+from reproductions.harness.launch.slurm_config import Site, Wishes, computing_on
+from reproductions.harness.launch.submit import _choose
+from reproductions.harness.plan.claim_plan import prepare
+from reproductions.harness.records import provenance
+from reproductions.harness.records.record import read_record
 
-WHEEL = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]  # torch 2.15 + cu132
+WHEEL = [
+    "sm_75",
+    "sm_80",
+    "sm_86",
+    "sm_90",
+    "sm_100",
+    "sm_120",
+    "compute_120",
+]  # torch 2.15 + cu132
 
 
 @pytest.mark.parametrize(
@@ -40,24 +50,45 @@ WHEEL = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"] 
         ((13, 0), True),
     ],
 )
-def test_a_card_that_torch_has_no_code_for_is_named(capability: tuple[int, int], served: bool) -> None:
+def test_a_card_that_torch_has_no_code_for_is_named(
+    capability: tuple[int, int], served: bool
+) -> None:
     if served:
         bench.check_card(capability, WHEEL)
     else:
-        with pytest.raises(ValueError, match=rf"serves sm_75.* and not this card \(sm_{capability[0]}{capability[1]}\)"):
+        with pytest.raises(
+            ValueError,
+            match=rf"supports sm_75.*, not this GPU \(sm_{capability[0]}{capability[1]}\)",
+        ):
             bench.check_card(capability, WHEEL)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_who_asks_for_a_gpu_where_none_is_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_asks_for_a_gpu_where_none_is_gets_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    done = CliRunner().invoke(app, ["run", "ten_view_gain", "--scale", "smoke", "--device", "cuda", "--results", str(tmp_path)])
+    done = CliRunner().invoke(
+        app,
+        [
+            "run",
+            "ten_view_gain",
+            "--scale",
+            "smoke",
+            "--device",
+            "cuda",
+            "--results",
+            str(tmp_path),
+        ],
+    )
     assert done.exit_code == 2
     assert done.stderr.strip().splitlines()[-1].endswith("leave --device out or give --device cpu")
     assert not list(tmp_path.rglob("record.json"))
 
 
-def test_fp32_is_fp32_and_cublas_has_its_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fp32_is_fp32_and_cublas_has_its_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     bench.set_up("cpu", 1)
     assert not torch.backends.cudnn.allow_tf32
@@ -83,7 +114,13 @@ def test_a_job_that_has_a_gpu_insists_on_it(tmp_path: Path) -> None:
 
 
 def test_pixels_of_many_images_are_those_of_each(splits: dict[str, ImageSet]) -> None:
-    views = Views(splits["train"], splits["train"], 28, AlexNetRecipe(noise="none"), torch.device("cpu"))
+    views = Loader(
+        splits["train"],
+        splits["train"],
+        28,
+        AlexNetRecipe(color_noise="none").augment,
+        torch.device("cpu"),
+    )
     whole = measure._pixels(views, torch.arange(320))
     assert whole.shape == (320, 3 * 28 * 28)
     for start in (0, 249, 250, 319):
@@ -91,9 +128,17 @@ def test_pixels_of_many_images_are_those_of_each(splits: dict[str, ImageSet]) ->
 
 
 def test_images_are_resized_as_by_interpolate(splits: dict[str, ImageSet]) -> None:
-    views = Views(splits["test"], splits["test"], 40, AlexNetRecipe(noise="none", resize=48), torch.device("cpu"))
+    views = Loader(
+        splits["test"],
+        splits["test"],
+        40,
+        AlexNetRecipe(color_noise="none", resize=48).augment,
+        torch.device("cpu"),
+    )
     images = torch.from_numpy(splits["test"].images[:3]).float()
-    expected = F.interpolate(images.permute(0, 3, 1, 2), size=(48, 48), mode="bilinear", antialias=False)
+    expected = F.interpolate(
+        images.permute(0, 3, 1, 2), size=(48, 48), mode="bilinear", antialias=False
+    )
     assert torch.equal(views._resized(images), expected.permute(0, 2, 3, 1))
 
 
@@ -101,10 +146,14 @@ NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
 
 @NO_GPU
-def test_a_job_that_has_a_gpu_never_trains_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A local one to which a GPU is given that torch does not see: it ends with one line and makes nothing."""
+def test_a_job_that_has_a_gpu_never_trains_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local job given a GPU that torch does not see: it ends with one line and makes nothing."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
+    work = prepare(
+        discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None, seeds="0"
+    )
     said: list[str] = []
     orders = [order for order, _ in _choose([work], Wishes("local", Site()))[0]]
     to_processes(orders, tmp_path, None, 1, [0], 1, said.append)
@@ -116,9 +165,22 @@ def test_a_job_that_has_a_gpu_never_trains_without(tmp_path: Path, monkeypatch: 
 
 @NO_GPU
 @pytest.mark.parametrize("launch", ["debug", "local"])
-def test_cuda_without_a_gpu_is_refused_by_every_launcher(launch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_without_a_gpu_is_refused_by_every_launcher(
+    launch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    command = ["run", "ten_view_gain", "--scale", "smoke", "--device", "cuda", "--launch", launch, "--results", str(tmp_path)]
+    command = [
+        "run",
+        "ten_view_gain",
+        "--scale",
+        "smoke",
+        "--device",
+        "cuda",
+        "--launch",
+        launch,
+        "--results",
+        str(tmp_path),
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 2
     assert done.stderr.strip().splitlines()[-1].endswith("leave --device out or give --device cpu")
@@ -134,13 +196,30 @@ def test_a_job_on_cuda_asks_slurm_for_a_gpu() -> None:
         computing_on(Site(gpus=0), "cuda")
 
 
-@pytest.mark.parametrize(("options", "scale"), [([], "reduced"), (["--gpus", "0"], "mini"), (["--device", "cpu"], "mini")])
+@pytest.mark.parametrize(
+    ("options", "scale"),
+    [([], "reduced"), (["--gpus", "0"], "mini"), (["--device", "cpu"], "mini")],
+)
 def test_jobs_without_gpus_are_planned_for_processors(
-    options: list[str], scale: str, tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: list[str],
+    scale: str,
+    tiny_images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also where the submitting machine has a GPU."""
     monkeypatch.setattr(provenance, "computes_on_gpu", lambda device: device != "cpu")
-    command = ["run", "ten_view_gain", "--launch", "slurm", "--dry-run", "--data", str(tiny_images), "--results", str(tmp_path)]
+    command = [
+        "run",
+        "ten_view_gain",
+        "--launch",
+        "slurm",
+        "--dry-run",
+        "--data",
+        str(tiny_images),
+        "--results",
+        str(tmp_path),
+    ]
     done = CliRunner().invoke(app, [*command, *options])
     assert done.exit_code == 0, done.output
     assert f"(scale {scale})" in done.stdout
@@ -151,20 +230,36 @@ def test_a_gpu_that_torch_cannot_use_is_said_where_a_scale_is_left_for_it(
 ) -> None:
     monkeypatch.setattr(provenance, "has_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    command = ["run", "ten_view_gain", "--dry-run", "--data", str(tiny_images), "--results", str(tmp_path)]
+    command = [
+        "run",
+        "ten_view_gain",
+        "--dry-run",
+        "--data",
+        str(tiny_images),
+        "--results",
+        str(tmp_path),
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert "(scale mini); not a more faithful scale: " in done.stdout
-    assert "scale reduced needs an NVIDIA GPU that torch can use (`doctor` says why it cannot), or --scale" in done.stdout
+    assert (
+        "scale reduced needs an NVIDIA GPU that torch can use (`doctor` says why it cannot), or "
+        "--scale" in done.stdout
+    )
 
 
 @NO_GPU
-def test_a_scale_for_gpus_on_a_processor_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_a_scale_for_gpus_on_a_processor_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
     work = replace(work, scale="reduced", planned=[])
     session._make_missing(work, None, 1)
-    said = "scale reduced is made for GPUs and takes this processor days or weeks: CUDA_VISIBLE_DEVICES hides every GPU"
+    said = (
+        "scale reduced is made for GPUs and takes this processor days or weeks: "
+        "CUDA_VISIBLE_DEVICES hides every GPU"
+    )
     assert said in capsys.readouterr().out
     session._make_missing(work, "cpu", 1)
     assert capsys.readouterr().out == ""
@@ -179,9 +274,9 @@ OLD = "The NVIDIA driver on your system is too old (found version 11040)"
         (None, "", "", "this torch is built without CUDA"),
         ("13.2", "", "", "CUDA_VISIBLE_DEVICES hides every GPU"),
         ("13.2", None, f"{OLD}. Please update your GPU driver", OLD),
-        ("13.2", "0", "", "no CUDA device is here"),
+        ("13.2", "0", "", "no CUDA device found"),
     ],
-)  # fmt: skip
+)
 def test_why_there_is_no_gpu(
     built: str | None, visible: str | None, driver: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,15 +292,17 @@ def test_why_there_is_no_gpu(
     assert bench.why_no_cuda() == why
 
 
-def test_the_doctor_names_a_card_that_torch_does_not_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_names_a_card_that_torch_does_not_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 0))
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: WHEEL)
     state, found = doctor._gpu()
     assert state == "broken"
-    assert found.startswith("Tesla V100: this torch serves sm_75")
-    with pytest.raises(ValueError, match="not this card"):
+    assert found.startswith("Tesla V100: this PyTorch build supports sm_75")
+    with pytest.raises(ValueError, match="not this GPU"):
         bench.choose_device(None)
     assert bench.choose_device("cpu").type == "cpu"
 
@@ -223,7 +320,10 @@ def test_the_peak_of_memory_is_of_one_run() -> None:
 def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
     splits: dict[str, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where a GPU's memory suffices for training and not for measuring. The next attempt measures and trains nothing again."""
+    """As where a GPU's memory suffices for training and not for measuring.
+
+    The next attempt measures and trains nothing again.
+    """
     claim = discover()["ten_view_gain"]
     run = planned_runs(claim, "smoke")[0]
     here = bench.Bench(tmp_path, {"stand-in": splits}, bench.set_up("cpu", 1), 1)
@@ -233,7 +333,7 @@ def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
         torch.empty(1 << 60)
 
     with monkeypatch.context() as short:
-        short.setattr(running, "measure", too_large)
+        short.setitem(measure.MEASURES, AlexNetConfig, too_large)
         folder = make(run, claim, here, lambda row: rows.append(row.epoch))
     assert folder is not None
     assert read_record(folder).status == "failed"

@@ -17,7 +17,9 @@ def test_every_second_class_of_the_stand_in() -> None:
         kept = [k for k, label in enumerate(whole[split].labels) if label in (0, 2, 4, 6, 8)]
         assert len(half[split]) == len(kept) == images
         np.testing.assert_array_equal(half[split].images, whole[split].images[kept])
-        np.testing.assert_array_equal(half[split].labels, [int(whole[split].labels[k]) // 2 for k in kept])
+        np.testing.assert_array_equal(
+            half[split].labels, [int(whole[split].labels[k]) // 2 for k in kept]
+        )
         assert half[split].meta.classes == ("airplane", "bird", "deer", "frog", "ship")
         assert half[split].meta.split == split
 
@@ -28,7 +30,11 @@ def test_it_has_a_mean_and_a_fingerprint_of_its_own() -> None:
     np.testing.assert_array_equal(half.mean_image, mean)
     assert half.meta.pixel_std == deviation
     assert not np.array_equal(half.mean_image, whole.mean_image)
-    assert half.meta.fingerprint == fingerprint(half.images, half.labels, half.meta.classes) != whole.meta.fingerprint
+    assert (
+        half.meta.fingerprint
+        == fingerprint(half.images, half.labels, half.meta.classes)
+        != whole.meta.fingerprint
+    )
     assert (half.meta.name, half.meta.canonical) == ("stand-in-half", False)
     assert half.meta.source == "every second class of stand-in: procedural"
 
@@ -54,10 +60,18 @@ def test_nothing_is_packed_when_told_so(root: Path) -> None:  # noqa: F811
 
 @pytest.mark.parametrize(
     ("name", "classes", "images"),
-    [("cifar10", 10, 50_000), ("tiny-imagenet", 200, 100_000), ("tiny-imagenet-half", 100, 50_000),
-     ("imagenet2010", 1000, 1_261_406), ("imagenet2012", 1000, 1_281_167), ("fall2009", 10_184, 4_450_000),
-     ("fall2011", 21_841, 14_197_122), ("stand-in", 10, 2_560), ("stand-in-half", 5, 1_280)],
-)  # fmt: skip
+    [
+        ("cifar10", 10, 50_000),
+        ("tiny-imagenet", 200, 100_000),
+        ("tiny-imagenet-half", 100, 50_000),
+        ("imagenet2010", 1000, 1_261_406),
+        ("imagenet2012", 1000, 1_281_167),
+        ("fall2009", 10_184, 4_450_000),
+        ("fall2011", 21_841, 14_197_122),
+        ("stand-in", 10, 2_560),
+        ("stand-in-half", 5, 1_280),
+    ],
+)
 def test_the_size_of_every_data_set(name: str, classes: int, images: int) -> None:
     assert name in DATASETS
     assert (classes_of(name), images_of(name)) == (classes, images)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reproductions.harness import heart
-from reproductions.harness.heart import Beat, Heart, read_beat
+from reproductions.harness.execute import heartbeat as heart
+from reproductions.harness.execute.heartbeat import Beat, Heart, read_beat
 
 
 def test_it_says_how_far_the_run_is_and_the_next_attempt_goes_on(tmp_path: Path) -> None:
@@ -27,7 +27,9 @@ def test_it_says_how_far_the_run_is_and_the_next_attempt_goes_on(tmp_path: Path)
     assert (again.epoch, again.attempts) == (1.5, 2)
 
 
-def test_a_folder_that_is_away_for_a_moment_does_not_stop_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_away_for_a_moment_does_not_stop_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(heart, "PERIOD", 0.01)
     folder = tmp_path / "shared"
     with Heart(folder / "run.json") as beating:
@@ -43,7 +45,15 @@ def test_a_folder_that_is_away_for_a_moment_does_not_stop_it(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize(
-    "change", [{"time": "noon"}, {"time": None}, {"epoch": "two"}, {"attempts": 1.5}, {"seconds": []}, {"seconds": "x"}]
+    "change",
+    [
+        {"time": "noon"},
+        {"time": None},
+        {"epoch": "two"},
+        {"attempts": 1.5},
+        {"seconds": []},
+        {"seconds": "x"},
+    ],
 )
 def test_a_beat_that_makes_no_sense_is_none(tmp_path: Path, change: dict[str, object]) -> None:
     path = tmp_path / "run.json"

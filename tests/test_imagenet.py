@@ -1,4 +1,4 @@
-"""ImageNet from the publisher's archives and from folders, as they come and as an enemy would make them; the `data` command."""
+"""ImageNet from the publisher's archives and folders, also hostile ones; the `data` command."""
 
 import io
 import json
@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from alexnet.data import imagenet
 from alexnet.data.archives import scan
 from alexnet.data.imagenet import list_imagenet, part_of
+from alexnet.data.imagenet_decode import decode_center
 from alexnet.data.imageset import DataError, ImageSet
-from alexnet.data.middle import decode_middle
 from alexnet.data.sources import open_dataset, prepare_imagenet
 from reproductions.__main__ import app
 
@@ -47,7 +47,9 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-TRAIN = {f"{wnid}/{wnid}_{k}.JPEG": jpeg(10 * n + k) for n, wnid in enumerate(WNIDS) for k in range(3)}
+TRAIN = {
+    f"{wnid}/{wnid}_{k}.JPEG": jpeg(10 * n + k) for n, wnid in enumerate(WNIDS) for k in range(3)
+}
 VAL = {f"ILSVRC2012_val_0000000{k}.JPEG": jpeg(100 + k) for k in (1, 2, 3, 4)}
 TRUTH = (2, 3, 1, 2)  # class numbers of the devkit, which are not the order of the wnids
 BY_NUMBER = {1: WNIDS[2], 2: WNIDS[0], 3: WNIDS[1]}
@@ -55,31 +57,53 @@ BY_NUMBER = {1: WNIDS[2], 2: WNIDS[0], 3: WNIDS[1]}
 
 def publishers(folder: Path, truth: tuple[int, ...] = TRUTH) -> Path:
     """A folder with the three archives of ILSVRC2012 in the publisher's layout."""
-    inner = {f"{w}.tar": tar_of({Path(name).name: data for name, data in TRAIN.items() if name.startswith(w)}) for w in WNIDS}
-    fields = [("ILSVRC2012_ID", object), ("WNID", object), ("words", object), ("num_children", object)]
-    synsets = np.array([(number, wnid, f"word {number}", 0) for number, wnid in BY_NUMBER.items()], dtype=fields)
+    inner = {
+        f"{w}.tar": tar_of(
+            {Path(name).name: data for name, data in TRAIN.items() if name.startswith(w)}
+        )
+        for w in WNIDS
+    }
+    fields = [
+        ("ILSVRC2012_ID", object),
+        ("WNID", object),
+        ("words", object),
+        ("num_children", object),
+    ]
+    synsets = np.array(
+        [(number, wnid, f"word {number}", 0) for number, wnid in BY_NUMBER.items()], dtype=fields
+    )
     mat = io.BytesIO()
     savemat(mat, {"synsets": synsets.reshape(-1, 1)})
     kit = {
         "ILSVRC2012_devkit_t12/data/meta.mat": mat.getvalue(),
-        "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt": "".join(f"{n}\n" for n in truth).encode(),
+        "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt": "".join(
+            f"{n}\n" for n in truth
+        ).encode(),
         "ILSVRC2012_devkit_t12/readme.txt": b"",
     }
     import gzip
 
-    return write(folder, {
-        "ILSVRC2012_img_train.tar": tar_of(inner),
-        "ILSVRC2012_img_val.tar": tar_of(VAL),
-        "ILSVRC2012_devkit_t12.tar.gz": gzip.compress(tar_of(kit)),
-    })  # fmt: skip
+    return write(
+        folder,
+        {
+            "ILSVRC2012_img_train.tar": tar_of(inner),
+            "ILSVRC2012_img_val.tar": tar_of(VAL),
+            "ILSVRC2012_devkit_t12.tar.gz": gzip.compress(tar_of(kit)),
+        },
+    )
 
 
 def content_of(data: ImageSet) -> list[tuple[bytes, str]]:
-    return sorted((image.tobytes(), data.meta.classes[label]) for image, label in zip(data.images, data.labels, strict=True))
+    return sorted(
+        (image.tobytes(), data.meta.classes[label])
+        for image, label in zip(data.images, data.labels, strict=True)
+    )
 
 
 def wanted(files: dict[str, bytes], label_of: dict[str, str]) -> list[tuple[bytes, str]]:
-    return sorted((decode_middle(content).tobytes(), label_of[name]) for name, content in files.items())
+    return sorted(
+        (decode_center(content).tobytes(), label_of[name]) for name, content in files.items()
+    )
 
 
 VAL_LABELS = {name: BY_NUMBER[number] for name, number in zip(VAL, TRUTH, strict=True)}
@@ -103,16 +127,32 @@ def test_the_publishers_archives(tmp_path: Path) -> None:
 
 
 def test_the_same_images_however_they_come(tmp_path: Path) -> None:
-    """From the archives in one folder, from class folders, from tars of class folders, with the devkit unpacked."""
+    """From archives in one folder, class folders, tars of class folders, an unpacked devkit."""
     flat = publishers(tmp_path / "archives")
     val = {f"val/{VAL_LABELS[name]}/{name}": content for name, content in VAL.items()}
-    folders = write(tmp_path / "folders", {f"train/{name}": content for name, content in TRAIN.items()} | val)
-    train = write(tmp_path, {"train.tar": tar_of({f"./{name}": content for name, content in TRAIN.items()})}) / "train.tar"
+    folders = write(
+        tmp_path / "folders", {f"train/{name}": content for name, content in TRAIN.items()} | val
+    )
+    train = (
+        write(
+            tmp_path,
+            {"train.tar": tar_of({f"./{name}": content for name, content in TRAIN.items()})},
+        )
+        / "train.tar"
+    )
     unpacked = tmp_path / "ILSVRC2012_devkit_t12"
     with tarfile.open(flat / "ILSVRC2012_devkit_t12.tar.gz") as kit:
         kit.extractall(tmp_path, filter="data")
-    nested = write(tmp_path / "nested", {f"ILSVRC/Data/CLS-LOC/val/{name}": content for name, content in VAL.items()})
-    ways = [[flat], [folders], [train, flat / "ILSVRC2012_img_val.tar", unpacked], [folders / "train", nested, unpacked]]
+    nested = write(
+        tmp_path / "nested",
+        {f"ILSVRC/Data/CLS-LOC/val/{name}": content for name, content in VAL.items()},
+    )
+    ways = [
+        [flat],
+        [folders],
+        [train, flat / "ILSVRC2012_img_val.tar", unpacked],
+        [folders / "train", nested, unpacked],
+    ]
     prints = set()
     for number, way in enumerate(ways):
         root = tmp_path / str(number)
@@ -134,12 +174,17 @@ def test_one_split_after_the_other_has_the_classes_of_the_first(tmp_path: Path) 
     strange = write(tmp_path / "strange", {"n99999999/x.JPEG": jpeg(1)})
     with pytest.raises(DataError, match="'n99999999', of which the training images have none"):
         prepare_imagenet("imagenet2012", tmp_path, [strange], split="test")
-    with pytest.raises(DataError, match="holds 9 images already, and these sources have 1; move it away"):
+    with pytest.raises(
+        DataError, match="holds 9 images already, and these sources have 1; move it away"
+    ):
         prepare_imagenet("imagenet2012", tmp_path, [val])
 
 
 def test_fall_2009_is_halved_class_by_class(tmp_path: Path) -> None:
-    folder = write(tmp_path / "fall", {f"{wnid}.tar": tar_of({f"{wnid}_{k}.JPEG": b"" for k in range(5)}) for wnid in WNIDS})
+    folder = write(
+        tmp_path / "fall",
+        {f"{wnid}.tar": tar_of({f"{wnid}_{k}.JPEG": b"" for k in range(5)}) for wnid in WNIDS},
+    )
     listings = list_imagenet("fall2009", [folder], None, None)
     assert np.bincount(listings["train"].labels).tolist() == [3, 3, 3]
     assert np.bincount(listings["test"].labels).tolist() == [2, 2, 2]
@@ -150,12 +195,17 @@ def test_fall_2009_is_halved_class_by_class(tmp_path: Path) -> None:
 def test_of_fall_2011_a_hundredth_is_kept_back(tmp_path: Path) -> None:
     """The 100th and 200th image of a class; a class with fewer has none to spare."""
     counts = dict(zip(WNIDS, (99, 100, 205), strict=True))
-    tars = {f"{wnid}.tar": tar_of({f"{wnid}_{k:03}.JPEG": b"" for k in range(count)}) for wnid, count in counts.items()}
+    tars = {
+        f"{wnid}.tar": tar_of({f"{wnid}_{k:03}.JPEG": b"" for k in range(count)})
+        for wnid, count in counts.items()
+    }
     listings = list_imagenet("fall2011", [write(tmp_path / "fall", tars)], None, None)
     assert np.bincount(listings["train"].labels).tolist() == [99, 99, 203]
     assert [Path(item.name).name for item in listings["test"].items] == [
-        f"{WNIDS[1]}_099.JPEG", f"{WNIDS[2]}_099.JPEG", f"{WNIDS[2]}_199.JPEG",
-    ]  # fmt: skip
+        f"{WNIDS[1]}_099.JPEG",
+        f"{WNIDS[2]}_099.JPEG",
+        f"{WNIDS[2]}_199.JPEG",
+    ]
     assert len(listings["train"].items) + len(listings["test"].items) == sum(counts.values())
 
 
@@ -165,29 +215,42 @@ def test_labelled_test_images_go_before_validation_images(tmp_path: Path) -> Non
     tests = {f"test/ILSVRC2010_test_0000000{k}.JPEG": jpeg(k) for k in (1, 2)}
     write(folder, {**tests, "ILSVRC2010_test_ground_truth.txt": b"1\n3\n"})
     listing = list_imagenet("imagenet2010", [folder], None, None)["test"]
-    assert [(Path(item.name).name, int(label)) for item, label in zip(listing.items, listing.labels, strict=True)] == [
-        ("ILSVRC2010_test_00000002.JPEG", 1), ("ILSVRC2010_test_00000001.JPEG", 2),
-    ]  # fmt: skip
+    assert [
+        (Path(item.name).name, int(label))
+        for item, label in zip(listing.items, listing.labels, strict=True)
+    ] == [
+        ("ILSVRC2010_test_00000002.JPEG", 1),
+        ("ILSVRC2010_test_00000001.JPEG", 2),
+    ]
 
 
 def test_unlabelled_images_ask_for_the_devkit(tmp_path: Path) -> None:
     folder = publishers(tmp_path / "given")
     sources = [folder / "ILSVRC2012_img_train.tar", folder / "ILSVRC2012_img_val.tar"]
-    with pytest.raises(DataError, match="4 images without class folders and without labels; name the devkit too"):
+    with pytest.raises(
+        DataError, match="4 images without class folders and without labels; name the devkit too"
+    ):
         list_imagenet("imagenet2012", sources, None, None)
     with pytest.raises(DataError, match="the devkit names no class for it"):
         list_imagenet("imagenet2012", [publishers(tmp_path / "short", TRUTH[:2])], None, None)
     with pytest.raises(DataError, match="no images in classes"):
-        list_imagenet("imagenet2012", [write(tmp_path / "empty", {"a/readme.txt": b""})], None, None)
+        list_imagenet(
+            "imagenet2012", [write(tmp_path / "empty", {"a/readme.txt": b""})], None, None
+        )
 
 
 def test_the_same_image_from_two_sources_is_refused(tmp_path: Path) -> None:
-    folder = write(publishers(tmp_path / "given"), {f"train/{name}": content for name, content in TRAIN.items()})
+    folder = write(
+        publishers(tmp_path / "given"),
+        {f"train/{name}": content for name, content in TRAIN.items()},
+    )
     with pytest.raises(DataError, match="are the same image"):
         list_imagenet("imagenet2012", [folder], None, None)
 
 
-@pytest.mark.parametrize("name", ["../../escaped/x.JPEG", "/etc/x.JPEG", "a/../../x.JPEG", "a\nb/x.JPEG"])
+@pytest.mark.parametrize(
+    "name", ["../../escaped/x.JPEG", "/etc/x.JPEG", "a/../../x.JPEG", "a\nb/x.JPEG"]
+)
 def test_a_tar_that_names_places_outside_itself_is_refused(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, {"evil.tar": tar_of({name: jpeg(0)})}) / "evil.tar"
     with pytest.raises(DataError, match=r"evil\.tar holds .* a place outside itself"):
@@ -210,11 +273,16 @@ def test_a_tar_that_is_cut_short_or_lies_about_sizes_is_refused(tmp_path: Path) 
     cut = write(tmp_path, {"cut.tar": whole[: len(whole) // 2 + 700]}) / "cut.tar"
     with pytest.raises(DataError, match=r"cut short or damaged|not a whole tar"):
         list(scan(cut))
-    inside = write(tmp_path, {"inside.tar": tar_of({"n0.tar": tar_of({"a.JPEG": jpeg(0)})[:900]})}) / "inside.tar"
+    inside = (
+        write(tmp_path, {"inside.tar": tar_of({"n0.tar": tar_of({"a.JPEG": jpeg(0)})[:900]})})
+        / "inside.tar"
+    )
     with pytest.raises(DataError, match=r"cut short or damaged|not a whole tar"):
         list(scan(inside))
     negative = bytearray(tar_of({"n0/a.JPEG": jpeg(0)}))
-    negative[124:136] = b"\xff" * 11 + b"\x00"  # a size of -256 in base 256, which would lead back for ever
+    negative[124:136] = (
+        b"\xff" * 11 + b"\x00"
+    )  # a size of -256 in base 256, which would lead back for ever
     negative[148:156] = b"%06o\0 " % (sum(negative[:148]) + 8 * 32 + sum(negative[156:512]))
     with pytest.raises(DataError, match=r"cut short or damaged|not a whole tar"):
         list(scan(write(tmp_path, {"negative.tar": bytes(negative)}) / "negative.tar"))
@@ -223,7 +291,14 @@ def test_a_tar_that_is_cut_short_or_lies_about_sizes_is_refused(tmp_path: Path) 
 def test_compressed_archives_and_other_files_are_refused(tmp_path: Path) -> None:
     import gzip
 
-    write(tmp_path, {"images.tar.gz": gzip.compress(tar_of(TRAIN)), "images.zip": b"PK\3\4", "text.tar": b"hello" * 200})
+    write(
+        tmp_path,
+        {
+            "images.tar.gz": gzip.compress(tar_of(TRAIN)),
+            "images.zip": b"PK\3\4",
+            "text.tar": b"hello" * 200,
+        },
+    )
     with pytest.raises(DataError, match=r"compressed \(gzip\); uncompress it first"):
         list(scan(tmp_path / "images.tar.gz"))
     with pytest.raises(DataError, match=r"compressed \(zip\)"):
@@ -244,7 +319,9 @@ def test_a_broken_devkit_is_named(tmp_path: Path, content: bytes) -> None:
 def test_a_broken_image_in_a_tar_is_named_and_nothing_is_packed(tmp_path: Path) -> None:
     files = {**TRAIN, f"{WNIDS[1]}/bad.JPEG": jpeg(0)[:500]}
     write(tmp_path, {"some.tar": tar_of(files)})
-    with pytest.raises(DataError, match=r"^1 of 10 images .*some\.tar/n01443537/bad\.JPEG is not a readable image"):
+    with pytest.raises(
+        DataError, match=r"^1 of 10 images .*some\.tar/n01443537/bad\.JPEG is not a readable image"
+    ):
         prepare_imagenet("imagenet2012", tmp_path, [tmp_path / "some.tar"])
     assert not (tmp_path / "prepared" / "imagenet2012-train-3").exists()
 
@@ -267,14 +344,22 @@ def test_the_data_command(tmp_path: Path) -> None:
     assert absent.exit_code == 4
     assert "are not prepared under" in absent.output
     assert list(root.iterdir()) == []
-    made = call.invoke(app, ["data", "prepare", "imagenet2012", "--source", str(folder), "--data", str(root), "--json"])
+    made = call.invoke(
+        app,
+        ["data", "prepare", "imagenet2012", "--source", str(folder), "--data", str(root), "--json"],
+    )
     assert made.exit_code == 0, made.output
     assert [(row["split"], row["images"], row["state"]) for row in json.loads(made.stdout)] == [
-        ("train", "9", "ready, 9 of 1,281,167 images"), ("test", "4", "ready, 4 of 50,000 images"),
-    ]  # fmt: skip
+        ("train", "9", "ready, 9 of 1,281,167 images"),
+        ("test", "4", "ready, 4 of 50,000 images"),
+    ]
     pixels = root / "prepared" / "imagenet2012-train-3" / "images.npy"
     pixels.write_bytes(pixels.read_bytes()[:-1] + b"?")
     altered = call.invoke(app, ["data", "verify", "imagenet2012", "--data", str(root)])
     assert (altered.exit_code, altered.output.count("\n")) == (4, 1)
-    for words in (["mnist"], ["cifar10", "--source", "x"], ["imagenet2012", "--source", "x", "--split", "dev"]):
+    for words in (
+        ["mnist"],
+        ["cifar10", "--source", "x"],
+        ["imagenet2012", "--source", "x", "--split", "dev"],
+    ):
         assert call.invoke(app, ["data", "prepare", *words, "--data", str(root)]).exit_code == 2

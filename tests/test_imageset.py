@@ -26,7 +26,16 @@ pytestmark = pytest.mark.numerical
 def packed(tmp_path: Path) -> ImageSet:
     images = np.random.default_rng(0).integers(0, 256, (12, 4, 5, 3), dtype=np.uint8)
     labels = np.arange(12) % 3
-    return pack(tmp_path / "set", images, labels, name="n", split="train", classes="abc", canonical=True, source="s")
+    return pack(
+        tmp_path / "set",
+        images,
+        labels,
+        name="n",
+        split="train",
+        classes="abc",
+        canonical=True,
+        source="s",
+    )
 
 
 def test_round_trip(packed: ImageSet, tmp_path: Path) -> None:
@@ -36,7 +45,9 @@ def test_round_trip(packed: ImageSet, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.labels, np.arange(12) % 3)
     np.testing.assert_allclose(again.mean_image, images.astype(float).mean(0), rtol=1e-6)
     assert again.meta == packed.meta
-    assert again.meta.pixel_std == pytest.approx((images - images.astype(float).mean(0)).std(), rel=1e-6)
+    assert again.meta.pixel_std == pytest.approx(
+        (images - images.astype(float).mean(0)).std(), rel=1e-6
+    )
     assert len(again) == 12
 
 
@@ -63,10 +74,12 @@ def test_statistics_over_many_images() -> None:
 
 
 def test_the_covariance_of_the_colours() -> None:
-    """Against numpy's over all pixels at once, and by hand for two pixels; over more pixels than one part holds."""
+    """Against numpy over all pixels, and by hand for two; more pixels than one part holds."""
     images = np.random.default_rng(2).integers(0, 256, (70, 40, 50, 3), dtype=np.uint8) // [1, 2, 5]
     found = rgb_covariance(images.astype(np.uint8))
-    np.testing.assert_allclose(found, np.cov(images.reshape(-1, 3).T, bias=True), rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(
+        found, np.cov(images.reshape(-1, 3).T, bias=True), rtol=1e-12, atol=1e-9
+    )
     two = np.array([[[[0, 10, 4]], [[2, 0, 4]]]], dtype=np.uint8)
     assert rgb_covariance(two) == ((1.0, -5.0, 0.0), (-5.0, 25.0, 0.0), (0.0, 0.0, 0.0))
 
@@ -81,25 +94,35 @@ def test_an_altered_covariance_is_found(packed: ImageSet, tmp_path: Path) -> Non
         open_imageset(tmp_path / "set")
 
 
-def test_images_that_were_written_piece_by_piece_make_the_same_set(packed: ImageSet, tmp_path: Path) -> None:
+def test_images_that_were_written_piece_by_piece_make_the_same_set(
+    packed: ImageSet, tmp_path: Path
+) -> None:
     folder = tmp_path / "pieces"
     partial_of(folder).mkdir()
-    pieces = np.lib.format.open_memmap(partial_of(folder) / "images.npy", mode="w+", dtype=np.uint8, shape=packed.images.shape)
+    pieces = np.lib.format.open_memmap(
+        partial_of(folder) / "images.npy", mode="w+", dtype=np.uint8, shape=packed.images.shape
+    )
     for start in range(0, 12, 5):
         pieces[start : start + 5] = packed.images[start : start + 5]
     pieces.flush()
-    again = finish(folder, packed.labels, name="n", split="train", classes="abc", canonical=True, source="s")
+    again = finish(
+        folder, packed.labels, name="n", split="train", classes="abc", canonical=True, source="s"
+    )
     assert again.meta == packed.meta
     assert not partial_of(folder).exists()
 
 
 def test_a_set_larger_than_the_memory_is_mapped(packed: ImageSet, tmp_path: Path) -> None:
-    """A sparse file of a terabyte, of which only the first page is read and one byte written, in memory alone."""
+    """A sparse file of a terabyte: the first page is read, one byte written, in memory alone."""
     path = tmp_path / "set" / "images.npy"
     np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(1 << 22, 256, 256, 4))
     huge = imageset._mapped(path)
     huge[0, 0, 0, 0] = 7
-    assert (huge.nbytes, huge[0, 0, 0].tolist(), imageset._mapped(path)[0, 0, 0, 0]) == (1 << 40, [7, 0, 0, 0], 0)
+    assert (huge.nbytes, huge[0, 0, 0].tolist(), imageset._mapped(path)[0, 0, 0, 0]) == (
+        1 << 40,
+        [7, 0, 0, 0],
+        0,
+    )
 
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "mean_image.npy", "meta.json"])
@@ -132,8 +155,12 @@ def test_one_altered_pixel_is_found(packed: ImageSet, tmp_path: Path) -> None:
     assert len(open_imageset(tmp_path / "set", verify=False)) == 12
 
 
-@pytest.mark.parametrize(("field", "value"), [("format", 99), ("count", 11), ("classes", ["a"]), ("shape", [4, 4, 3])])
-def test_meta_that_does_not_fit_is_refused(packed: ImageSet, tmp_path: Path, field: str, value: object) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"), [("format", 99), ("count", 11), ("classes", ["a"]), ("shape", [4, 4, 3])]
+)
+def test_meta_that_does_not_fit_is_refused(
+    packed: ImageSet, tmp_path: Path, field: str, value: object
+) -> None:
     path = tmp_path / "set" / "meta.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
     with pytest.raises(DataError):

@@ -1,4 +1,4 @@
-"""What is remembered of runs that were sent elsewhere, also where the files are not what we wrote."""
+"""What is remembered of runs sent elsewhere, also where the files are not ours."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from records import planned
 
-from reproductions.harness.jobs import End, clear_end, new_job, read_job, write_end, write_job
+from reproductions.harness.launch.job_files import (
+    End,
+    clear_end,
+    new_job,
+    read_job,
+    write_end,
+    write_job,
+)
 
 RUN = planned("relu", 0)
 
@@ -31,7 +38,16 @@ def test_an_end_is_that_of_its_job_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"id": "x"}, {"id": "../7"}, {"id": 12}, {"id": "1,2"}, {"launcher": "ssh"}, {"submitted": None}, {"folder": 3}]
+    "change",
+    [
+        {"id": "x"},
+        {"id": "../7"},
+        {"id": 12},
+        {"id": "1,2"},
+        {"launcher": "ssh"},
+        {"submitted": None},
+        {"folder": 3},
+    ],
 )
 def test_a_job_that_makes_no_sense_is_none(tmp_path: Path, change: dict[str, object]) -> None:
     write_job(tmp_path, RUN, new_job("12", "slurm", tmp_path))
@@ -41,7 +57,9 @@ def test_a_job_that_makes_no_sense_is_none(tmp_path: Path, change: dict[str, obj
     assert read_job(tmp_path, RUN) == (None, None)
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"null", b"{", b"\xff\xfe", b'{"job": "12", "state": "done", "why": ""}'])
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"null", b"{", b"\xff\xfe", b'{"job": "12", "state": "done", "why": ""}']
+)
 def test_a_broken_end_leaves_the_job(tmp_path: Path, text: bytes) -> None:
     job = new_job("12", "slurm", tmp_path)
     write_job(tmp_path, RUN, job)

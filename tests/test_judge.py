@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from records import RELU, TANH, full_set, make_alexnet, make_record, planned, store, write_record
 
-from reproductions.harness.claim import discover, planned_runs
-from reproductions.harness.judge import Judged, Tuned, best_rate, judge, sweep_table
-from reproductions.harness.record import Source, read_records
-from reproductions.harness.verdict import judge_speedup
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.judge.rows import Judged, Tuned, best_rate, judge, sweep_table
+from reproductions.harness.judge.verdict import judge_speedup
+from reproductions.harness.records.record import Source, read_records
 
 CLAIM = discover()["fig1_relu"]
 
@@ -35,7 +35,11 @@ def test_images_that_are_not_the_publishers_are_consistent_at_most(tmp_path: Pat
 def test_other_data_are_never_pooled(tmp_path: Path) -> None:
     full_set(tmp_path)
     other = {"fingerprint": "copy"}
-    store(tmp_path, make_record("relu", 0, epochs=59.0, **other), make_record("tanh", 0, epochs=1.0, **other))  # type: ignore[arg-type]
+    store(
+        tmp_path,
+        make_record("relu", 0, epochs=59.0, **other),
+        make_record("tanh", 0, epochs=1.0, **other),
+    )  # type: ignore[arg-type]
     by_n = {row.n: row for row in rows(tmp_path)}
     assert set(by_n) == {5, 1}
     assert by_n[5].verdict.word == "confirmed"
@@ -44,7 +48,11 @@ def test_other_data_are_never_pooled(tmp_path: Path) -> None:
 
 def test_records_of_another_version_are_stale_and_have_a_row_of_their_own(tmp_path: Path) -> None:
     for seed in range(5):
-        store(tmp_path, make_record("relu", seed, training=7), make_record("tanh", seed, epochs=36.0, training=7))
+        store(
+            tmp_path,
+            make_record("relu", seed, training=7),
+            make_record("tanh", seed, epochs=36.0, training=7),
+        )
     (row,) = rows(tmp_path)
     assert row.verdict.word == "stale"
     assert "made by version 7 of training, which is 1 now" in row.verdict.reason
@@ -58,11 +66,19 @@ def test_another_declaration_decides_nothing(tmp_path: Path) -> None:
 
 
 def test_a_seed_made_whole_on_another_machine_completes_the_row(tmp_path: Path) -> None:
-    """Also where one arm of the seed exists on the first machine; that one is shown and not counted."""
+    """Also where the first machine has one arm of the seed; that one is shown, not counted."""
     times = dict(enumerate(zip(RELU, TANH, strict=True)))
     for seed, (fast, slow) in times.items():
-        kind = {"hardware": "A", "precision": "bf16"} if seed < 3 else {"hardware": "B", "precision": "fp32"}
-        store(tmp_path, make_record("relu", seed, epochs=fast, **kind), make_record("tanh", seed, epochs=slow, **kind))
+        kind = (
+            {"hardware": "A", "precision": "bf16"}
+            if seed < 3
+            else {"hardware": "B", "precision": "fp32"}
+        )
+        store(
+            tmp_path,
+            make_record("relu", seed, epochs=fast, **kind),
+            make_record("tanh", seed, epochs=slow, **kind),
+        )
     store(tmp_path, make_record("relu", 3, epochs=59.0, hardware="A"))
     (row,) = rows(tmp_path)
     assert row.verdict == judge_speedup(RELU, TANH, budget=60, paper=6, worthwhile=2, planned=5)
@@ -84,13 +100,23 @@ def test_two_arms_of_different_machines_are_no_pair(tmp_path: Path, other: dict[
     for seed in range(5):
         store(tmp_path, make_record("relu", seed), make_record("tanh", seed, epochs=36.0, **other))  # type: ignore[arg-type]
     (row,) = rows(tmp_path)
-    assert (row.n, row.verdict.word, row.verdict.reason) == (0, "not run", "no seed has both arms yet")
+    assert (row.n, row.verdict.word, row.verdict.reason) == (
+        0,
+        "not run",
+        "no seed has both arms yet",
+    )
 
 
 def test_of_two_whole_pairs_the_one_that_was_complete_first_counts(tmp_path: Path) -> None:
     full_set(tmp_path, hardware="B", started="2026-01-02T00:00:00Z")
-    store(tmp_path, make_record("relu", 0, epochs=RELU[0] + 1, hardware="A", started="2026-01-01T00:00:00Z"))
-    store(tmp_path, make_record("tanh", 0, epochs=TANH[0] + 1, hardware="A", started="2026-01-03T00:00:00Z"))
+    store(
+        tmp_path,
+        make_record("relu", 0, epochs=RELU[0] + 1, hardware="A", started="2026-01-01T00:00:00Z"),
+    )
+    store(
+        tmp_path,
+        make_record("tanh", 0, epochs=TANH[0] + 1, hardware="A", started="2026-01-03T00:00:00Z"),
+    )
     (row,) = rows(tmp_path)
     assert set(row.kinds) == {("B", "bf16")}
 
@@ -115,11 +141,17 @@ def test_uncommitted_code_is_never_counted_beside_committed_code(tmp_path: Path)
 
 def test_a_metric_of_another_version_makes_the_questions_that_read_it_stale(tmp_path: Path) -> None:
     for seed in range(3):
-        record = make_alexnet("original", seed, top1=80.0, top1_ten=79.0, retrieval_codes=30.0, retrieval_pixels=10.0)
+        record = make_alexnet(
+            "original", seed, top1=80.0, top1_ten=79.0, retrieval_codes=30.0, retrieval_pixels=10.0
+        )
         old = record.version.model_copy(update={"metrics": {**record.version.metrics, "codes": 7}})
         write_record(tmp_path, record.model_copy(update={"version": old}))
     assert alexnets(tmp_path, "ten_view_gain", "top1").n == 3
-    codes = next(question.name for question in discover()["binary_codes"].questions if "retrieval_codes" in question.metrics)  # type: ignore[union-attr]
+    codes = next(
+        question.name
+        for question in discover()["binary_codes"].questions
+        if "retrieval_codes" in question.metrics
+    )  # type: ignore[union-attr]
     row = alexnets(tmp_path, "binary_codes", codes)
     assert (row.verdict.word, row.n) == ("stale", 0)
     assert "made by version 7 of codes metrics, which is 1 now" in row.verdict.reason
@@ -135,7 +167,9 @@ def test_missing_seeds_decide_nothing(tmp_path: Path) -> None:
 
 def test_a_run_made_again_after_its_record_broke_counts(tmp_path: Path) -> None:
     full_set(tmp_path)
-    broken = next((tmp_path / "records" / "fig1_relu" / "tanh").glob("paper-seed3-*")) / "record.json"
+    broken = (
+        next((tmp_path / "records" / "fig1_relu" / "tanh").glob("paper-seed3-*")) / "record.json"
+    )
     broken.write_text("{")
     store(tmp_path, make_record("tanh", 3, epochs=TANH[3]))
     (row,) = rows(tmp_path)
@@ -155,15 +189,30 @@ def test_censored_diverged_and_failed_runs(tmp_path: Path) -> None:
     for seed in range(5):
         lost = {0: "diverged", 1: "censored"}.get(seed)
         store(tmp_path, make_record("relu", seed, epochs=6 + seed / 10))
-        store(tmp_path, make_record("tanh", seed, epochs=None if lost else 36.0 + seed, status=lost))
-    store(tmp_path, make_record("relu", 0, epochs=None, status="failed").model_copy(update={"failure": "no memory"}))
+        store(
+            tmp_path, make_record("tanh", seed, epochs=None if lost else 36.0 + seed, status=lost)
+        )
+    store(
+        tmp_path,
+        make_record("relu", 0, epochs=None, status="failed").model_copy(
+            update={"failure": "no memory"}
+        ),
+    )
     (row,) = rows(tmp_path)
-    assert (row.verdict.word, row.verdict.magnitude, row.verdict.censored) == ("direction only", "at least", 2)
+    assert (row.verdict.word, row.verdict.magnitude, row.verdict.censored) == (
+        "direction only",
+        "at least",
+        2,
+    )
 
 
 def test_standin_runs_earn_no_verdict(tmp_path: Path) -> None:
     for seed in range(2):
-        store(tmp_path, make_record("relu", seed, scale="smoke"), make_record("tanh", seed, epochs=36.0, scale="smoke"))
+        store(
+            tmp_path,
+            make_record("relu", seed, scale="smoke"),
+            make_record("tanh", seed, epochs=36.0, scale="smoke"),
+        )
     (row,) = rows(tmp_path)
     assert (row.verdict.word, row.scale) == ("none", "smoke")
 
@@ -209,7 +258,9 @@ def alexnets(root: Path, name: str, question: str) -> Judged:
 def test_a_difference_of_alexnets(tmp_path: Path) -> None:
     for seed in range(3):
         write_record(tmp_path, make_alexnet("original", seed, gap=1.0 + seed / 10, top1=80.0), 4.0)
-        write_record(tmp_path, make_alexnet("without-dropout", seed, gap=9.0 + seed / 10, top1=82.0), 2.0)
+        write_record(
+            tmp_path, make_alexnet("without-dropout", seed, gap=9.0 + seed / 10, top1=82.0), 2.0
+        )
     gap = alexnets(tmp_path, "dropout", "gap")
     assert (gap.verdict.word, gap.n, gap.scale) == ("consistent", 3, "mini")
     assert gap.verdict.effect == pytest.approx(8.0)
@@ -231,7 +282,12 @@ def test_an_alexnet_that_diverged_is_never_left_out(tmp_path: Path, diverged: in
 
 def test_one_network_serves_several_claims(tmp_path: Path) -> None:
     for seed in range(3):
-        write_record(tmp_path, make_alexnet("original", seed, top1=80.0 + seed, top1_ten=79.0 + seed, top5=55.0, top5_ten=54.0))
+        write_record(
+            tmp_path,
+            make_alexnet(
+                "original", seed, top1=80.0 + seed, top1_ten=79.0 + seed, top5=55.0, top5_ten=54.0
+            ),
+        )
     gain = alexnets(tmp_path, "ten_view_gain", "top1")
     assert (gain.verdict.effect, gain.n) == (pytest.approx(1.0), 3)
     printed = alexnets(tmp_path, "table1_ilsvrc2010", "top1")
@@ -243,11 +299,24 @@ def test_the_cifar_nets_are_judged_arm_against_arm(tmp_path: Path) -> None:
     errors = {"13pct": 13.0, "13pct-norm": 12.0, "11pct": 10.9, "11pct-without-norm": 11.2}
     for seed in range(3):
         for variant, error in errors.items():
-            write_record(tmp_path, make_alexnet(variant, seed, "cifar_lrn_gain", top1=20.0, top1_ten=error + seed / 10))
-    found = {name: alexnets(tmp_path, "cifar_lrn_gain", name) for name in ("narrow", "wide", "published")}
-    assert {name: row.verdict.effect for name, row in found.items()} == pytest.approx({"narrow": 1, "wide": 0.3, "published": 2.1})
+            write_record(
+                tmp_path,
+                make_alexnet(
+                    variant, seed, "cifar_lrn_gain", top1=20.0, top1_ten=error + seed / 10
+                ),
+            )
+    found = {
+        name: alexnets(tmp_path, "cifar_lrn_gain", name) for name in ("narrow", "wide", "published")
+    }
+    assert {name: row.verdict.effect for name, row in found.items()} == pytest.approx(
+        {"narrow": 1, "wide": 0.3, "published": 2.1}
+    )
     words = {name: row.verdict.word for name, row in found.items()}
-    assert words == {"narrow": "direction only", "wide": "direction only", "published": "consistent"}
+    assert words == {
+        "narrow": "direction only",
+        "wide": "direction only",
+        "published": "consistent",
+    }
     assert {(row.n, row.planned, row.scale) for row in found.values()} == {(3, 3, "mini")}
 
 
@@ -257,21 +326,45 @@ def pretrained(root: Path, seed: int, top1: float, *, other: str = "copy") -> No
     record = make_alexnet(run.variant, seed, "pretraining", run=run, top1_ten=top1, top5_ten=50.0)
     source = Source(record="there", dataset="tiny-imagenet", fingerprint=other, weights="0" * 64)
     write_record(root, record.model_copy(update={"made_from": (source,)}))
-    write_record(root, make_alexnet("six-convolutions", seed, "pretraining", run=run.needs[0], top1_ten=10.0, top5_ten=1.0))
+    write_record(
+        root,
+        make_alexnet(
+            "six-convolutions", seed, "pretraining", run=run.needs[0], top1_ten=10.0, top5_ten=1.0
+        ),
+    )
 
 
 def scratch(root: Path, seed: int, top1: float) -> None:
     runs = planned_runs(discover()["pretraining"], "mini")
-    run = next(r for r in runs if (r.dataset, r.variant, r.seed) == ("tiny-imagenet-half", "six-convolutions", seed))
-    write_record(root, make_alexnet("six-convolutions", seed, "pretraining", run=run, top1_ten=top1, top5_ten=55.0))
+    run = next(
+        r
+        for r in runs
+        if (r.dataset, r.variant, r.seed) == ("tiny-imagenet-half", "six-convolutions", seed)
+    )
+    write_record(
+        root,
+        make_alexnet(
+            "six-convolutions", seed, "pretraining", run=run, top1_ten=top1, top5_ten=55.0
+        ),
+    )
 
 
 def test_an_average_is_compared_with_its_own_networks(tmp_path: Path) -> None:
     for number in range(3):
-        metrics = {"top1_ten": 76.0, "top1_ten_member": 78.5 + number / 10, "top5_ten": 50.0, "top5_ten_member": 51.9}
+        metrics = {
+            "top1_ten": 76.0,
+            "top1_ten_member": 78.5 + number / 10,
+            "top5_ten": 50.0,
+            "top5_ten_member": 51.9,
+        }
         write_record(tmp_path, make_alexnet("five-cnns", number, "ensembles", **metrics))
     gain = alexnets(tmp_path, "ensembles", "gain_top1")
-    assert (gain.verdict.word, gain.n, gain.planned, gain.verdict.effect) == ("consistent", 3, 3, pytest.approx(2.6))
+    assert (gain.verdict.word, gain.n, gain.planned, gain.verdict.effect) == (
+        "consistent",
+        3,
+        3,
+        pytest.approx(2.6),
+    )
     printed = alexnets(tmp_path, "ensembles", "top1")
     assert (printed.verdict.word, printed.verdict.effect) == ("none", pytest.approx(76.0))
 
@@ -281,7 +374,11 @@ def test_a_pretrained_network_is_compared_on_the_images_of_both(tmp_path: Path) 
     for seed in range(3):
         pretrained(tmp_path, seed, 70.0 + seed / 10)
         scratch(tmp_path, seed, 74.0 + seed / 10)
-    rows = [row for row in judge(discover()["pretraining"], read_records(tmp_path)[0]) if row.question.name == "gain_top1"]
+    rows = [
+        row
+        for row in judge(discover()["pretraining"], read_records(tmp_path)[0])
+        if row.question.name == "gain_top1"
+    ]
     (gain,) = rows
     assert (gain.verdict.word, gain.n, gain.verdict.effect) == ("consistent", 3, pytest.approx(4.0))
     assert gain.data.startswith("tiny-imagenet-half, ")
@@ -293,7 +390,11 @@ def test_networks_that_start_from_other_copies_are_never_pooled(tmp_path: Path) 
         pretrained(tmp_path, seed, 70.0 + seed / 10)
         pretrained(tmp_path, seed, 90.0 + seed / 10, other="another copy")
         scratch(tmp_path, seed, 74.0 + seed / 10)
-    rows = [row for row in judge(discover()["pretraining"], read_records(tmp_path)[0]) if row.question.name == "gain_top1"]
+    rows = [
+        row
+        for row in judge(discover()["pretraining"], read_records(tmp_path)[0])
+        if row.question.name == "gain_top1"
+    ]
     assert sorted(row.verdict.effect or 0 for row in rows) == pytest.approx([-16.0, 4.0])
     assert [row.n for row in rows] == [3, 3]
 

@@ -15,34 +15,46 @@ import torch
 from records import write_record
 from typer.testing import CliRunner
 
-from alexnet.config import AlexNetConfig
 from alexnet.data.halves import pack_half
 from alexnet.data.imageset import ImageSet
 from alexnet.data.sources import open_dataset
-from alexnet.model import AlexNet, init_alexnet
-from alexnet.train import fit_alexnet
-from alexnet.weights import export_weights, import_weights, network
+from alexnet.models import AlexNet
+from alexnet.training import Training, train
+from alexnet.weights import export_weights, import_weights, load_matching, network
 from reproductions.__main__ import app
-from reproductions.harness import provenance
-from reproductions.harness.average import average
-from reproductions.harness.bench import Bench, set_up
-from reproductions.harness.claim import PlannedRun, asked_runs, discover, typed, with_needs
-from reproductions.harness.kept import NeedsError
-from reproductions.harness.plan import NOT_KEPT, plan
-from reproductions.harness.record import Stored, read_records
-from reproductions.harness.run import _recipe, make
+from reproductions.harness.claims.claim import (
+    PlannedRun,
+    asked_runs,
+    config_of,
+    discover,
+    recipe_of,
+    with_needs,
+)
+from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.ensemble import average
+from reproductions.harness.execute.parents import NeedsError
+from reproductions.harness.execute.run import make
+from reproductions.harness.plan.missing import NOT_KEPT, plan
+from reproductions.harness.records import provenance
+from reproductions.harness.records.record import Stored, read_records
 
 CLAIM = discover()["pretraining"]
-SEVEN = next(run for run in asked_runs(CLAIM, "smoke") if (run.variant, run.seed) == ("seven-cnns", 0))  # three at this scale
+SEVEN = next(
+    run for run in asked_runs(CLAIM, "smoke") if (run.variant, run.seed) == ("seven-cnns", 0)
+)  # three at this scale
 RUNS = with_needs([SEVEN])
 FIRST, SECOND, BEFORE, TUNED = RUNS[:4]
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def images(splits: dict[str, ImageSet], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, ImageSet]]:
+def images(
+    splits: dict[str, ImageSet], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, ImageSet]]:
     folder = tmp_path_factory.mktemp("half")
-    half = {split: pack_half(folder / split, whole, "stand-in-half") for split, whole in splits.items()}
+    half = {
+        split: pack_half(folder / split, whole, "stand-in-half") for split, whole in splits.items()
+    }
     return {"stand-in": splits, "stand-in-half": half}
 
 
@@ -69,7 +81,13 @@ def only(root: Path, run: PlannedRun) -> Stored:
 
 
 def missing(bench: Bench) -> dict[str, str]:
-    items = plan(RUNS, read_records(bench.root)[0], bench.fingerprints, bench.hardware, dirty=provenance.uncommitted())
+    items = plan(
+        RUNS,
+        read_records(bench.root)[0],
+        bench.fingerprints,
+        bench.hardware,
+        dirty=provenance.uncommitted(),
+    )
     return {str(item.run): item.reason for item in items if item.current is None}
 
 
@@ -88,7 +106,7 @@ def test_a_record_knows_its_weights_and_what_it_was_made_from(done: Path) -> Non
         item = only(done, run)
         assert item.weights is not None
         assert hashlib.sha256(item.weights.read_bytes()).hexdigest() == item.record.weights
-        assert import_weights(item.weights)[0] == typed(AlexNetConfig, run.config)
+        assert import_weights(item.weights)[0] == config_of(run)
     for run in (TUNED, SEVEN):
         for part, need in zip(only(done, run).record.made_from, run.needs, strict=True):
             before = only(done, need)
@@ -100,14 +118,30 @@ def test_a_record_knows_its_weights_and_what_it_was_made_from(done: Path) -> Non
     assert not list((done / ".work").glob("*.safetensors"))
 
 
-def test_fine_tuning_starts_from_the_kept_weights(done: Path, images: dict[str, dict[str, ImageSet]]) -> None:
+def trained(
+    half: dict[str, ImageSet], initial: dict[str, torch.Tensor], precision: str
+) -> Training:
+    """`TUNED` without the harness, from some weights."""
+    net = config_of(TUNED).build(TUNED.seed)
+    load_matching(net, initial)
+    return train(
+        net,
+        recipe_of(TUNED),
+        half["train"],
+        half["test"],
+        seed=TUNED.seed,
+        device=CPU,
+        precision=precision,
+    )
+
+
+def test_fine_tuning_starts_from_the_kept_weights(
+    done: Path, images: dict[str, dict[str, ImageSet]]
+) -> None:
     half, kept = images["stand-in-half"], only(done, BEFORE).weights
     assert kept is not None
-    arguments = {"seed": TUNED.seed, "device": CPU}
-    config = typed(AlexNetConfig, TUNED.config)
     tuned, fresh = (
-        fit_alexnet(config, _recipe(TUNED), half["train"], half["test"], initial=initial, **arguments).net.state_dict()
-        for initial in (import_weights(kept)[1], None)
+        trained(half, initial, "fp32").net.state_dict() for initial in (import_weights(kept)[1], {})
     )
     file = only(done, TUNED).weights
     assert file is not None
@@ -116,18 +150,28 @@ def test_fine_tuning_starts_from_the_kept_weights(done: Path, images: dict[str, 
     assert not torch.equal(found["layers.conv2.weight"], fresh["layers.conv2.weight"])
 
 
-def test_an_average_is_that_of_the_kept_networks(done: Path, images: dict[str, dict[str, ImageSet]]) -> None:
+def test_an_average_is_that_of_the_kept_networks(
+    done: Path, images: dict[str, dict[str, ImageSet]]
+) -> None:
     items = [only(done, need) for need in SEVEN.needs]
     files = [item.weights for item in items if item.weights]
-    nets = ((network(*import_weights(file)), _recipe(need), item.record.machine.precision)
-            for file, need, item in zip(files, SEVEN.needs, items, strict=True))  # fmt: skip
+    nets = (
+        (network(*import_weights(file)), recipe_of(need), item.record.machine.precision)
+        for file, need, item in zip(files, SEVEN.needs, items, strict=True)
+    )
     metrics, _ = average(nets, images["stand-in-half"]["train"], images["stand-in-half"]["test"])
     record = only(done, SEVEN).record
-    assert {name: metric.value for name, metric in record.metrics.items()} == {n: m.value for n, m in metrics.items()}
+    assert {name: metric.value for name, metric in record.metrics.items()} == {
+        n: m.value for n, m in metrics.items()
+    }
     own = [item.record.metrics["top1_ten"].value for item in items]
-    assert record.metrics["top1_ten_member"].value == pytest.approx(statistics.fmean(v for v in own if v is not None))
+    assert record.metrics["top1_ten_member"].value == pytest.approx(
+        statistics.fmean(v for v in own if v is not None)
+    )
     assert (record.role, record.status, record.cost.images) == ("average", "ok", 0)
-    assert record.machine.precision == " and ".join(sorted({item.record.machine.precision for item in items}))
+    assert record.machine.precision == " and ".join(
+        sorted({item.record.machine.precision for item in items})
+    )
 
 
 def test_the_same_bits_give_their_weights_back_to_their_record(bench: Bench) -> None:
@@ -139,7 +183,11 @@ def test_the_same_bits_give_their_weights_back_to_their_record(bench: Bench) -> 
     assert missing(bench) == {}
     shutil.rmtree(tuned.folder)
     assert missing(bench) == {str(BEFORE): NOT_KEPT, str(TUNED): "no record"}
-    with pytest.raises(NeedsError, match=r"needs the weights of alexnet-stand-in/six-convolutions/smoke-seed0, made by .*makes it"):
+    with pytest.raises(
+        NeedsError,
+        match=r"needs the weights of alexnet-stand-in/six-convolutions/smoke-seed0, trained "
+        r"on .*first",
+    ):
         make(TUNED, CLAIM, bench)
     assert make(BEFORE, CLAIM, bench) == before.folder
     assert before.weights.read_bytes() == content
@@ -173,8 +221,7 @@ def cut(path: Path) -> None:
 def anothers(path: Path) -> None:
     """A whole file of the same network with other weights, as if two seeds had been mixed up."""
     config, _ = import_weights(path)
-    net = AlexNet(config)
-    init_alexnet(net, 99)
+    net = AlexNet(config, seed=99)
     export_weights(path, config, net.state_dict())
 
 
@@ -184,7 +231,9 @@ def a_link(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [garbage, cut, anothers, a_link])
-def test_a_broken_file_costs_one_line_and_its_run(bench: Bench, harm: Callable[[Path], None]) -> None:
+def test_a_broken_file_costs_one_line_and_its_run(
+    bench: Bench, harm: Callable[[Path], None]
+) -> None:
     shutil.rmtree(only(bench.root, SEVEN).folder)
     file = only(bench.root, SECOND).weights
     assert file is not None
@@ -193,7 +242,7 @@ def test_a_broken_file_costs_one_line_and_its_run(bench: Bench, harm: Callable[[
     with pytest.raises(NeedsError) as caught:
         make(SEVEN, CLAIM, bench)
     said, aside = str(caught.value), "weights.safetensors.broken-1"
-    moved = f"it is moved aside to {aside}, and the same command trains {SECOND} again"
+    moved = f"renamed to {aside}; run the same command again to retrain {SECOND}"
     assert said == f"{file} is not what was kept with its record; {moved}"
     assert (file.parent / aside).is_symlink() or (file.parent / aside).is_file()
     assert missing(bench) == {str(SECOND): NOT_KEPT, str(SEVEN): "no record"}
@@ -210,8 +259,10 @@ def test_a_record_that_names_another_network_is_not_believed(bench: Bench) -> No
     config = replace(import_weights(file)[0], classes=7)
     export_weights(file, config, AlexNet(config).state_dict())
     digits = hashlib.sha256(file.read_bytes()).hexdigest()
-    (item.folder / "record.json").write_text(item.record.model_copy(update={"weights": digits}).model_dump_json(indent=1))
-    with pytest.raises(NeedsError, match="has another network than its record; it is moved aside"):
+    (item.folder / "record.json").write_text(
+        item.record.model_copy(update={"weights": digits}).model_dump_json(indent=1)
+    )
+    with pytest.raises(NeedsError, match="has another network than its record; renamed to"):
         make(SEVEN, CLAIM, bench)
 
 
@@ -220,7 +271,10 @@ def test_what_needs_a_network_that_diverged_is_lost_with_it(bench: Bench) -> Non
         shutil.rmtree(only(bench.root, run).folder)
     item = only(bench.root, BEFORE)
     shutil.rmtree(item.folder)
-    write_record(bench.root, item.record.model_copy(update={"status": "diverged", "metrics": {}, "weights": None}))
+    write_record(
+        bench.root,
+        item.record.model_copy(update={"status": "diverged", "metrics": {}, "weights": None}),
+    )
     for run in (TUNED, SEVEN):
         assert make(run, CLAIM, bench) is not None
         record = only(bench.root, run).record
@@ -228,11 +282,26 @@ def test_what_needs_a_network_that_diverged_is_lost_with_it(bench: Bench) -> Non
     assert missing(bench) == {}
 
 
-def test_from_the_command_line_killed_resumed_and_mended(clean_env: dict[str, str], tmp_path: Path) -> None:
-    """Killed in the middle of fine-tuning; finished; then a file of weights is broken and an average lost."""
-    arguments = ["run", "pretraining", "--scale", "smoke", "--seeds", "0", "--threads", "1", "--results", str(tmp_path)]
+def test_from_the_command_line_killed_resumed_and_mended(
+    clean_env: dict[str, str], tmp_path: Path
+) -> None:
+    """Killed while fine-tuning, finished; then weights are broken and an average is lost."""
+    arguments = [
+        "run",
+        "pretraining",
+        "--scale",
+        "smoke",
+        "--seeds",
+        "0",
+        "--threads",
+        "1",
+        "--results",
+        str(tmp_path),
+    ]
     command = [sys.executable, "-m", "reproductions", *arguments]
-    first = subprocess.Popen(command, env=clean_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        command, env=clean_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert first.stdout is not None
     for line in first.stdout:
         if "six-convolutions-pretrained/smoke-seed0: epoch 1.0" in line:
@@ -249,18 +318,20 @@ def test_from_the_command_line_killed_resumed_and_mended(clean_env: dict[str, st
     assert before.weights is not None
     assert tuned.weights is not None
     set_up("cpu", 1)
-    whole = fit_alexnet(
-        typed(AlexNetConfig, TUNED.config), _recipe(TUNED), half["train"], half["test"], seed=0, device=CPU,
-        initial=import_weights(before.weights)[1], precision=tuned.record.machine.precision,
-    )  # fmt: skip
+    whole = trained(half, import_weights(before.weights)[1], tuned.record.machine.precision)
     found = import_weights(tuned.weights)[1]
-    assert all(torch.equal(found[name], weight) for name, weight in whole.net.state_dict().items()), "of an uninterrupted run"
+    assert all(
+        torch.equal(found[name], weight) for name, weight in whole.net.state_dict().items()
+    ), "of an uninterrupted run"
 
     shutil.rmtree(only(root, SEVEN).folder)
     garbage(only(root, FIRST).folder / "weights.safetensors")
     broken = CliRunner().invoke(app, arguments)
     assert broken.exit_code == 3
-    assert f"{SEVEN}: {only(root, FIRST).folder}/weights.safetensors is not what was kept" in broken.stdout
+    assert (
+        f"{SEVEN}: {only(root, FIRST).folder}/weights.safetensors is not what was kept"
+        in broken.stdout
+    )
     assert broken.stderr.count("\n") == 1
     mended = CliRunner().invoke(app, arguments)
     assert mended.exit_code == 0, mended.output

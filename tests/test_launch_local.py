@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from reproductions.harness.claim import PlannedRun, discover, planned_runs
-from reproductions.harness.jobs import read_job
-from reproductions.harness.launch import Order, arrays, to_processes
-from reproductions.harness.site import Site
+from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.launch.arrays import Order, arrays, to_processes
+from reproductions.harness.launch.job_files import read_job
+from reproductions.harness.launch.slurm_config import Site
 
 RUNS = planned_runs(discover()["ensembles"], "smoke")
 
@@ -27,12 +27,17 @@ class Shell(Order):
 
     line: str = ""
 
-    def segment(self, device: str | None, threads: int, *, share_machine: bool = False, minutes: float = 0.0) -> Any:
+    def segment(
+        self, device: str | None, threads: int, *, share_machine: bool = False, minutes: float = 0.0
+    ) -> Any:
         return partial(subprocess.run, ["sh", "-c", self.line], check=True)
 
 
 def shells(root: Path, runs: list[PlannedRun], line: str) -> list[Shell]:
-    return [Shell(run, run.claim, root, None, line=line.format(name=run.variant, log=root / "log")) for run in runs]
+    return [
+        Shell(run, run.claim, root, None, line=line.format(name=run.variant, log=root / "log"))
+        for run in runs
+    ]
 
 
 def send(orders: list[Shell], root: Path, parallel: int) -> list[str]:
@@ -46,7 +51,13 @@ def test_two_at_once_and_never_three(tmp_path: Path) -> None:
     """Each waits until two have started: so two are at work together."""
     runs = [run for run in RUNS if not run.needs][:4]
     lines = send(
-        shells(tmp_path, runs, "echo + >> {log}; until [ $(grep -c + {log}) -ge 2 ]; do :; done; echo - >> {log}"), tmp_path, 2
+        shells(
+            tmp_path,
+            runs,
+            "echo + >> {log}; until [ $(grep -c + {log}) -ge 2 ]; do :; done; echo - >> {log}",
+        ),
+        tmp_path,
+        2,
     )
     at_work = [lines[: k + 1].count("+") - lines[: k + 1].count("-") for k in range(len(lines))]
     assert (max(at_work), at_work[-1], lines.count("+")) == (2, 0, len(runs))
@@ -55,7 +66,15 @@ def test_two_at_once_and_never_three(tmp_path: Path) -> None:
 
 def test_a_run_waits_for_what_it_needs(tmp_path: Path) -> None:
     average = next(run for run in RUNS if run.needs)
-    lines = send(shells(tmp_path, [average, *average.needs[:2]], "echo '+{name}' >> {log}; echo '-{name}' >> {log}"), tmp_path, 3)
+    lines = send(
+        shells(
+            tmp_path,
+            [average, *average.needs[:2]],
+            "echo '+{name}' >> {log}; echo '-{name}' >> {log}",
+        ),
+        tmp_path,
+        3,
+    )
     assert lines.index(f"+{average.variant}") == len(lines) - 2
 
 
@@ -88,13 +107,28 @@ def ctrl_c(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
 
 
-@pytest.mark.parametrize(("stop", "when"), [(ctrl_c, "*.json"), (subprocess.Popen.terminate, "jobs/**/*.job")])
+@pytest.mark.parametrize(
+    ("stop", "when"), [(ctrl_c, "*.json"), (subprocess.Popen.terminate, "jobs/**/*.job")]
+)
 def test_stopped_it_leaves_no_process_and_goes_on(
-    clean_env: dict[str, str], tmp_path: Path, stop: Callable[[subprocess.Popen[str]], None], when: str
+    clean_env: dict[str, str],
+    tmp_path: Path,
+    stop: Callable[[subprocess.Popen[str]], None],
+    when: str,
 ) -> None:
     """Ctrl-C while it trains; a kill of the parent alone while its first run starts."""
     results = tmp_path / "results"
-    command = [sys.executable, "-m", "reproductions", "run", "ten_view_gain", "--scale", "smoke", "--launch", "local"]
+    command = [
+        sys.executable,
+        "-m",
+        "reproductions",
+        "run",
+        "ten_view_gain",
+        "--scale",
+        "smoke",
+        "--launch",
+        "local",
+    ]
     command += ["--max-parallel", "1", "--device", "cpu", "--results", str(results)]
     env = {**clean_env, "TMPDIR": str(tmp_path)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -107,7 +141,9 @@ def test_stopped_it_leaves_no_process_and_goes_on(
         stop(process)
         said = process.communicate(timeout=60)
     assert process.returncode == 3, said
-    assert said[1].splitlines()[-1] == "error: stopped; the same command goes on where it was"
+    assert said[1].splitlines()[-1] == "error: interrupted; run the same command again to resume"
     killed = time.monotonic()
     while left := session_of(process.pid):  # the kernel takes a moment for what submitit kills
-        assert time.monotonic() < killed + 5, [Path(f"/proc/{number}/cmdline").read_bytes() for number in left]
+        assert time.monotonic() < killed + 5, [
+            Path(f"/proc/{number}/cmdline").read_bytes() for number in left
+        ]

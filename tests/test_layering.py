@@ -22,47 +22,111 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if "alexnet" in p.relative_to(ROOT).parts], ids=str)
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if "alexnet" in p.relative_to(ROOT).parts], ids=str
+)
 def test_the_library_knows_nothing_of_claims(path: Path) -> None:
     assert not any(name.startswith("reproductions") for name in imported(path))
+
+
+# What each package of the harness may import of the others.
+HARNESS = {
+    "claims": set(),
+    "records": {"claims"},
+    "plan": {"claims", "records"},
+    "judge": {"claims", "records", "plan"},
+    "report": {"claims", "records", "plan", "judge"},
+    "execute": {"claims", "records", "plan"},
+    "launch": {"claims", "records", "plan", "judge", "report", "execute"},
+    "cli": {"claims", "records", "plan", "judge", "report", "execute", "launch"},
+}
+
+
+@pytest.mark.parametrize("package", HARNESS)
+def test_the_harness_imports_one_way(package: str) -> None:
+    folder = ROOT / "reproductions" / "harness" / package
+    assert {path.name for path in folder.parent.iterdir() if path.is_dir()} - {"__pycache__"} == {
+        *HARNESS
+    }
+    parts = [name.split(".") for path in folder.glob("*.py") for name in imported(path)]
+    found = {
+        name[2] for name in parts if name[:2] == ["reproductions", "harness"] and len(name) > 2
+    }
+    assert found & HARNESS.keys() <= HARNESS[package] | {package}
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_importing_a_module_does_nothing(path: Path) -> None:
     """Top level holds definitions, constants and imports only."""
-    allowed = ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.FunctionDef | ast.ClassDef
+    allowed = (
+        ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.FunctionDef | ast.ClassDef
+    )
     for node in ast.parse(path.read_text()).body:
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        is_known = isinstance(node, ast.If) and ast.unparse(node.test) in ("__name__ == '__main__'", "TYPE_CHECKING")
+        is_known = isinstance(node, ast.If) and ast.unparse(node.test) in (
+            "__name__ == '__main__'",
+            "TYPE_CHECKING",
+        )
         assert isinstance(node, allowed) or is_docstring or is_known, ast.unparse(node)
 
 
-TORCH_FREE = ["alexnet.config", "alexnet.config_local", "alexnet.data.sources", "reproductions.harness", "reproductions.fig1_relu",
-              "reproductions.harness.judge", "reproductions.harness.report", "reproductions.harness.examples",
-              "reproductions.harness.describe", "reproductions.harness.session", "reproductions.__main__"]  # fmt: skip
+TORCH_FREE = [
+    "alexnet",
+    "alexnet.config",
+    "alexnet.data.sources",
+    "reproductions.harness",
+    "reproductions.fig1_relu",
+    "reproductions.harness.judge.rows",
+    "reproductions.harness.report.build",
+    "reproductions.harness.records.examples",
+    "reproductions.harness.report.describe",
+    "reproductions.harness.cli.session",
+    "reproductions.__main__",
+]
 
 
 def test_reading_and_judging_never_import_torch(clean_env: dict[str, str]) -> None:
-    command = f"import sys, {', '.join(TORCH_FREE)}; print([m for m in ('torch', 'torchvision') if m in sys.modules])"
+    command = (
+        f"import sys, {', '.join(TORCH_FREE)}; print([m for m in ('torch', 'torchvision') if m in "
+        "sys.modules])"
+    )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", command], capture_output=True, text=True, check=True, env=clean_env
+        [sys.executable, "-W", "ignore", "-c", command],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=clean_env,
     )
     assert done.stdout.strip() == "[]"
 
 
-HEAVY = {"torch", "torchvision", "pandas", "numpy", "scipy", "PIL", "matplotlib", "submitit"}  # a tenth of a second each, or more
+HEAVY = {
+    "torch",
+    "torchvision",
+    "pandas",
+    "numpy",
+    "scipy",
+    "PIL",
+    "matplotlib",
+    "submitit",
+}  # a tenth of a second each, or more
 
 
 @pytest.mark.parametrize(
-    ("command", "shown"), [("--help", "explain"), ("list", "fig1_relu"), ("status", "fig1_relu/tanh/paper-seed4")]
+    ("command", "shown"),
+    [("--help", "explain"), ("list", "fig1_relu"), ("status", "fig1_relu/tanh/paper-seed4")],
 )
-def test_looking_things_up_imports_nothing_heavy(command: str, shown: str, clean_env: dict[str, str], tmp_path: Path) -> None:
+def test_looking_things_up_imports_nothing_heavy(
+    command: str, shown: str, clean_env: dict[str, str], tmp_path: Path
+) -> None:
     """The whole command, with records to judge, and what is loaded at its end."""
     full_set(tmp_path)
     code = f"""import atexit, sys
 atexit.register(lambda: print("loaded:", *{HEAVY} & sys.modules.keys()))
 from reproductions.__main__ import app
 app({[command] if command == "--help" else [command, "--results", str(tmp_path)]})"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean_env)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean_env
+    )
     assert shown in done.stdout
     assert done.stdout.endswith("loaded:\n")

@@ -1,4 +1,4 @@
-"""The ledger: every statement of the paper once, answered by questions that exist or by a reason."""
+"""The ledger: every statement of the paper once, with existing questions or a reason."""
 
 import re
 from dataclasses import replace
@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 from records import full_set, make_record, store
 
-from reproductions.harness.claim import discover
-from reproductions.harness.judge import judge
-from reproductions.harness.ledger import STATEMENTS, Statement, ledger_table
-from reproductions.harness.record import read_records
-from reproductions.harness.verdict import Verdict
+from reproductions.harness.claims.claim import discover
+from reproductions.harness.judge.rows import judge
+from reproductions.harness.judge.verdict import Verdict
+from reproductions.harness.records.record import read_records
+from reproductions.harness.report.statements import STATEMENTS, Statement, ledger_table
 
 CLAIMS = discover()
-CELLS = {f"{claim.name}.{question.name}" for claim in CLAIMS.values() for question in claim.questions}
+CELLS = {
+    f"{claim.name}.{question.name}" for claim in CLAIMS.values() for question in claim.questions
+}
 
 
 def test_every_statement_is_there_once_and_in_order() -> None:
@@ -34,7 +36,12 @@ def test_a_statement_is_answered(statement: Statement) -> None:
 
 
 def test_every_question_answers_a_statement() -> None:
-    named = {cell for statement in STATEMENTS if not isinstance(statement.answer, str) for cell in statement.answer}
+    named = {
+        cell
+        for statement in STATEMENTS
+        if not isinstance(statement.answer, str)
+        for cell in statement.answer
+    }
     assert named == CELLS
 
 
@@ -47,20 +54,41 @@ def rows_of(text: str) -> dict[str, list[str]]:
 def test_the_table_of_no_records() -> None:
     rows = rows_of(ledger_table([]))
     assert len(rows) == 58
-    assert rows["3"] == ["Table 1", "sparse coding has 47.1 and 28.2 %", "quoted: 47.1 and 28.2 %", "–"]
-    assert rows["29"][2:] == ["not decided: it names no measure; the nets here do learn from raw grey levels", "–"]
+    assert rows["3"] == [
+        "Table 1",
+        "sparse coding has 47.1 and 28.2 %",
+        "quoted: 47.1 and 28.2 %",
+        "–",
+    ]
+    assert rows["29"][2:] == [
+        "not decided: it names no measure; the nets here do learn from raw grey levels",
+        "–",
+    ]
     assert rows["12"][2:] == [
-        "`pretraining.seven_top5`; on validation images, since test labels were never published; 26.2 % is quoted", "not run",
-    ]  # fmt: skip
-    assert rows["21"][2:] == ["compared: text against code, `epochs`; the time is that machine's", "–"]
-    assert rows["28"][2:] == ["`formulas.normalisation`; text against code: `lrn_alpha`, `lrn_k`", "not run"]
+        (
+            "`pretraining.seven_top5`; on validation images, since test labels were never "
+            "published; 26.2 % is quoted"
+        ),
+        "not run",
+    ]
+    assert rows["21"][2:] == [
+        "compared: text against code, `epochs`; the time is that machine's",
+        "–",
+    ]
+    assert rows["28"][2:] == [
+        "`formulas.normalisation`; text against code: `lrn_alpha`, `lrn_k`",
+        "not run",
+    ]
     assert rows["10"][-1] == "not run"
     assert rows["26"][2:] == ["`lrn_gain.top1`, `lrn_gain.top5`", "not run"]
 
 
 def test_the_table_names_the_scale_of_every_verdict(tmp_path: Path) -> None:
     full_set(tmp_path)
-    store(tmp_path, *(make_record(arm, seed, scale="smoke") for arm in ("relu", "tanh") for seed in (0, 1)))
+    store(
+        tmp_path,
+        *(make_record(arm, seed, scale="smoke") for arm in ("relu", "tanh") for seed in (0, 1)),
+    )
     rows = rows_of(ledger_table(judge(CLAIMS["fig1_relu"], read_records(tmp_path)[0])))
     assert rows["33"] == [
         "§3.1, Figure 1",

@@ -1,4 +1,4 @@
-"""The locked environment has all that the project asks for, and the libraries that the records name."""
+"""The locked environment has the project's requirements and the libraries in the records."""
 
 import json
 import tomllib
@@ -22,10 +22,17 @@ def test_every_requirement_is_locked_to_a_version_that_it_allows() -> None:
     versions = locked()
     for line in project["project"]["dependencies"] + project["dependency-groups"]["test"]:
         asked = Requirement(line)
-        assert versions[canonicalize_name(asked.name)] in asked.specifier, f"{line}: lock the environment again"
+        assert versions[canonicalize_name(asked.name)] in asked.specifier, (
+            f"{line}: lock the environment again"
+        )
 
 
 def test_the_newest_records_were_made_with_the_locked_libraries() -> None:
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "results" / "records").rglob("record.json")]
+    records = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "results" / "records").rglob("record.json")
+    ]
     made_with = max(records, key=lambda record: record["started"])["machine"]["versions"]
-    assert {name: made_with[name] for name in ("torch", "numpy")} == {name: locked()[name] for name in ("torch", "numpy")}
+    assert {name: made_with[name] for name in ("torch", "numpy")} == {
+        name: locked()[name] for name in ("torch", "numpy")
+    }

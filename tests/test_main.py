@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, real interruptions, exit statuses and one clear line."""
+"""The command line for real: processes, interruptions, exit statuses, one clear line."""
 
 import json
 import re
@@ -15,15 +15,24 @@ from typer.testing import CliRunner
 
 from alexnet.data.sources import open_dataset
 from reproductions.__main__ import app
-from reproductions.harness.bench import Bench, set_up
-from reproductions.harness.claim import discover, planned_runs
-from reproductions.harness.record import read_records
-from reproductions.harness.run import make
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.run import make
+from reproductions.harness.records.record import read_records
 
 ROOT = Path(__file__).parents[1]
-CLAIMS = ("lrn_gain", "fig1_relu", "fig2_architecture", "ten_view_gain")  # of each kind one; first and last share a network
+CLAIMS = (
+    "lrn_gain",
+    "fig1_relu",
+    "fig2_architecture",
+    "ten_view_gain",
+)  # of each kind one; first and last share a network
 SMOKE = ["run", *CLAIMS, "--scale", "smoke", "--sweep", "--threads", "1"]
-RUNS = {name: {run.key for run in planned_runs(discover()[name], "smoke")} for name in CLAIMS if name != "fig2_architecture"}
+RUNS = {
+    name: {run.key for run in planned_runs(discover()[name], "smoke")}
+    for name in CLAIMS
+    if name != "fig2_architecture"
+}
 PLANNED = len(set.union(*RUNS.values()))
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,14 +48,21 @@ def call(clean_env: dict[str, str], tmp_path: Path) -> Call:
 
     def run(*arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
         whole = {**clean_env, **env}
-        return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, env=whole, cwd=tmp_path)
+        return subprocess.run(
+            command(*arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=whole,
+            cwd=tmp_path,
+        )
 
     return run
 
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], list[int]]:
-    """A few claims on the stand-in images, the hard way: interrupted in the first run, then finished by two processes at once."""
+    """Claims on synthetic images: interrupted in the first run, then finished by two processes."""
     import os
 
     results = tmp_path_factory.mktemp("smoke")
@@ -76,10 +92,12 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], li
 def test_ctrl_c_ends_with_one_line_and_status_3(smoke: tuple[Path, list[str], list[int]]) -> None:
     _, said, statuses = smoke
     assert statuses[0] == 3
-    assert said[0].strip() == "error: stopped; the same command goes on where it was"
+    assert said[0].strip() == "error: interrupted; run the same command again to resume"
 
 
-def test_two_processes_at_once_make_every_run_once(smoke: tuple[Path, list[str], list[int]]) -> None:
+def test_two_processes_at_once_make_every_run_once(
+    smoke: tuple[Path, list[str], list[int]],
+) -> None:
     results, said, statuses = smoke
     assert set(statuses[1:]) <= {0, 3}, said
     stored, broken = read_records(results / "smoke")
@@ -89,9 +107,13 @@ def test_two_processes_at_once_make_every_run_once(smoke: tuple[Path, list[str],
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_every_planned_run_has_its_record(smoke: tuple[Path, list[str], list[int]], name: str) -> None:
+def test_every_planned_run_has_its_record(
+    smoke: tuple[Path, list[str], list[int]], name: str
+) -> None:
     assert RUNS[name] <= {item.record.key for item in read_records(smoke[0] / "smoke")[0]}
-    assert [item.record.key[:2] for item in read_records(smoke[0])[0]] == [("fig2_architecture", "count")]
+    assert [item.record.key[:2] for item in read_records(smoke[0])[0]] == [
+        ("fig2_architecture", "count")
+    ]
 
 
 def test_the_interrupted_run_went_on(smoke: tuple[Path, list[str], list[int]]) -> None:
@@ -100,9 +122,15 @@ def test_the_interrupted_run_went_on(smoke: tuple[Path, list[str], list[int]]) -
     assert not list((smoke[0] / "smoke" / ".work").glob("alexnet*"))
 
 
-def test_a_second_call_trains_nothing_and_says_why(smoke: tuple[Path, list[str], list[int]], call: Call) -> None:
+def test_a_second_call_trains_nothing_and_says_why(
+    smoke: tuple[Path, list[str], list[int]], call: Call
+) -> None:
     results = smoke[0]
-    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file() and "cache" not in path.parts}
+    before = {
+        path: path.read_bytes()
+        for path in results.rglob("*")
+        if path.is_file() and "cache" not in path.parts
+    }
     again = call(*SMOKE, "--results", results)
     assert again.returncode == 0, again.stderr
     for runs in RUNS.values():
@@ -111,20 +139,34 @@ def test_a_second_call_trains_nothing_and_says_why(smoke: tuple[Path, list[str],
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_the_standin_is_announced_first_and_judged_none(smoke: tuple[Path, list[str], list[int]], call: Call) -> None:
-    """Without images and without a network, the stand-in is used and said in the first line; real rows stay as they are."""
+def test_the_standin_is_announced_first_and_judged_none(
+    smoke: tuple[Path, list[str], list[int]], call: Call
+) -> None:
+    """Without images and network, synthetic ones are used, as the first line says; rows stay."""
     results = smoke[0]
-    without = call("run", "fig1_relu", "--threads", "1", "--results", results, XDG_CACHE_HOME=str(results / "cache"))
+    without = call(
+        "run",
+        "fig1_relu",
+        "--threads",
+        "1",
+        "--results",
+        results,
+        XDG_CACHE_HOME=str(results / "cache"),
+    )
     assert without.returncode == 0, without.stderr
-    assert re.match(r"fig1_relu: NO REAL IMAGES .*stand-in.*no evidence", without.stdout.splitlines()[0])
+    assert re.match(
+        r"fig1_relu: NO REAL IMAGES .*stand-in.*no evidence", without.stdout.splitlines()[0]
+    )
     assert "**none**" in (results / "smoke" / "report.md").read_text()
     assert "no evidence" in (results / "smoke" / "report.md").read_text().split("##")[0]
     real = (results / "report.md").read_text()
     assert "stand-in" not in real.split("## Method")[0]
 
 
-def test_the_same_seed_gives_the_same_bits_in_another_process(smoke: tuple[Path, list[str], list[int]], tmp_path: Path) -> None:
-    """A run made here again equals the one that another process made, interrupted or not, in all but the seconds."""
+def test_the_same_seed_gives_the_same_bits_in_another_process(
+    smoke: tuple[Path, list[str], list[int]], tmp_path: Path
+) -> None:
+    """A repeated run equals another process's, interrupted or not, in all but the seconds."""
     item = next(i for i in read_records(smoke[0] / "smoke")[0] if i.record.cost.attempts == 2)
     run = next(r for r in planned_runs(discover()["lrn_gain"], "smoke") if r.key == item.record.key)
     bench = Bench(tmp_path, {"stand-in": open_dataset("stand-in", Path())}, set_up("cpu", 1), 1)
@@ -132,7 +174,10 @@ def test_the_same_seed_gives_the_same_bits_in_another_process(smoke: tuple[Path,
     assert folder is not None
     (again,), _ = read_records(tmp_path)
     assert again.record.id == item.record.id
-    histories = [[{k: v for k, v in row.items() if k != "seconds"} for row in stored.history()] for stored in (again, item)]
+    histories = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in stored.history()]
+        for stored in (again, item)
+    ]
     assert histories[0] == histories[1]
     assert make(run, discover()["lrn_gain"], bench) == folder
     repeat = make(run, discover()["lrn_gain"], bench, again=True)
@@ -140,7 +185,9 @@ def test_the_same_seed_gives_the_same_bits_in_another_process(smoke: tuple[Path,
     assert repeat.name == f"{folder.name}-r2"
 
 
-def test_status_explain_and_compare_of_a_finished_set(smoke: tuple[Path, list[str], list[int]], call: Call) -> None:
+def test_status_explain_and_compare_of_a_finished_set(
+    smoke: tuple[Path, list[str], list[int]], call: Call
+) -> None:
     results = smoke[0]
     rows = json.loads(call("status", "fig1_relu", "--results", results, "--json").stdout)
     assert {row["state"] for row in rows if "/smoke-" in row["run"]} == {"done"}
@@ -148,19 +195,37 @@ def test_status_explain_and_compare_of_a_finished_set(smoke: tuple[Path, list[st
     explained = call("explain", "fig1_relu.speedup", "--results", results / "smoke").stdout
     assert "formula: exp(mean log epochs" in explained
     assert explained.count("relu seed") == 2
-    compared = json.loads(call("compare", results / "smoke", "--results", results / "smoke", "--json").stdout)
+    compared = json.loads(
+        call("compare", results / "smoke", "--results", results / "smoke", "--json").stdout
+    )
     assert {row["differs in"] for row in compared} == {"nothing recorded"}
 
 
-def test_a_sweep_is_sent_where_it_is_asked_for(smoke: tuple[Path, list[str], list[int]], call: Call, tmp_path: Path) -> None:
-    """One run of a sweep is missing: it is no work without --sweep, and a job of its own with it."""
+def test_a_sweep_is_sent_where_it_is_asked_for(
+    smoke: tuple[Path, list[str], list[int]], call: Call, tmp_path: Path
+) -> None:
+    """A missing sweep run is no work without --sweep, and a job of its own with it."""
     shutil.copytree(smoke[0], tmp_path / "results")
     (lost,) = (tmp_path / "results").glob("smoke/records/fig1_relu/tanh-rate0.004/smoke-seed100-*")
     shutil.rmtree(lost)
-    arguments = ["run", "fig1_relu", "--scale", "smoke", "--launch", "local", "--device", "cpu", "--results", tmp_path / "results"]
+    arguments = [
+        "run",
+        "fig1_relu",
+        "--scale",
+        "smoke",
+        "--launch",
+        "local",
+        "--device",
+        "cpu",
+        "--results",
+        tmp_path / "results",
+    ]
     without = call(*arguments)
     assert (without.returncode, lost.exists()) == (0, False), without.stderr
-    assert "1 sweep run left out; --sweep makes them\nnothing to send" in without.stdout
+    assert (
+        "1 learning-rate sweep run skipped; add --sweep to make them\nnothing to send"
+        in without.stdout
+    )
     sent = call(*arguments, "--sweep")
     assert (sent.returncode, lost.exists()) == (0, True), sent.stderr
     assert "plan: 1 runs to make (at most 1 epochs)" in sent.stdout
@@ -169,7 +234,9 @@ def test_a_sweep_is_sent_where_it_is_asked_for(smoke: tuple[Path, list[str], lis
 def test_compare_names_what_differs(tmp_path: Path, call: Call) -> None:
     full_set(tmp_path / "ours")
     full_set(tmp_path / "theirs", hardware="another", fingerprint="copy")
-    rows = json.loads(call("compare", tmp_path / "theirs", "--results", tmp_path / "ours", "--json").stdout)
+    rows = json.loads(
+        call("compare", tmp_path / "theirs", "--results", tmp_path / "ours", "--json").stdout
+    )
     assert [row["arm"] for row in rows] == ["relu", "tanh"]
     assert all(row["theirs / ours [95 %]"].startswith("1.00 [") for row in rows)
     assert all("hardware: a processor → another" in row["differs in"] for row in rows)
@@ -179,17 +246,45 @@ def test_compare_names_what_differs(tmp_path: Path, call: Call) -> None:
     ("arguments", "status", "message"),
     [
         (["run", "fig1_rleu"], 2, "no claim is called 'fig1_rleu'; did you mean 'fig1_relu'?"),
-        (["run", "fig1_relu", "--dataset", "mnist"], 2, "no such scale or data set; there are paper, reduced, mini, smoke"),
+        (
+            ["run", "fig1_relu", "--dataset", "mnist"],
+            2,
+            "no such scale or data set; there are paper, reduced, mini, smoke",
+        ),
         (["run", "fig2_architecture", "--scale", "huge"], 2, "no such scale or data set"),
-        (["run", "fig1_relu", "--dataset", "cifar10", "--scale", "smoke"], 2, "does not use 'cifar10' at scale smoke; it uses"),
+        (
+            ["run", "fig1_relu", "--dataset", "cifar10", "--scale", "smoke"],
+            2,
+            "does not use 'cifar10' at scale smoke; it uses",
+        ),
         (["run", "fig1_relu", "--scale", "mini"], 2, "has no scale 'mini'; it has paper, smoke"),
-        (["run", "fig1_relu", "--scale", "smoke", "--device", "gpu"], 2, "no device is called 'gpu'"),
-        (["run", "fig1_relu", "--scale", "smoke", "--seeds", "x"], 2, "is no list of seeds; write it like 0-4 or 0,2"),
-        (["run", "fig1_relu", "--scale", "smoke", "--seeds", "0-9"], 2, "the plan has seeds 0, 1, fixed before the runs"),
+        (
+            ["run", "fig1_relu", "--scale", "smoke", "--device", "gpu"],
+            2,
+            "no device is called 'gpu'",
+        ),
+        (
+            ["run", "fig1_relu", "--scale", "smoke", "--seeds", "x"],
+            2,
+            "is no list of seeds; write it like 0-4 or 0,2",
+        ),
+        (
+            ["run", "fig1_relu", "--scale", "smoke", "--seeds", "0-9"],
+            2,
+            "the plan has seeds 0, 1, fixed before the runs",
+        ),
         (["run", "fig1_relu", "--dataset", "cifar10"], 4, "could not be downloaded"),
         (["run", "fig1_relu", "--data", "nowhere"], 4, "the data root nowhere is not a folder"),
-        (["run", "fig1_relu", "--scale", "smoke", "--device", "cuda"], 2, "no CUDA device"),
-        (["explain", "fig1_relu.speed"], 2, "did you mean fig1_relu.speedup"),
+        (
+            ["run", "fig1_relu", "--scale", "smoke", "--device", "cuda"],
+            2,
+            "leave --device out or give --device cpu",
+        ),
+        (
+            ["explain", "fig1_relu.speed"],
+            2,
+            "fig1_relu.speed names no question; choose one of fig1_relu.speedup, ",
+        ),
         (["explain", "fig2.parameters"], 2, "did you mean 'fig2_architecture'"),
         (["show", "nothing_like_it"], 2, "no claim is called"),
         (["compare", "nowhere"], 2, "there is no results folder nowhere"),
@@ -213,14 +308,19 @@ def test_bad_input_gets_one_line_and_its_status(
 
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = CliRunner().invoke(app, ["run", "fig2_architecture", "--results", str(tmp_path / "file")])
+    done = CliRunner().invoke(
+        app, ["run", "fig2_architecture", "--results", str(tmp_path / "file")]
+    )
     assert done.exit_code == 3
     assert re.fullmatch(r"error: .*file.*: Not a directory.*\n", done.stderr)
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, cifar_folder: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    done = CliRunner().invoke(app, ["run", "all", "--dry-run", "--data", str(cifar_folder), "--results", str(tmp_path / "r")])
+    done = CliRunner().invoke(
+        app,
+        ["run", "all", "--dry-run", "--data", str(cifar_folder), "--results", str(tmp_path / "r")],
+    )
     assert done.exit_code == 0, done.output
     assert "plan: " in done.stdout
     assert "not packed yet" in done.stdout
@@ -245,9 +345,13 @@ def test_list_plan_show_and_doctor(tmp_path: Path) -> None:
     listed = json.loads(runner.invoke(app, ["list", "--json", "--results", str(tmp_path)]).stdout)
     assert [row["claim"] for row in listed] == list(discover())
     assert all(re.fullmatch(r"\d+ not run", row["verdicts"]) for row in listed)
-    rows = json.loads(runner.invoke(app, ["plan", "fig1_relu", "--json", "--scale", "smoke", "--results", str(tmp_path)]).stdout)
+    rows = json.loads(
+        runner.invoke(
+            app, ["plan", "fig1_relu", "--json", "--scale", "smoke", "--results", str(tmp_path)]
+        ).stdout
+    )
     assert len(rows) == sum("-rate" not in variant for _, variant, _, _ in RUNS["fig1_relu"])
-    assert any("paper 6×" in row["sees"] for row in rows)
+    assert any("paper 6×" in row["detects"] for row in rows)
     assert "tanh differs in: config.activation" in runner.invoke(app, ["show", "fig1_relu"]).stdout
     examined = runner.invoke(app, ["doctor", "--results", str(tmp_path)])
     assert examined.exit_code == 0
@@ -256,8 +360,13 @@ def test_list_plan_show_and_doctor(tmp_path: Path) -> None:
 
 def test_a_plan_without_the_images_knows_nothing(cifar_folder: Path, tmp_path: Path) -> None:
     full_set(tmp_path)
-    done = CliRunner().invoke(app, ["plan", "fig1_relu", "--data", str(cifar_folder), "--results", str(tmp_path), "--json"])
-    assert {row["why"] for row in json.loads(done.stdout)} == {"not known before the images are packed"}
+    done = CliRunner().invoke(
+        app,
+        ["plan", "fig1_relu", "--data", str(cifar_folder), "--results", str(tmp_path), "--json"],
+    )
+    assert {row["why"] for row in json.loads(done.stdout)} == {
+        "not known before the images are packed"
+    }
 
 
 def test_run_without_a_claim_lists(tmp_path: Path) -> None:
@@ -269,7 +378,10 @@ def test_run_without_a_claim_lists(tmp_path: Path) -> None:
 
 def test_data_prepare_and_verify(cifar_folder: Path) -> None:
     runner = CliRunner()
-    assert "not packed yet" in runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)]).stdout
+    assert (
+        "not packed yet"
+        in runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)]).stdout
+    )
     assert "ready" in runner.invoke(app, ["data", "prepare", "--data", str(cifar_folder)]).stdout
     assert "verified" in runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)]).stdout
     packed = next((cifar_folder / "prepared").glob("cifar10-*-train-*")) / "images.npy"

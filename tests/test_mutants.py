@@ -1,9 +1,11 @@
-"""Do the golden runs notice? Each patch in `tests/mutants/` is a small edit of the code, applied to a copy of it.
+"""Do the golden runs notice?
 
-A patch begins with lines of its own: `Moves:` are the versions whose numbers it must move (`none` for an edit
-that changes no number; `refused` where no record can be stored, since it would not agree with itself), `Runs:` the
-golden runs that are made. A patch that no longer fits is written again
-with the code that it changes.
+Each patch in `tests/mutants/` is a small edit of the code, applied to a copy of it.
+
+A patch begins with lines of its own: `Moves:` are the versions whose numbers it must move (`none`
+for an edit that changes no number; `refused` where no record can be stored, since it would not
+agree with itself), `Runs:` the golden runs that are made. A patch that no longer fits is written
+again with the code that it changes.
 """
 
 import os
@@ -39,15 +41,25 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda path: path.stem)
-def test_golden_runs_see_what_moves_a_number_and_nothing_else(patch: Path, code: Path, tmp_path: Path) -> None:
+def test_golden_runs_see_what_moves_a_number_and_nothing_else(
+    patch: Path, code: Path, tmp_path: Path
+) -> None:
     mutant = tmp_path / "mutant"
     shutil.copytree(code, mutant)
-    applied = subprocess.run(["git", "apply", str(patch)], cwd=mutant, capture_output=True, text=True, check=False)
+    applied = subprocess.run(
+        ["git", "apply", str(patch)], cwd=mutant, capture_output=True, text=True, check=False
+    )
     assert applied.returncode == 0, f"{patch.name} no longer fits, write it again: {applied.stderr}"
     options = [word for name in header(patch, "Runs") for word in ("--only", name)]
     command = [sys.executable, "tests/golden.py", "--check", *options]
-    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "ALEXNET_DATA")}
-    done = subprocess.run(command, cwd=mutant, capture_output=True, text=True, env=clean, check=False)
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "ALEXNET_DATA")
+    }
+    done = subprocess.run(
+        command, cwd=mutant, capture_output=True, text=True, env=clean, check=False
+    )
     versions = {line.partition(":")[0] for line in done.stdout.splitlines() if ": " in line}
     if "would not agree with itself" in done.stderr:
         versions.add("refused")

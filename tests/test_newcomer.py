@@ -1,4 +1,4 @@
-"""What somebody meets who has just cloned this: the committed answer, a short plan, and what is not here said in a line."""
+"""A newcomer's commands: the committed answer, a short plan, what is missing in a line."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from records import full_set
 from typer.testing import CliRunner
 
 from reproductions.__main__ import RESULTS, app
-from reproductions.harness.claim import discover, planned_runs
-from reproductions.harness.record import read_records
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.records.record import read_records
 
 CLAIM = discover()["fig1_relu"]
 VERDICTS = sum(run.role != "tune" for run in planned_runs(CLAIM, "paper"))
@@ -25,7 +25,9 @@ def committed(question: str) -> str:
     """What a command should print of a question, from the report in git."""
     rows = json.loads((RESULTS / "report.json").read_text())["rows"]
     row = next(row for row in rows if row["cell"] == f"fig1_relu.{question}")
-    number = f"{row['measured']:.2f}× [{row['low']:.2f}, {row['high']:.2f}], paper {row['paper']:g}×"
+    number = (
+        f"{row['measured']:.2f}× [{row['low']:.2f}, {row['high']:.2f}], paper {row['paper']:g}×"
+    )
     rests = f"n {row['n']} of {row['planned']} at scale paper, {row['hardware']}"
     return f"committed records say: {row['cell']}: {number}, {rests}: {row['verdict']}"
 
@@ -41,11 +43,21 @@ def invoke(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], str]:
-    """Lines and errors of the first command on a machine without images, network and C compiler: `run fig1_relu`, of one seed."""
+    """Output of `run fig1_relu`, one seed, without images, network and C compiler."""
     home = tmp_path_factory.mktemp("newcomer")
     (home / "bin").mkdir()
     (home / "bin" / "git").symlink_to(shutil.which("git") or "/usr/bin/git")
-    command = [sys.executable, "-m", "reproductions", "run", "fig1_relu", "--seeds", "0", "--threads", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "reproductions",
+        "run",
+        "fig1_relu",
+        "--seeds",
+        "0",
+        "--threads",
+        "1",
+    ]
     env = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parents[1]),
@@ -55,16 +67,27 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], st
         "PATH": str(home / "bin"),
         "PYTHONWARNINGS": "error",
     }
-    code = "import sys; from alexnet.data import sources; sources.CIFAR10_HOST = 'localhost.invalid'\n"
+    code = (
+        "import sys; from alexnet.data import sources; sources.CIFAR10_HOST = 'localhost.invalid'\n"
+    )
     code += "from reproductions.__main__ import app; sys.exit(app(sys.argv[1:]))"
     command[1:3] = ["-c", code]
-    done = subprocess.run([*command, "--results", str(home / "results")], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--results", str(home / "results")],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return home / "results", done.stdout.splitlines(), done.stderr
 
 
 def test_it_says_first_that_no_real_images_are_there(first: tuple[Path, list[str], str]) -> None:
-    assert re.match(r"fig1_relu: NO REAL IMAGES .*this proves that the code runs and is no evidence", first[1][0])
+    assert re.match(
+        r"fig1_relu: NO REAL IMAGES .*this proves that the code runs and is no evidence",
+        first[1][0],
+    )
 
 
 def test_the_committed_answer_comes_before_the_plan(first: tuple[Path, list[str], str]) -> None:
@@ -73,11 +96,16 @@ def test_the_committed_answer_comes_before_the_plan(first: tuple[Path, list[str]
     assert re.match(r"plan: 4 of 4 runs to make, .*\(at most 4 epochs\)", lines[1 + len(ANSWERS)])
 
 
-def test_it_ends_with_the_committed_answer_and_the_smoke_run_beside_it(first: tuple[Path, list[str], str]) -> None:
+def test_it_ends_with_the_committed_answer_and_the_smoke_run_beside_it(
+    first: tuple[Path, list[str], str],
+) -> None:
     *_, before, one, smoke_one, other, smoke_other = first[1]
     assert [one, other] == ANSWERS
     for question, line in zip(CLAIM.questions, (smoke_one, smoke_other), strict=True):
-        assert re.fullmatch(rf"this smoke run says: +fig1_relu\.{question.name}: .*, paper 6×: none, no evidence", line)
+        assert re.fullmatch(
+            rf"this smoke run says: +fig1_relu\.{question.name}: .*, paper 6×: none, no evidence",
+            line,
+        )
     assert before.startswith("report: ")
 
 
@@ -87,63 +115,100 @@ def test_it_says_once_that_there_is_no_compiler(first: tuple[Path, list[str], st
 
 
 def test_no_sweep_is_made_and_a_line_says_so(first: tuple[Path, list[str], str]) -> None:
-    assert "4 sweep runs left out; --sweep makes them" in first[1]
+    assert "4 learning-rate sweep runs skipped; add --sweep to make them" in first[1]
     stored, broken = read_records(first[0] / "smoke")
     assert ({item.record.role for item in stored}, broken) == ({"evaluate"}, [])
 
 
-def test_the_first_command_with_images_names_its_runs_and_epochs(cifar_folder: Path, tmp_path: Path) -> None:
+def test_the_first_command_with_images_names_its_runs_and_epochs(
+    cifar_folder: Path, tmp_path: Path
+) -> None:
     """Images that no record knows, as those of a first download."""
-    lines = invoke("run", "fig1_relu", "--dry-run", "--data", cifar_folder, "--results", tmp_path / "new").splitlines()
+    lines = invoke(
+        "run", "fig1_relu", "--dry-run", "--data", cifar_folder, "--results", tmp_path / "new"
+    ).splitlines()
     assert lines[1 : 1 + len(ANSWERS)] == ANSWERS
     epochs = sum(run.recipe["epochs"] for run in planned_runs(CLAIM, "paper") if run.role != "tune")
-    assert re.match(rf"plan: {VERDICTS} of {VERDICTS} runs to make, .*at most {epochs:,} epochs", lines[1 + len(ANSWERS)])
-    assert f"{SWEEPS} sweep runs left out; --sweep makes them" in lines
+    assert re.match(
+        rf"plan: {VERDICTS} of {VERDICTS} runs to make, .*at most {epochs:,} epochs",
+        lines[1 + len(ANSWERS)],
+    )
+    assert f"{SWEEPS} learning-rate sweep runs skipped; add --sweep to make them" in lines
 
 
 def test_the_own_records_answer_where_there_are_some(cifar_folder: Path, tmp_path: Path) -> None:
     full_set(tmp_path)
-    lines = invoke("run", "fig1_relu", "--dry-run", "--data", cifar_folder, "--results", tmp_path).splitlines()
-    assert re.match(rf"records in {tmp_path} say: fig1_relu.speedup: 5\.99× .*, n 5 of 5 at scale paper, a processor", lines[1])
+    lines = invoke(
+        "run", "fig1_relu", "--dry-run", "--data", cifar_folder, "--results", tmp_path
+    ).splitlines()
+    assert re.match(
+        rf"records in {tmp_path} say: fig1_relu.speedup: 5\.99× .*, n 5 of 5 at scale paper, a "
+        rf"processor",
+        lines[1],
+    )
     assert lines[2] == f"records in {tmp_path} say: fig1_relu.speedup_modern: not run"
 
 
-@pytest.mark.parametrize("launch", [[], ["--launch", "local"], ["--launch", "slurm", "--partition", "x"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "launch", [[], ["--launch", "local"], ["--launch", "slurm", "--partition", "x"]], ids=" ".join
+)
 def test_sweep_travels_with_every_launcher(launch: list[str], tmp_path: Path) -> None:
-    arguments = ["run", "fig1_relu", "--scale", "smoke", "--dry-run", "--results", tmp_path, *launch]
+    arguments = [
+        "run",
+        "fig1_relu",
+        "--scale",
+        "smoke",
+        "--dry-run",
+        "--results",
+        tmp_path,
+        *launch,
+    ]
     without, with_sweep = invoke(*arguments), invoke(*arguments, "--sweep")
     assert re.search(r"^plan: 8 (of 8 )?runs", without, re.MULTILINE)
     assert re.search(r"^plan: 12 (of 12 )?runs", with_sweep, re.MULTILINE)
-    assert ("4 sweep runs left out; --sweep makes them" in without, "left out" in with_sweep) == (True, False)
+    assert (
+        "4 learning-rate sweep runs skipped; add --sweep to make them" in without,
+        "skipped" in with_sweep,
+    ) == (
+        True,
+        False,
+    )
     assert ANSWERS[0] in without
 
 
 def test_a_plan_says_that_real_images_are_missing(tmp_path: Path) -> None:
     said = invoke("plan", "fig1_relu", "--results", tmp_path)
     assert re.match(r"fig1_relu: NO REAL IMAGES \(CIFAR-10 is not under", said)
-    assert "rate" not in said.split("minutes")[1].split("sweep runs")[0], "a sweep is planned"
-    assert said.splitlines()[-1] == "4 sweep runs left out; --sweep makes them"
+    assert "tanh-rate" not in said, "a sweep is planned"
+    assert said.splitlines()[-1] == "4 learning-rate sweep runs skipped; add --sweep to make them"
     assert "tanh-rate" in invoke("plan", "fig1_relu", "--sweep", "--results", tmp_path)
 
 
 def test_as_json_a_plan_says_it_on_standard_error(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["plan", "fig1_relu", "dropout", "--json", "--results", str(tmp_path)])
+    done = CliRunner().invoke(
+        app, ["plan", "fig1_relu", "dropout", "--json", "--results", str(tmp_path)]
+    )
     assert {row["role"] for row in json.loads(done.stdout)} == {"evaluate", "train"}
     assert "fig1_relu: NO REAL IMAGES" in done.stderr
 
 
 def test_claims_without_the_same_images_share_a_line(tmp_path: Path) -> None:
-    said = invoke("plan", "lrn_gain", "overlap_gain", "fig2_architecture", "--results", tmp_path).splitlines()
+    said = invoke(
+        "plan", "lrn_gain", "overlap_gain", "fig2_architecture", "--results", tmp_path
+    ).splitlines()
     assert said[0].startswith("lrn_gain, overlap_gain: NO REAL IMAGES")
     assert said[1] == "fig2_architecture: counting, no images needed"
 
 
 def test_status_misses_no_sweep_and_shows_those_that_were_made(tmp_path: Path) -> None:
     said = invoke("status", "fig1_relu", "--results", tmp_path)
-    assert "-rate" not in said
-    assert said.splitlines()[-1] == f"{SWEEPS} sweep runs left out; --sweep makes them"
+    assert "tanh-rate" not in said
+    assert (
+        said.splitlines()[-1]
+        == f"{SWEEPS} learning-rate sweep runs skipped; add --sweep to make them"
+    )
     full_set(tmp_path)
     done = CliRunner().invoke(app, ["status", "fig1_relu", "--results", str(tmp_path), "--json"])
     states = {row["run"]: row["state"] for row in json.loads(done.stdout)}
     assert states["fig1_relu/tanh-rate0.008/paper-seed100"] == "done"
-    assert f"{SWEEPS // 2} sweep runs left out" in done.stderr
+    assert f"{SWEEPS // 2} learning-rate sweep runs skipped" in done.stderr

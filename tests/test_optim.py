@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from alexnet.optim import PaperSGD, paper_groups
+from alexnet.config import AlexNetConfig
+from alexnet.models import AlexNet
+from alexnet.optim import PaperSGD, layer_groups
 
 pytestmark = pytest.mark.numerical
 
@@ -15,7 +17,12 @@ rates = st.floats(1e-4, 0.5)
 gradients = st.lists(st.floats(-3, 3), min_size=1, max_size=8)
 
 
-def train(optimizer: torch.optim.Optimizer, weight: torch.Tensor, grads: list[float], drop_at: int | None = None) -> float:
+def train(
+    optimizer: torch.optim.Optimizer,
+    weight: torch.Tensor,
+    grads: list[float],
+    drop_at: int | None = None,
+) -> float:
     for step, gradient in enumerate(grads):
         if step == drop_at:
             for group in optimizer.param_groups:
@@ -27,7 +34,9 @@ def train(optimizer: torch.optim.Optimizer, weight: torch.Tensor, grads: list[fl
 
 @settings(deadline=None)  # the first optimiser of a process imports much of torch
 @given(rates, st.floats(0, 0.99), st.floats(0, 0.1), gradients)
-def test_is_the_formula_of_section_5(rate: float, momentum: float, decay: float, grads: list[float]) -> None:
+def test_is_the_formula_of_section_5(
+    rate: float, momentum: float, decay: float, grads: list[float]
+) -> None:
     weight = torch.tensor([0.7], dtype=torch.float64)
     ours = train(PaperSGD([weight], lr=rate, momentum=momentum, weight_decay=decay), weight, grads)
     w, v = 0.7, 0.0
@@ -39,15 +48,22 @@ def test_is_the_formula_of_section_5(rate: float, momentum: float, decay: float,
 
 @settings(deadline=None)  # the first optimiser of a process imports much of torch
 @given(rates, st.floats(0, 0.99), st.floats(0, 0.1), gradients)
-def test_is_torchs_sgd_while_the_rate_is_constant(rate: float, momentum: float, decay: float, grads: list[float]) -> None:
+def test_is_torchs_sgd_while_the_rate_is_constant(
+    rate: float, momentum: float, decay: float, grads: list[float]
+) -> None:
     ours, torchs = (torch.tensor([0.7], dtype=torch.float64) for _ in range(2))
     a = train(PaperSGD([ours], lr=rate, momentum=momentum, weight_decay=decay), ours, grads)
-    b = train(torch.optim.SGD([torchs], lr=rate, momentum=momentum, weight_decay=decay), torchs, grads)
+    b = train(
+        torch.optim.SGD([torchs], lr=rate, momentum=momentum, weight_decay=decay), torchs, grads
+    )
     assert a == pytest.approx(b, rel=1e-10, abs=1e-10)
 
 
 def test_differs_from_torchs_sgd_after_a_drop() -> None:
-    """Two gradients of 1, then a drop by ten with gradient 0: the paper's velocity only fades, torch's is also divided by ten."""
+    """Two gradients of 1, then a drop and gradient 0: the paper's velocity only fades.
+
+    Torch's is also divided by ten.
+    """
     ours, torchs = (torch.tensor([0.0], dtype=torch.float64) for _ in range(2))
     a = train(PaperSGD([ours], lr=0.1, momentum=0.9), ours, [1, 1, 0], drop_at=2)
     b = train(torch.optim.SGD([torchs], lr=0.1, momentum=0.9), torchs, [1, 1, 0], drop_at=2)
@@ -57,14 +73,22 @@ def test_differs_from_torchs_sgd_after_a_drop() -> None:
 
 
 def test_many_weights_are_updated_as_each_alone() -> None:
-    """To the bit, also where groups share their rates, sizes and memory orders differ and one has no gradient."""
+    """To the bit, also with shared rates, other sizes and memory orders, or no gradient."""
     stream = torch.Generator().manual_seed(0)
     shapes = [(3,), (4, 3, 5, 5), (), (7, 2)]
     weights = [torch.randn(shape, generator=stream) for shape in shapes]
     weights[1] = weights[1].contiguous(memory_format=torch.channels_last)
     alone = [weight.clone() for weight in weights]
-    courses = [{"lr": 0.1, "weight_decay": 0.01}, {"lr": 0.2}, {"lr": 0.1, "weight_decay": 0.01}, {"lr": 0.1}]
-    together = PaperSGD([{"params": [weight], **course} for weight, course in zip(weights, courses, strict=True)], lr=1.0)
+    courses = [
+        {"lr": 0.1, "weight_decay": 0.01},
+        {"lr": 0.2},
+        {"lr": 0.1, "weight_decay": 0.01},
+        {"lr": 0.1},
+    ]
+    together = PaperSGD(
+        [{"params": [weight], **course} for weight, course in zip(weights, courses, strict=True)],
+        lr=1.0,
+    )
     each = [PaperSGD([weight], **course) for weight, course in zip(alone, courses, strict=True)]
     for step in range(3):
         for weight, other in zip(weights, alone, strict=True):
@@ -78,13 +102,17 @@ def test_many_weights_are_updated_as_each_alone() -> None:
     assert all(map(torch.equal, weights, alone))
 
 
-def test_biases_learn_at_twice_the_rate_without_decay() -> None:
-    net = nn.Linear(3, 2)
-    weights, biases = paper_groups(net, rate=0.01, bias_factor=2.0, decay=0.0005)
-    assert weights["params"] == [net.weight]
-    assert (weights["lr"], weights["weight_decay"]) == (0.01, 0.0005)
-    assert biases["params"] == [net.bias]
-    assert (biases["lr"], biases["weight_decay"]) == (0.02, 0.0)
+def test_every_layers_weight_and_bias_are_a_group() -> None:
+    groups = layer_groups(AlexNet(AlexNetConfig.original().smoke()))
+    convolutions = [f"conv{k}" for k in range(1, 6)]
+    names = [
+        (layer, kind)
+        for layer in (*convolutions, "fc6", "fc7", "fc8")
+        for kind in ("weight", "bias")
+    ]
+    assert [group["layer"] for group in groups] == names
+    (weight, bias), _ = (layer_groups(nn.Linear(3, 2)), None)
+    assert (weight["layer"][1], bias["layer"][1]) == ("weight", "bias")
 
 
 def test_a_parameter_without_gradient_stays() -> None:

@@ -20,8 +20,8 @@ from alexnet.data.imageset import BrokenSetError, DataError, pack
 from alexnet.data.prepare import Listing, folder_items, pack_listing
 from alexnet.data.sources import CIFAR10_CLASSES, open_dataset
 from alexnet.data.tiny_imagenet import list_tiny_imagenet
-from reproductions.harness.kept import load_network
-from reproductions.harness.record import read_records
+from reproductions.harness.execute.parents import load_network
+from reproductions.harness.records.record import read_records
 
 ABOUT = {"name": "few", "split": "train", "canonical": False, "source": "the tests"}
 
@@ -37,7 +37,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @dataclass
 class Place:
-    """Something that a command made or reads: the file that it cannot read now, and what reads it."""
+    """A file that a command made or reads and now cannot read, and the command."""
 
     file: Path
     read: Callable[[], object]
@@ -69,7 +69,9 @@ def cifar_folder(root: Path) -> None:
         for name in CIFAR10_CLASSES:
             (root / split / name).mkdir(parents=True, exist_ok=True)
             for k in range(count):
-                Image.fromarray(np.full((32, 32, 3), k, np.uint8)).save(root / split / name / f"{k}.png")
+                Image.fromarray(np.full((32, 32, 3), k, np.uint8)).save(
+                    root / split / name / f"{k}.png"
+                )
 
 
 def an_interrupted_packing(root: Path) -> Place:
@@ -83,12 +85,18 @@ def an_interrupted_packing(root: Path) -> Place:
 
     with pytest.raises(DataError, match="cannot be packed"):
         pack_listing(root / "set", listing, (8, 8, 3), fails, **ABOUT)
-    return Place(root / "set.partial" / "images.npy", lambda: pack_listing(root / "set", listing, (8, 8, 3), decode, **ABOUT))
+    return Place(
+        root / "set.partial" / "images.npy",
+        lambda: pack_listing(root / "set", listing, (8, 8, 3), decode, **ABOUT),
+    )
 
 
 def an_image(root: Path) -> Place:
     listing = pictures(root / "images")
-    return Place(root / "images" / "2.png", lambda: pack_listing(root / "set", listing, (8, 8, 3), decode, **ABOUT))
+    return Place(
+        root / "images" / "2.png",
+        lambda: pack_listing(root / "set", listing, (8, 8, 3), decode, **ABOUT),
+    )
 
 
 def a_batch_of_the_publisher(root: Path) -> Place:
@@ -105,7 +113,10 @@ def a_list_of_classes(root: Path) -> Place:
 
 def a_tar(root: Path) -> Place:
     (root / "n01440764.tar").write_bytes(bytes(10240))
-    return Place(root / "n01440764.tar", lambda: sources.prepare_imagenet("imagenet2012", root, [root / "n01440764.tar"]))
+    return Place(
+        root / "n01440764.tar",
+        lambda: sources.prepare_imagenet("imagenet2012", root, [root / "n01440764.tar"]),
+    )
 
 
 def weights(root: Path) -> Place:
@@ -129,7 +140,9 @@ PLACES: dict[str, Callable[[Path], Place]] = {
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_what_may_not_be_read_now_stays(shared: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_not_be_read_now_stays(
+    shared: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
     monkeypatch.setattr(prepare, "CHUNK_BYTES", 2 * 8 * 8 * 3)
     place = PLACES[name](shared)
@@ -146,7 +159,9 @@ def test_what_may_not_be_read_now_stays(shared: Path, name: str, monkeypatch: py
 
 
 @pytest.mark.parametrize("kind", [errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ESTALE])
-def test_a_set_that_cannot_be_mapped_now_stays(tmp_path: Path, kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_that_cannot_be_mapped_now_stays(
+    tmp_path: Path, kind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
     place = a_packed_set(tmp_path)
 
@@ -184,12 +199,16 @@ def test_a_set_that_is_proved_broken_is_moved_aside_and_packed_again(
     assert line.endswith(f"moved aside to {aside} and packed again")
 
 
-def test_an_interrupted_packing_of_other_images_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_packing_of_other_images_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As when a disk with a part of them is away."""
     monkeypatch.setattr(prepare, "CHUNK_BYTES", 2 * 8 * 8 * 3)
     place = an_interrupted_packing(tmp_path)
     fewer = pictures(tmp_path / "fewer", 3)
-    with pytest.raises(DataError, match="has images of an interrupted packing of 4, and these sources have 3"):
+    with pytest.raises(
+        DataError, match="has images of an interrupted packing of 4, and these sources have 3"
+    ):
         pack_listing(tmp_path / "set", fewer, (8, 8, 3), decode, **ABOUT)
     assert place.file.is_file()
     place.read()

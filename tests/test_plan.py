@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from records import full_set, keep, make_alexnet, make_record, planned, store, write_record
 
-from reproductions.harness import provenance
-from reproductions.harness.claim import PlannedRun, blocks, discover, planned_runs
-from reproductions.harness.counted import ANY, Way, differences, not_deciding
-from reproductions.harness.forecast import of_images
-from reproductions.harness.judge import judge
-from reproductions.harness.plan import NOT_KEPT, Planned, expected_seconds, plan
-from reproductions.harness.record import Record, Source, read_records
-from reproductions.harness.work import prepare
+from reproductions.harness.claims.claim import PlannedRun, blocks, discover, planned_runs
+from reproductions.harness.judge.power import of_images
+from reproductions.harness.judge.rows import judge
+from reproductions.harness.plan.claim_plan import prepare
+from reproductions.harness.plan.counted import ANY, Way, differences, not_deciding
+from reproductions.harness.plan.missing import NOT_KEPT, Planned, expected_seconds, plan
+from reproductions.harness.records import provenance
+from reproductions.harness.records.record import Record, Source, read_records
 
 RUNS = [run for run in planned_runs(discover()["fig1_relu"], "paper") if run.question == "speedup"]
 COPY = {"cifar10": "0123456789ab"}
@@ -39,28 +39,42 @@ def test_nothing_is_missing_when_all_is_there(tmp_path: Path) -> None:
         ({"fingerprint": "other"}, "made from another copy of the data (the tests)"),
     ],
 )
-def test_the_reason_names_what_differs(changes: dict[str, object], reason: str, tmp_path: Path) -> None:
+def test_the_reason_names_what_differs(
+    changes: dict[str, object], reason: str, tmp_path: Path
+) -> None:
     record = make_record(**changes)  # type: ignore[arg-type]
     assert any(reason in line for line in differences(record, planned("relu", 0), COPY))
     store(tmp_path, record)
-    item = next(item for item in plan(RUNS, read_records(tmp_path)[0], COPY) if item.run == planned("relu", 0))
+    item = next(
+        item
+        for item in plan(RUNS, read_records(tmp_path)[0], COPY)
+        if item.run == planned("relu", 0)
+    )
     assert item.current is None
     assert reason in item.reason
 
 
 def test_other_hardware_is_an_answer_too(tmp_path: Path) -> None:
     store(tmp_path, make_record(hardware="somebody else's", precision="fp32"))
-    item = next(item for item in plan(RUNS, read_records(tmp_path)[0], COPY) if item.run == planned("relu", 0))
+    item = next(
+        item
+        for item in plan(RUNS, read_records(tmp_path)[0], COPY)
+        if item.run == planned("relu", 0)
+    )
     assert item.current is not None
 
 
 def test_what_a_machine_lacks_of_a_seed_that_no_machine_has_whole(tmp_path: Path) -> None:
-    """Seeds 0 to 2 are whole on A, 3 is half on A, 4 is half on both: pairs are completed on one kind of machine."""
+    """Seeds 0 to 2 are whole on A, 3 half on A, 4 half on both: each completed on one machine."""
     for seed in range(4):
         store(tmp_path, make_record("relu", seed, hardware="A"))
     for seed in range(3):
         store(tmp_path, make_record("tanh", seed, epochs=36.0, hardware="A"))
-    store(tmp_path, make_record("relu", 4, hardware="A"), make_record("tanh", 4, epochs=36.0, hardware="B"))
+    store(
+        tmp_path,
+        make_record("relu", 4, hardware="A"),
+        make_record("tanh", 4, epochs=36.0, hardware="B"),
+    )
     stored = read_records(tmp_path)[0]
     evaluate = [run for run in RUNS if run.role == "evaluate"]
     together = blocks(discover()["fig1_relu"], "paper")
@@ -73,22 +87,38 @@ def test_what_a_machine_lacks_of_a_seed_that_no_machine_has_whole(tmp_path: Path
     assert missing("B") == {("relu", 3), ("tanh", 3), ("relu", 4)}
     assert missing("C") == {("relu", 3), ("tanh", 3), ("relu", 4), ("tanh", 4)}
     assert missing(None) == {("tanh", 3), ("relu", 4)}
-    item = next(item for item in plan(evaluate, stored, COPY, "C", blocks=together) if item.run.key == planned("relu", 3).key)
-    assert item.reason.startswith("there only by A, bf16, where its partner is not")
+    item = next(
+        item
+        for item in plan(evaluate, stored, COPY, "C", blocks=together)
+        if item.run.key == planned("relu", 3).key
+    )
+    assert item.reason.startswith("done only on A, bf16, where the other arm is missing")
 
 
 def test_a_pair_in_two_precisions_is_completed_in_one(tmp_path: Path) -> None:
     for seed in range(5):
-        store(tmp_path, make_record("relu", seed, precision="fp32"), make_record("tanh", seed, epochs=36.0, precision="bf16"))
+        store(
+            tmp_path,
+            make_record("relu", seed, precision="fp32"),
+            make_record("tanh", seed, epochs=36.0, precision="bf16"),
+        )
     together = blocks(discover()["fig1_relu"], "paper")
-    items = plan([run for run in RUNS if run.role == "evaluate"], read_records(tmp_path)[0], COPY, "a processor", blocks=together)
+    items = plan(
+        [run for run in RUNS if run.role == "evaluate"],
+        read_records(tmp_path)[0],
+        COPY,
+        "a processor",
+        blocks=together,
+    )
     assert sum(item.current is None for item in items) == 5
 
 
 def test_uncommitted_code_answers_itself_alone(tmp_path: Path) -> None:
     full_set(tmp_path, dirty=True)
     stored = read_records(tmp_path)[0]
-    assert {item.reason for item in plan(RUNS, stored, COPY)} == {"made with uncommitted changes, so it is never counted"}
+    assert {item.reason for item in plan(RUNS, stored, COPY)} == {
+        "made with uncommitted changes, so it is never counted"
+    }
     assert all(item.current for item in plan(RUNS, stored, COPY, dirty=True))
 
 
@@ -106,29 +136,46 @@ def test_uncommitted_code_answers_itself_alone(tmp_path: Path) -> None:
         (ANY, {"precision": "bf16 compiled", "device": "cuda"}, False),
     ],
 )
-def test_a_pair_is_completed_as_runs_will_be_made(tmp_path: Path, way: Way, there: dict[str, str], both: bool) -> None:
+def test_a_pair_is_completed_as_runs_will_be_made(
+    tmp_path: Path, way: Way, there: dict[str, str], both: bool
+) -> None:
     """Else one arm is made beside which the other, made otherwise, is no pair."""
     record = make_record("relu", 0)
     store(tmp_path, record.model_copy(update={"machine": record.machine.model_copy(update=there)}))
-    block = next(block for block in blocks(discover()["fig1_relu"], "paper") if planned("relu", 0) in block)
+    block = next(
+        block for block in blocks(discover()["fig1_relu"], "paper") if planned("relu", 0) in block
+    )
     items = plan(block, read_records(tmp_path)[0], COPY, blocks=[block], way=way)
     assert [item.current is None for item in items] == [both, True]
 
 
 @pytest.mark.parametrize(("dirty", "made_again"), [(False, {"tanh"}), (True, {"relu"})])
-def test_a_pair_of_clean_and_uncommitted_code_is_none(tmp_path: Path, dirty: bool, made_again: set[str]) -> None:
-    """The judge sets them in rows of their own. It is completed by code as today's, and then is a pair for both."""
+def test_a_pair_of_clean_and_uncommitted_code_is_none(
+    tmp_path: Path, dirty: bool, made_again: set[str]
+) -> None:
+    """The judge sets them in rows of their own.
+
+    It is completed by code as today's, and then is a pair for both.
+    """
     store(tmp_path, make_record("relu", 0), make_record("tanh", 0, epochs=36.0, dirty=True))
     claim = discover()["fig1_relu"]
     block = next(block for block in blocks(claim, "paper") if planned("relu", 0) in block)
 
     def lacking() -> list[Planned]:
-        items = plan(block, read_records(tmp_path)[0], COPY, "a processor", blocks=[block], dirty=dirty)
+        items = plan(
+            block, read_records(tmp_path)[0], COPY, "a processor", blocks=[block], dirty=dirty
+        )
         return [item for item in items if item.current is None]
 
     assert {item.run.variant for item in lacking()} == made_again
     assert max(row.n for row in judge(claim, read_records(tmp_path)[0])) == 0
-    store(tmp_path, *(make_record(item.run.variant, 0, epochs=30.0, dirty=dirty, wall=80.0) for item in lacking()))
+    store(
+        tmp_path,
+        *(
+            make_record(item.run.variant, 0, epochs=30.0, dirty=dirty, wall=80.0)
+            for item in lacking()
+        ),
+    )
     assert lacking() == []
     assert max(row.n for row in judge(claim, read_records(tmp_path)[0])) == 1
 
@@ -137,7 +184,14 @@ def test_what_differs_and_decides_nothing_is_named() -> None:
     record, run = make_record(declaration="old"), planned("relu", 0)
     machine = {"processes": 2, "versions": {**record.machine.versions, "norm": "c"}}
     record = record.model_copy(update={"machine": record.machine.model_copy(update=machine)})
-    here = {"commit": "0" * 10, "hardware": "a processor", "threads": 1, "processes": 1, "determinism": "none", "torch": "9.9.0"}
+    here = {
+        "commit": "0" * 10,
+        "hardware": "a processor",
+        "threads": 1,
+        "processes": 1,
+        "determinism": "none",
+        "torch": "9.9.0",
+    }
     here |= {"python": "3.11.0", "numpy": "2.0.0", "system": "Linux"}
     images = {"data.source": "another folder", "data.canonical": True}
     known = [
@@ -150,7 +204,10 @@ def test_what_differs_and_decides_nothing_is_named() -> None:
         "norm was c, today's is not known yet",
         "precision was bf16, today's is not known yet",
     ]
-    assert not_deciding(record, run, here | images) == [*known, "data.source was the tests, is another folder"]
+    assert not_deciding(record, run, here | images) == [
+        *known,
+        "data.source was the tests, is another folder",
+    ]
     assert not_deciding(record, run, here) == [
         *known,
         "data.source was the tests, today's is not known yet",
@@ -160,12 +217,21 @@ def test_what_differs_and_decides_nothing_is_named() -> None:
 
 def test_today_says_all_that_is_known_of_it_without_torch(tmp_path: Path) -> None:
     """Of its precision and its normalisation nothing is."""
-    work = prepare(discover()["fig1_relu"], tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
+    work = prepare(
+        discover()["fig1_relu"], tmp_path, scale="smoke", dataset=None, data=None, seeds="0"
+    )
     splits = work.images["stand-in"]
     today = {**provenance.here(), **of_images(splits)}
     record = make_record("relu", 0, scale="smoke")
-    fields = {"machine": record.machine.model_dump(), "data": record.data.model_dump() if record.data else {}}
-    named = {f"data.{name}" for name in fields["data"]} | fields["machine"].keys() | record.machine.versions.keys()
+    fields = {
+        "machine": record.machine.model_dump(),
+        "data": record.data.model_dump() if record.data else {},
+    }
+    named = (
+        {f"data.{name}" for name in fields["data"]}
+        | fields["machine"].keys()
+        | record.machine.versions.keys()
+    )
     deciding = {"data.name", "data.fingerprint", "data.train_images", "data.test_images"}
     assert named - today.keys() == {*deciding, "device", "versions", "precision"}
     assert today["data.source"] == splits["train"].meta.source
@@ -173,16 +239,26 @@ def test_today_says_all_that_is_known_of_it_without_torch(tmp_path: Path) -> Non
 
 def test_one_of_two_copies_is_enough(tmp_path: Path) -> None:
     store(tmp_path, make_record(fingerprint="other"), make_record())
-    item = next(item for item in plan(RUNS, read_records(tmp_path)[0], COPY) if item.run == planned("relu", 0))
+    item = next(
+        item
+        for item in plan(RUNS, read_records(tmp_path)[0], COPY)
+        if item.run == planned("relu", 0)
+    )
     assert item.current is not None
     assert item.current.record.data is not None
     assert item.current.record.data.fingerprint == COPY["cifar10"]
 
 
 def test_a_failed_run_is_made_again(tmp_path: Path) -> None:
-    record = make_record(epochs=None, status="failed").model_copy(update={"failure": "out of memory"})
+    record = make_record(epochs=None, status="failed").model_copy(
+        update={"failure": "out of memory"}
+    )
     store(tmp_path, record)
-    item = next(item for item in plan(RUNS, read_records(tmp_path)[0], COPY) if item.run == planned("relu", 0))
+    item = next(
+        item
+        for item in plan(RUNS, read_records(tmp_path)[0], COPY)
+        if item.run == planned("relu", 0)
+    )
     assert item.reason == "it failed: out of memory"
 
 
@@ -191,12 +267,24 @@ def test_the_time_comes_from_records_of_this_hardware(tmp_path: Path) -> None:
     stored, _ = read_records(tmp_path)
     run = planned("relu", 0)
     costs = [item.record.cost for item in stored]
-    images = statistics.median(cost.images for item in stored if item.record.variant == "relu" for cost in [item.record.cost])
+    images = statistics.median(
+        cost.images
+        for item in stored
+        if item.record.variant == "relu"
+        for cost in [item.record.cost]
+    )
     speed = statistics.median(cost.images_per_second or 0 for cost in costs)
     assert expected_seconds(run, stored, 50_000, "a processor", 2) == pytest.approx(images / speed)
-    assert expected_seconds(run, stored, 50_000, "a processor", 1) == pytest.approx(2 * images / speed)
+    assert expected_seconds(run, stored, 50_000, "a processor", 1) == pytest.approx(
+        2 * images / speed
+    )
     assert expected_seconds(run, stored, 50_000, "another", 2) is None
-    assert expected_seconds(planned("count", 0, claim="fig2_architecture"), stored, 50_000, "another", 2) == 0
+    assert (
+        expected_seconds(
+            planned("count", 0, claim="fig2_architecture"), stored, 50_000, "another", 2
+        )
+        == 0
+    )
 
 
 AVERAGES = planned_runs(discover()["ensembles"], "mini")
@@ -212,9 +300,13 @@ def averaged(number: int) -> Record:
     return make_alexnet("five-cnns", number, "ensembles", hardware=MACHINE, **metrics)
 
 
-def missing(root: Path, hardware: str | None = MACHINE, runs: list[PlannedRun] = AVERAGES) -> dict[str, str]:
+def missing(
+    root: Path, hardware: str | None = MACHINE, runs: list[PlannedRun] = AVERAGES
+) -> dict[str, str]:
     items = plan(runs, read_records(root)[0], {}, hardware)
-    return {f"{item.run.variant} {item.run.seed}": item.reason for item in items if item.current is None}
+    return {
+        f"{item.run.variant} {item.run.seed}": item.reason for item in items if item.current is None
+    }
 
 
 @pytest.mark.parametrize("scale", ["paper", "reduced", "mini", "smoke"])
@@ -227,7 +319,7 @@ def test_every_run_stands_behind_what_it_needs(name: str, scale: str) -> None:
 
 
 def test_weights_that_a_missing_run_needs_are_made_again(tmp_path: Path) -> None:
-    """A checkout has records and no weights; it trains again what it must, and only where the average itself is missing."""
+    """A checkout has records but no weights; it retrains only if the average is missing."""
     for seed in range(15):
         (write_record if seed in (1, 7) else keep)(tmp_path, original(seed))
     for number in (1, 2):
@@ -241,17 +333,24 @@ def test_a_file_that_is_gone_is_not_kept(tmp_path: Path) -> None:
     folders = [keep(tmp_path, original(seed)) for seed in range(15)]
     assert missing(tmp_path) == {f"five-cnns {number}": "no record" for number in range(3)}
     (folders[14] / "weights.safetensors").unlink()
-    assert missing(tmp_path) == {**{f"five-cnns {number}": "no record" for number in range(3)}, "original 14": NOT_KEPT}
+    assert missing(tmp_path) == {
+        **{f"five-cnns {number}": "no record" for number in range(3)},
+        "original 14": NOT_KEPT,
+    }
 
 
 def test_weights_of_another_machine_are_none_of_this_one(tmp_path: Path) -> None:
-    """Or an average would be of networks of two kinds of machine, and the judge could not see it."""
+    """Or an average would mix two kinds of machine, and the judge could not see it."""
     for seed in range(15):
         keep(tmp_path, original(seed, hardware="another"))
-    assert [name for name, why in missing(tmp_path).items() if why == NOT_KEPT] == [f"original {seed}" for seed in range(15)]
+    assert [name for name, why in missing(tmp_path).items() if why == NOT_KEPT] == [
+        f"original {seed}" for seed in range(15)
+    ]
     for seed in range(5):
         keep(tmp_path, original(seed))
-    assert [name for name, why in missing(tmp_path).items() if why == NOT_KEPT] == [f"original {seed}" for seed in range(5, 15)]
+    assert [name for name, why in missing(tmp_path).items() if why == NOT_KEPT] == [
+        f"original {seed}" for seed in range(5, 15)
+    ]
 
 
 def test_a_network_that_diverged_has_no_weights_to_make_again(tmp_path: Path) -> None:
@@ -266,8 +365,16 @@ def test_what_a_missing_network_needs_is_planned_too(tmp_path: Path) -> None:
     runs = planned_runs(discover()["pretraining"], "mini")
     for run in runs:
         if run.variant != "six-convolutions-pretrained" or run.seed != 2:
-            write_record(tmp_path, make_alexnet(run.variant, run.seed, "pretraining", hardware=MACHINE, top1=80.0, run=run))
-    assert missing(tmp_path, runs=runs) == {"six-convolutions-pretrained 2": "no record", "six-convolutions 2": NOT_KEPT}
+            write_record(
+                tmp_path,
+                make_alexnet(
+                    run.variant, run.seed, "pretraining", hardware=MACHINE, top1=80.0, run=run
+                ),
+            )
+    assert missing(tmp_path, runs=runs) == {
+        "six-convolutions-pretrained 2": "no record",
+        "six-convolutions 2": NOT_KEPT,
+    }
 
 
 def test_an_average_of_changed_networks_is_outdated(tmp_path: Path) -> None:
@@ -275,27 +382,42 @@ def test_an_average_of_changed_networks_is_outdated(tmp_path: Path) -> None:
     (run,) = (run for run in AVERAGES if run.key == record.key)
     assert differences(record, run, {}) == []
     member = record.config["members"][0]
-    changed = {"members": [{**member, "recipe": {**member["recipe"], "epochs": 5}, "seeds": [0, 1, 2, 3, 9]}]}
+    changed = {
+        "members": [
+            {**member, "recipe": {**member["recipe"], "epochs": 5}, "seeds": [0, 1, 2, 3, 9]}
+        ]
+    }
     assert differences(record.model_copy(update={"config": changed}), run, {})[:2] == [
         "config.members.0.recipe.epochs was 5, is 6",
         "config.members.0.seeds was [0, 1, 2, 3, 9], is [0, 1, 2, 3, 4]",
     ]
     old = record.version.model_copy(update={"training": 0})
-    assert differences(record.model_copy(update={"version": old}), run, {}) == ["made by version 0 of training, which is 1 now"]
+    assert differences(record.model_copy(update={"version": old}), run, {}) == [
+        "made by version 0 of training, which is 1 now"
+    ]
 
 
 def test_networks_of_another_copy_of_what_they_start_from_are_outdated() -> None:
     runs = planned_runs(discover()["pretraining"], "mini")
     run = next(run for run in runs if run.variant == "six-convolutions-pretrained")
-    record = make_alexnet(run.variant, run.seed, "pretraining", hardware=MACHINE, top1=80.0, run=run)
+    record = make_alexnet(
+        run.variant, run.seed, "pretraining", hardware=MACHINE, top1=80.0, run=run
+    )
     (before,) = run.needs
     assert before.dataset is not None
     source = Source(record="there", dataset=before.dataset, fingerprint="old", weights="0" * 64)
     record = record.model_copy(update={"made_from": (source,)})
     own = {"tiny-imagenet-half": record.data.fingerprint} if record.data else {}
     assert differences(record, run, own | {"tiny-imagenet": "old"}) == []
-    assert differences(record, run, own | {"tiny-imagenet": "new"}) == ["made from networks of another copy of tiny-imagenet"]
-    assert record.id != record.model_copy(update={"made_from": (source.model_copy(update={"fingerprint": "new"}),)}).id
+    assert differences(record, run, own | {"tiny-imagenet": "new"}) == [
+        "made from networks of another copy of tiny-imagenet"
+    ]
+    assert (
+        record.id
+        != record.model_copy(
+            update={"made_from": (source.model_copy(update={"fingerprint": "new"}),)}
+        ).id
+    )
 
 
 def test_an_average_takes_what_averages_took(tmp_path: Path) -> None:
@@ -308,9 +430,11 @@ def test_an_average_takes_what_averages_took(tmp_path: Path) -> None:
 
 
 def test_networks_of_a_scale_are_alike_on_all_images(tmp_path: Path) -> None:
-    """On half of the images the same epochs take half as long; a course of its own has its own number of epochs."""
+    """On half the images the same epochs take half as long; other schedules have other epochs."""
     record = original(0)
-    fast = record.cost.model_copy(update={"wall_seconds": record.cost.images / 1_000, "images_per_second": 1_000.0})
+    fast = record.cost.model_copy(
+        update={"wall_seconds": record.cost.images / 1_000, "images_per_second": 1_000.0}
+    )
     write_record(tmp_path, record.model_copy(update={"cost": fast}))
     stored = read_records(tmp_path)[0]
     runs = {run.key[:2]: run for run in planned_runs(discover()["pretraining"], "mini")}

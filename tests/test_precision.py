@@ -1,4 +1,4 @@
-"""Which precision is taken: what agrees with fp32 and is faster, measured once and remembered whatever is in the cache."""
+"""Which precision is taken: agrees with fp32 and is faster; measured once and remembered."""
 
 import json
 import os
@@ -13,9 +13,8 @@ import torch
 
 from alexnet import precision
 from alexnet.config import AlexNetConfig, CifarNetConfig
-from alexnet.config_local import LocalNetConfig
-from alexnet.files import locked
-from alexnet.model import AlexNet, CifarNet, LocalNet, init_alexnet, init_local, init_weights
+from alexnet.io import locked
+from alexnet.models import AlexNet, CifarNet, LocallyConnectedNet
 from alexnet.precision import (
     MARGIN,
     ROUNDS,
@@ -38,9 +37,12 @@ CPU = torch.device("cpu")
 
 
 def small() -> tuple[CifarNet, torch.Tensor, torch.Tensor]:
-    net = CifarNet(CONFIG)
-    init_weights(net, CONFIG, 0)
-    return net, torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.arange(16) % 10
+    net = CifarNet(CONFIG, seed=0)
+    return (
+        net,
+        torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)),
+        torch.arange(16) % 10,
+    )
 
 
 @pytest.fixture
@@ -51,7 +53,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "alexnet" / "precision.json"
 
 
-def choose(probe: Callable[[], Probe] = small, config: CifarNetConfig = CONFIG, batch_size: int = 16) -> Choice:
+def choose(
+    probe: Callable[[], Probe] = small, config: CifarNetConfig = CONFIG, batch_size: int = 16
+) -> Choice:
     return choose_precision(config, batch_size, CPU, precision.TOLERANCE, probe)
 
 
@@ -101,7 +105,9 @@ class Watch:
         (0.01, 0.01 / MARGIN / 1.001, "bf16", "1.05 times as fast"),
     ],
 )
-def test_the_faster_is_taken_and_fp32_on_a_near_tie(fp32: float, bf16: float, chosen: str, why: str) -> None:
+def test_the_faster_is_taken_and_fp32_on_a_near_tie(
+    fp32: float, bf16: float, chosen: str, why: str
+) -> None:
     watch = Watch(fp32, bf16)
     choice = decide(measure(*watch.watched(), watch), precision.TOLERANCE)
     assert choice.precision == chosen
@@ -110,7 +116,7 @@ def test_the_faster_is_taken_and_fp32_on_a_near_tie(fp32: float, bf16: float, ch
 
 
 def test_slow_steps_are_few() -> None:
-    """Under three seconds altogether, unless the first steps, which give the gradients, take more than half of that."""
+    """Under three seconds in total, unless the first steps (the gradients) take over half."""
     for seconds, steps in ((30.0, 2), (0.96, 4), (0.4, 6)):
         watch = Watch(seconds, seconds / 2)
         assert measure(*watch.watched(), watch).speedup == pytest.approx(2)
@@ -119,12 +125,17 @@ def test_slow_steps_are_few() -> None:
 
 
 def test_what_the_very_first_step_loses_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory and threads are asked for in it. Where there is no time for another it costs bf16, which has to be faster."""
+    """Memory and threads are asked for in it.
+
+    Where there is no time for another it costs bf16, which has to be faster.
+    """
     for budget, chosen in ((1.5, "bf16"), (0.0, "fp32")):
         monkeypatch.setattr(precision, "BUDGET", budget)
         watch = Watch(0.02, 0.01)
         probe = watch.watched()
-        probe[0].register_forward_pre_hook(lambda *_, watch=watch: setattr(watch, "now", watch.now + (0 if watch.steps else 1)))
+        probe[0].register_forward_pre_hook(
+            lambda *_, watch=watch: setattr(watch, "now", watch.now + (0 if watch.steps else 1))
+        )
         assert decide(measure(*probe, watch), precision.TOLERANCE).precision == chosen
 
 
@@ -144,7 +155,9 @@ def test_what_does_not_agree_is_not_taken_however_fast(distance: float) -> None:
     assert decide(Measured(0.06, 10.0), 0.1).precision == "bf16"
 
 
-def test_without_native_bf16_nothing_is_measured(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_native_bf16_nothing_is_measured(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     assert not native_bf16(CPU)
     assert str(choose(never)) == "precision fp32: no native bf16 here"
@@ -181,11 +194,21 @@ def test_what_is_remembered_decides(cache: Path) -> None:
 
 
 BROKEN = [
-    b"", b"{", b"\xff\x00", b"[]", b"null", b"[" * 100_000, b" " * (1 << 21),
-    b'{"KEY": "bf16"}', b'{"KEY": {"speedup": 2}}', b'{"KEY": {"distance": NaN, "speedup": 2}}',
-    b'{"KEY": {"distance": 0.01, "speedup": -2}}', b'{"KEY": {"distance": 0.01, "speedup": 1e999}}',
-    b'{"KEY": {"distance": [], "speedup": {}}}', b'{"KEY": {"distance": 0, "speedup": ' + b"9" * 5000 + b"}}",
-]  # fmt: skip
+    b"",
+    b"{",
+    b"\xff\x00",
+    b"[]",
+    b"null",
+    b"[" * 100_000,
+    b" " * (1 << 21),
+    b'{"KEY": "bf16"}',
+    b'{"KEY": {"speedup": 2}}',
+    b'{"KEY": {"distance": NaN, "speedup": 2}}',
+    b'{"KEY": {"distance": 0.01, "speedup": -2}}',
+    b'{"KEY": {"distance": 0.01, "speedup": 1e999}}',
+    b'{"KEY": {"distance": [], "speedup": {}}}',
+    b'{"KEY": {"distance": 0, "speedup": ' + b"9" * 5000 + b"}}",
+]
 
 
 @pytest.mark.parametrize("content", BROKEN, ids=range(len(BROKEN)))
@@ -217,7 +240,9 @@ def no_folder_above(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [a_folder, a_pipe, a_circle, no_folder_above])
-def test_a_cache_that_is_no_file_stands_in_no_ones_way(cache: Path, harm: Callable[[Path], None]) -> None:
+def test_a_cache_that_is_no_file_stands_in_no_ones_way(
+    cache: Path, harm: Callable[[Path], None]
+) -> None:
     harm(cache)
     assert choose().precision in precision.PRECISIONS
 
@@ -229,8 +254,10 @@ def test_the_cache_does_not_grow_for_ever(cache: Path, monkeypatch: pytest.Monke
     assert [key.rpartition(" ")[2] for key in remembered(cache)] == ["2", "3"]
 
 
-def test_who_starts_while_another_measures_takes_its_measurement(cache: Path, clean_env: dict[str, str]) -> None:
-    """The other process is started while the lock is held, and ends after the measurement is there."""
+def test_who_starts_while_another_measures_takes_its_measurement(
+    cache: Path, clean_env: dict[str, str]
+) -> None:
+    """The other process starts while the lock is held, and ends once the measurement exists."""
     choose()
     known = cache.read_bytes()
     cache.unlink()
@@ -241,9 +268,15 @@ torch.cpu.get_capabilities = lambda: {"avx512_bf16": True}
 from test_precision import choose, never
 print("here", flush=True)
 print(choose(never))"""
-    env = {**clean_env, "PYTHONPATH": f"{clean_env['PYTHONPATH']}:{Path(__file__).parent}", "XDG_CACHE_HOME": str(cache.parents[1])}
+    env = {
+        **clean_env,
+        "PYTHONPATH": f"{clean_env['PYTHONPATH']}:{Path(__file__).parent}",
+        "XDG_CACHE_HOME": str(cache.parents[1]),
+    }
     with locked(cache.with_suffix(".lock")):
-        other = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
+        other = subprocess.Popen(
+            [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True
+        )
         assert other.stdout is not None
         assert other.stdout.readline() == "here\n"
         cache.write_bytes(known)
@@ -272,7 +305,9 @@ def test_a_kernel_that_is_not_there_is_no_failure(cache: Path) -> None:
         net.register_forward_hook(refuse)
         return net, images, labels
 
-    assert choose(refusing) == Choice("fp32", "bf16 could not be tried (could not create a primitive)")
+    assert choose(refusing) == Choice(
+        "fp32", "bf16 could not be tried (could not create a primitive)"
+    )
     assert remembered(cache) == {}
 
 
@@ -280,26 +315,41 @@ TOGETHER = """
 import sys, torch, torch.distributed as dist
 torch.cpu.get_capabilities = lambda: {"avx512_bf16": sys.argv[1] == "0"}
 from test_precision import choose, never
-dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=int(sys.argv[1]), world_size=2)
+meeting = f"file://{sys.argv[2]}"
+dist.init_process_group("gloo", init_method=meeting, rank=int(sys.argv[1]), world_size=2)
 print(choose(never))
 dist.destroy_process_group()
 """
 
 
-def test_of_several_processes_the_first_decides(cache: Path, clean_env: dict[str, str], tmp_path: Path) -> None:
+def test_of_several_processes_the_first_decides(
+    cache: Path, clean_env: dict[str, str], tmp_path: Path
+) -> None:
     """The second runs on a processor without bf16, and measures nothing."""
     choose()
     (key,) = remembered(cache)
     cache.write_text(json.dumps({key: {"distance": 0.01, "speedup": 2.0}}))
-    env = {**clean_env, "PYTHONPATH": f"{clean_env['PYTHONPATH']}:{Path(__file__).parent}", "XDG_CACHE_HOME": str(cache.parents[1])}
+    env = {
+        **clean_env,
+        "PYTHONPATH": f"{clean_env['PYTHONPATH']}:{Path(__file__).parent}",
+        "XDG_CACHE_HOME": str(cache.parents[1]),
+    }
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", TOGETHER, str(rank), str(tmp_path / "meeting")], env=env, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", TOGETHER, str(rank), str(tmp_path / "meeting")],
+            env=env,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for rank in range(2)
     ]
     said = [process.communicate(timeout=60)[0] for process in processes]
-    assert said == 2 * ["precision bf16: its steps are 2.00 times as fast here as fp32's (gradients 1 % apart, 5 % allowed)\n"]
+    assert said == 2 * [
+        (
+            "precision bf16: its steps are 2.00 times as fast here as fp32's (gradients 1 % apart, "
+            "5 % allowed)\n"
+        )
+    ]
 
 
 def test_loss_is_the_mean_log_loss_in_fp32() -> None:
@@ -311,11 +361,12 @@ def test_loss_is_the_mean_log_loss_in_fp32() -> None:
 
 
 def test_images_rounded_beforehand_change_no_bit() -> None:
-    """Autocast would round them before the first convolution: the loss, the scores and every gradient are the same."""
+    """Autocast would round them before the first convolution: loss, scores, gradients are equal."""
     assert image_type("fp32") == torch.float32
-    alexnet, local = AlexNet(AlexNetConfig.paper().smoke()), LocalNet(LocalNetConfig())
-    init_alexnet(alexnet, 0)
-    init_local(local, 0)
+    alexnet, local = (
+        AlexNet(AlexNetConfig.paper().smoke(), seed=0).eval(),
+        LocallyConnectedNet(seed=0),
+    )
     for net, side in ((small()[0], 32), (alexnet, 28), (local, 24)):
         images = 60 * torch.randn(16, 3, side, side, generator=torch.Generator().manual_seed(1))
         images = images.contiguous(memory_format=torch.channels_last)
@@ -324,5 +375,7 @@ def test_images_rounded_beforehand_change_no_bit() -> None:
             net.zero_grad()
             loss, scores = batch_loss(net, shown, torch.arange(16) % 10, "bf16")
             loss.backward()
-            found.append([loss, scores, *(parameter.grad.clone() for parameter in net.parameters())])
+            found.append(
+                [loss, scores, *(parameter.grad.clone() for parameter in net.parameters())]
+            )
         assert all(map(torch.equal, *found))

@@ -1,4 +1,4 @@
-"""Packing in chunks: killed for real, on a full disk, with broken images, always whole or not at all."""
+"""Packing in chunks: killed for real, on a full disk, with broken images; whole or not at all."""
 
 import collections
 import os
@@ -40,8 +40,17 @@ def listing_of(folder: Path) -> Listing:
     return Listing(folder_items(folder, folder.parent, (".png",)), np.arange(COUNT) % 2, ("a", "b"))
 
 
-def packed(tmp_path: Path, listing: Listing, decode: prepare.Decode | None = None, **options: object) -> ImageSet:
-    return pack_listing(tmp_path / "set", listing, SHAPE, decode or partial(decode_square, side=SIDE), **options, **ABOUT)
+def packed(
+    tmp_path: Path, listing: Listing, decode: prepare.Decode | None = None, **options: object
+) -> ImageSet:
+    return pack_listing(
+        tmp_path / "set",
+        listing,
+        SHAPE,
+        decode or partial(decode_square, side=SIDE),
+        **options,
+        **ABOUT,
+    )
 
 
 def expected(listing: Listing) -> np.ndarray:
@@ -55,7 +64,12 @@ def test_every_image_lies_where_its_label_is(tmp_path: Path, listing: Listing) -
     np.testing.assert_array_equal(data.labels, listing.labels)
     assert seen[-1] == ("packing few train", COUNT, COUNT)
     assert [done for _, done, _ in seen] == list(range(PER_CHUNK, COUNT + 1, PER_CHUNK))
-    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["images.npy", "labels.npy", "mean_image.npy", "meta.json"]
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == [
+        "images.npy",
+        "labels.npy",
+        "mean_image.npy",
+        "meta.json",
+    ]
 
 
 KILLED = """
@@ -77,7 +91,9 @@ prepare.pack_listing(root / "set", listing, (int(sys.argv[3]),) * 2 + (3,), slow
 """
 
 
-def test_a_killed_packing_goes_on_where_it_was(tmp_path: Path, listing: Listing, clean_env: dict[str, str]) -> None:
+def test_a_killed_packing_goes_on_where_it_was(
+    tmp_path: Path, listing: Listing, clean_env: dict[str, str]
+) -> None:
     arguments = [sys.executable, "-c", KILLED, str(tmp_path), str(prepare.CHUNK_BYTES), str(SIDE)]
     noted = tmp_path / "set.partial" / prepare.DONE
     with subprocess.Popen(arguments, env=clean_env) as process:
@@ -93,7 +109,11 @@ def test_a_killed_packing_goes_on_where_it_was(tmp_path: Path, listing: Listing,
     with noted.open("a") as file:
         file.write("36 cut-sho")  # a line that the kill cut short does not count
     decoded: list[bytes] = []
-    data = packed(tmp_path, listing, lambda content: (decoded.append(content), decode_square(content, SIDE))[1])
+    data = packed(
+        tmp_path,
+        listing,
+        lambda content: (decoded.append(content), decode_square(content, SIDE))[1],
+    )
     assert len(decoded) == COUNT - finished * PER_CHUNK
     np.testing.assert_array_equal(data.images, expected(listing))
     assert len(open_imageset(tmp_path / "set", verify=True)) == COUNT
@@ -101,7 +121,10 @@ def test_a_killed_packing_goes_on_where_it_was(tmp_path: Path, listing: Listing,
 
 
 def stopped_before_the_end(
-    tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch, decode: prepare.Decode | None = None
+    tmp_path: Path,
+    listing: Listing,
+    monkeypatch: pytest.MonkeyPatch,
+    decode: prepare.Decode | None = None,
 ) -> None:
     """Decode everything, then stop before the ImageSet is finished."""
 
@@ -122,13 +145,16 @@ def test_whoever_is_stopped_at_the_end_decodes_nothing_again(
     np.testing.assert_array_equal(data.images, expected(listing))
 
 
-def test_broken_images_are_named_together_and_mending_them_costs_their_chunks_alone(tmp_path: Path, listing: Listing) -> None:
+def test_broken_images_are_named_together_and_mending_them_costs_their_chunks_alone(
+    tmp_path: Path, listing: Listing
+) -> None:
     folder = tmp_path / "images"
     whole = {name: (folder / name).read_bytes() for name in ("03.png", "05.png", "39.png")}
     for name, content in whole.items():
         (folder / name).write_bytes(content[:-30])
     with pytest.raises(
-        DataError, match=r"^3 of 40 images cannot be packed.*images/03\.png is not a readable image.*39\.png"
+        DataError,
+        match=r"^3 of 40 images cannot be packed.*images/03\.png is not a readable image.*39\.png",
     ) as error:
         packed(tmp_path, listing_of(folder))
     assert "\n" not in str(error.value)
@@ -136,18 +162,28 @@ def test_broken_images_are_named_together_and_mending_them_costs_their_chunks_al
     for name, content in whole.items():
         (folder / name).write_bytes(content)
     decoded = collections.Counter[bytes]()
-    data = packed(tmp_path, listing_of(folder), lambda content: (decoded.update([content]), decode_square(content, SIDE))[1])
+    data = packed(
+        tmp_path,
+        listing_of(folder),
+        lambda content: (decoded.update([content]), decode_square(content, SIDE))[1],
+    )
     assert decoded.total() == 3 * PER_CHUNK
     np.testing.assert_array_equal(data.images, expected(listing))
 
 
-def test_many_broken_images_stop_it_early(tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_broken_images_stop_it_early(
+    tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(prepare, "ENOUGH", 10)
-    with pytest.raises(DataError, match=r"at least 1\d of 40 images cannot be packed.*; and \d+ more"):
+    with pytest.raises(
+        DataError, match=r"at least 1\d of 40 images cannot be packed.*; and \d+ more"
+    ):
         packed(tmp_path, listing, partial(decode_square, side=SIDE + 1))
 
 
-def test_a_file_that_changed_since_is_decoded_again(tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changed_since_is_decoded_again(
+    tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its chunk had been finished with other pixels before the interruption."""
     stopped_before_the_end(tmp_path, listing, monkeypatch)
     black = tmp_path / "images" / "17.png"
@@ -174,12 +210,16 @@ def test_what_another_library_has_decoded_in_between_is_decoded_again(
     stopped_before_the_end(tmp_path, listing, monkeypatch)
     with monkeypatch.context() as next_version:
         next_version.setitem(ABOUT, "source", "test, decoded by the next version")
-        stopped_before_the_end(tmp_path, listing, next_version, lambda content: 255 - decode_square(content, SIDE))
+        stopped_before_the_end(
+            tmp_path, listing, next_version, lambda content: 255 - decode_square(content, SIDE)
+        )
     data = packed(tmp_path, listing)
     np.testing.assert_array_equal(data.images, expected(listing))
 
 
-def test_a_full_disk_is_said_before_anything_is_written(tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_before_anything_is_written(
+    tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000))
     with pytest.raises(DataError, match=r"GB free and .* are needed"):
@@ -187,7 +227,9 @@ def test_a_full_disk_is_said_before_anything_is_written(tmp_path: Path, listing:
     assert not (tmp_path / "set.partial" / "images.npy").exists()
 
 
-def test_the_key_sees_names_sizes_times_labels_and_classes(tmp_path: Path, listing: Listing) -> None:
+def test_the_key_sees_names_sizes_times_labels_and_classes(
+    tmp_path: Path, listing: Listing
+) -> None:
     folder = tmp_path / "images"
     keys = {
         listing.key,

@@ -10,8 +10,14 @@ from machine import small_disk
 from pydantic import ValidationError
 from records import history_of, make_record, write_record
 
-from reproductions.harness.evidence import HISTORY
-from reproductions.harness.record import Metric, RecordError, Stored, folder_of, read_records
+from reproductions.harness.records.evidence import HISTORY
+from reproductions.harness.records.record import (
+    Metric,
+    RecordError,
+    Stored,
+    folder_of,
+    read_records,
+)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -39,7 +45,11 @@ def test_what_tells_records_apart_is_in_the_folder_name() -> None:
         )
     }
     assert len(folders) == 6
-    for same in (make_record(wall=99.0), make_record(declaration="another rule"), make_record(dirty=True)):
+    for same in (
+        make_record(wall=99.0),
+        make_record(declaration="another rule"),
+        make_record(dirty=True),
+    ):
         assert folder_of(Path(), same) == folder_of(Path(), record)
 
 
@@ -49,7 +59,11 @@ def test_a_repeat_stands_beside_the_first(tmp_path: Path) -> None:
     third = write_record(tmp_path, make_record(wall=3.0))
     assert [second.name, third.name] == [f"{first.name}-r2", f"{first.name}-r3"]
     stored, _ = read_records(tmp_path)
-    assert [(item.repeat, item.record.cost.wall_seconds) for item in stored] == [(0, 1.0), (2, 2.0), (3, 3.0)]
+    assert [(item.repeat, item.record.cost.wall_seconds) for item in stored] == [
+        (0, 1.0),
+        (2, 2.0),
+        (3, 3.0),
+    ]
 
 
 def test_a_full_disk_loses_nothing_and_leaves_nothing_half_done(tmp_path: Path) -> None:
@@ -78,7 +92,9 @@ def test_what_is_no_record_is_named_and_left_out(tmp_path: Path, content: bytes)
     (folder / "record.json").write_bytes(content)
     stored, broken = read_records(tmp_path)
     assert [item.record.seed for item in stored] == [1]
-    assert [fault.where for fault in broken] == [str((folder / "record.json").relative_to(tmp_path))]
+    assert [fault.where for fault in broken] == [
+        str((folder / "record.json").relative_to(tmp_path))
+    ]
     assert not broken[0].unreadable
 
 

@@ -1,4 +1,4 @@
-"""What is shown of images, against the formula written out pixel by pixel."""
+"""Rendered squares of images against the formula, written out pixel by pixel."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from alexnet.data.render import Chosen, render
+from alexnet.data.loader import BatchSpec, render
 
 pytestmark = pytest.mark.numerical
 
-Case = tuple[Tensor, Tensor, Chosen, float, float]
+Case = tuple[Tensor, Tensor, BatchSpec, float, float]
 
 
 def case(
@@ -23,32 +23,54 @@ def case(
     divisor: float = 1.1,
     factor: float = 1.0,
 ) -> Case:
-    """So many squares of five random images that are larger by `spare` pixels; the last one touches the end of the last image."""
+    """Squares of five random images, larger by `spare` pixels; the last at the last image's end."""
     rng = np.random.default_rng(seed)
-    images = rng.integers(0, 256, (5, square[0] + spare[0], square[1] + spare[1], 3), dtype=np.uint8)
+    images = rng.integers(
+        0, 256, (5, square[0] + spare[0], square[1] + spare[1], 3), dtype=np.uint8
+    )
     corners, index = rng.integers(0, np.array(spare) + 1, (count, 2)), rng.integers(0, 5, count)
     corners[-1:], index[-1:] = spare, 4
     mean = rng.uniform(0, 255, (*square, 3)).astype(np.float32)
     shift = torch.from_numpy(rng.normal(0, 30, (count, 3)).astype(np.float32)) if lit else None
-    chosen = Chosen(torch.from_numpy(index), torch.from_numpy(corners), torch.from_numpy(rng.random(count) < 0.5), shift)
-    return torch.from_numpy(images), torch.from_numpy(mean), chosen, divisor, factor
+    spec = BatchSpec(
+        torch.from_numpy(index),
+        torch.from_numpy(corners),
+        torch.from_numpy(rng.random(count) < 0.5),
+        shift,
+    )
+    return torch.from_numpy(images), torch.from_numpy(mean), spec, divisor, factor
 
 
-def formula(images: Tensor, mean: Tensor, chosen: Chosen, divisor: float, factor: float, kind: type = np.float32) -> np.ndarray:
+def formula(
+    images: Tensor,
+    mean: Tensor,
+    spec: BatchSpec,
+    divisor: float,
+    factor: float,
+    kind: type = np.float32,
+) -> np.ndarray:
     """One square after the other, every operation rounded to `kind`."""
-    shown = np.zeros((len(chosen.index), *mean.shape), kind)
-    for n, (number, (top, left), turned) in enumerate(zip(chosen.index, chosen.corners, chosen.mirrored, strict=True)):
+    pixels = np.zeros((len(spec.index), *mean.shape), kind)
+    for n, (number, (top, left), turned) in enumerate(
+        zip(spec.index, spec.corners, spec.flipped, strict=True)
+    ):
         square = images[number].numpy()[top : top + mean.shape[0], left : left + mean.shape[1]]
-        shown[n] = (square[:, ::-1] if turned else square).astype(kind) - mean.numpy().astype(kind)
-        if chosen.shift is not None:
-            shown[n] += chosen.shift[n].numpy().astype(kind)
-    return shown / kind(divisor) * kind(factor)
+        pixels[n] = (square[:, ::-1] if turned else square).astype(kind) - mean.numpy().astype(kind)
+        if spec.color is not None:
+            pixels[n] += spec.color[n].numpy().astype(kind)
+    return pixels / kind(divisor) * kind(factor)
 
 
 cases = st.builds(
-    case, st.integers(0, 2**32), st.integers(0, 6), st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    st.tuples(st.integers(0, 9), st.integers(0, 9)), st.booleans(), st.sampled_from([1.0, 1.1]), st.sampled_from([1.0, 1 / 61.7]),
-)  # fmt: skip
+    case,
+    st.integers(0, 2**32),
+    st.integers(0, 6),
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.integers(0, 9), st.integers(0, 9)),
+    st.booleans(),
+    st.sampled_from([1.0, 1.1]),
+    st.sampled_from([1.0, 1 / 61.7]),
+)
 
 
 @settings(deadline=None, max_examples=200)
@@ -56,12 +78,14 @@ cases = st.builds(
 def test_is_the_formula_to_the_bit(drawn: Case) -> None:
     """Of any shape, in fp32 and rounded from that to bf16; in float64 up to four roundings."""
     expected = formula(*drawn)
-    np.testing.assert_allclose(expected, formula(*drawn, np.float64), rtol=3e-7, atol=1e-4 * drawn[4])
+    np.testing.assert_allclose(
+        expected, formula(*drawn, np.float64), rtol=3e-7, atol=1e-4 * drawn[4]
+    )
     for dtype in (torch.float32, torch.bfloat16):
-        shown = render(*drawn, dtype)
-        assert shown.dtype == dtype
-        assert shown.is_contiguous()
-        assert torch.equal(shown, torch.from_numpy(expected).to(dtype))
+        pixels = render(*drawn, dtype)
+        assert pixels.dtype == dtype
+        assert pixels.is_contiguous()
+        assert torch.equal(pixels, torch.from_numpy(expected).to(dtype))
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=64))
@@ -70,24 +94,33 @@ def test_bf16_is_rounded_as_autocast_rounds(values: list[float]) -> None:
     shift = torch.tensor(values).repeat_interleave(3).view(-1, 3)
     count = len(values)
     black, nothing = torch.zeros(1, 1, 1, 3, dtype=torch.uint8), torch.zeros(1, 1, 3)
-    chosen = Chosen(torch.zeros(count).long(), torch.zeros(count, 2).long(), torch.zeros(count).bool(), shift)
-    shown = render(black, nothing, chosen, dtype=torch.bfloat16)
+    spec = BatchSpec(
+        torch.zeros(count).long(), torch.zeros(count, 2).long(), torch.zeros(count).bool(), shift
+    )
+    pixels = render(black, nothing, spec, dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = (0.0 + shift).view(-1, 1) @ torch.ones(1, 1)  # products are made of rounded numbers
-    torch.testing.assert_close(shown.view(-1, 1), rounded, rtol=0, atol=0, equal_nan=True)
+        rounded = (0.0 + shift).view(-1, 1) @ torch.ones(
+            1, 1
+        )  # products are made of rounded numbers
+    torch.testing.assert_close(pixels.view(-1, 1), rounded, rtol=0, atol=0, equal_nan=True)
 
 
-def test_images_in_float_are_shown_alike() -> None:
+def test_images_in_float_are_pixels_alike() -> None:
     images, *rest = case(1, 6, (9, 7), (3, 2))
     assert torch.equal(render(images.float(), *rest), render(images, *rest))
 
 
 def test_any_strides() -> None:
-    images, mean, chosen, divisor, factor = case(2, 6, (8, 8), (4, 4))
-    wide = Chosen(*(torch.stack([t, t], -1)[..., 0] for t in (chosen.index, chosen.corners, chosen.mirrored)), chosen.shift)
+    images, mean, spec, divisor, factor = case(2, 6, (8, 8), (4, 4))
+    wide = BatchSpec(
+        *(torch.stack([t, t], -1)[..., 0] for t in (spec.index, spec.corners, spec.flipped)),
+        spec.color,
+    )
     square = torch.stack([mean, mean], 3)[..., 0]
     turned = images.transpose(1, 2).contiguous().transpose(1, 2)
-    assert torch.equal(render(turned, square, wide, divisor, factor), render(images, mean, chosen, divisor, factor))
+    assert torch.equal(
+        render(turned, square, wide, divisor, factor), render(images, mean, spec, divisor, factor)
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,28 +128,39 @@ def test_any_strides() -> None:
     [
         (5, (0, 0), "images 0 to 5 are asked for, where there are 5"),
         (-1, (0, 0), "images -1 to 0 are asked for"),
-        (0, (4, 0), r"squares of \[8, 8\] pixels at \[0, 0\] to \[4, 0\] do not lie in images of \[11, 10\]"),
-        (0, (0, 3), "do not lie"),
-        (0, (-1, 0), "do not lie"),
-        (0, (0, 2**62), "do not lie"),
+        (
+            0,
+            (4, 0),
+            (
+                r"squares of \[8, 8\] pixels at \[0, 0\] to \[4, 0\] are not inside images of "
+                r"\[11, 10\]"
+            ),
+        ),
+        (0, (0, 3), "are not inside"),
+        (0, (-1, 0), "are not inside"),
+        (0, (0, 2**62), "are not inside"),
     ],
 )
 def test_what_does_not_exist_is_refused(index: int, corner: tuple[int, int], message: str) -> None:
     images, mean, *_ = case(0, 1, (8, 8), (3, 2))
-    chosen = Chosen(torch.tensor([0, index]), torch.tensor([(0, 0), corner]), torch.tensor([False, False]))
+    spec = BatchSpec(
+        torch.tensor([0, index]), torch.tensor([(0, 0), corner]), torch.tensor([False, False])
+    )
     with pytest.raises(IndexError, match=message):
-        render(images, mean, chosen)
+        render(images, mean, spec)
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     three = torch.zeros(3).long()
     with pytest.raises(ValueError, match=r"cannot have the shapes \[\(3,\), \(3, 3\), \(3,\)\]"):
-        Chosen(three, torch.zeros(3, 3).long(), three.bool())
-    chosen = Chosen(three, torch.zeros(3, 2).long(), three.bool())
-    with pytest.raises(ValueError, match="images have red, green and blue, not 4 channels, and the mean 3"):
-        render(torch.zeros(1, 2, 2, 4, dtype=torch.uint8), torch.zeros(2, 2, 3), chosen)
-    with pytest.raises(IndexError, match="do not lie"):
-        render(torch.zeros(1, 2, 2, 3, dtype=torch.uint8), torch.zeros(3, 2, 3), chosen)
+        BatchSpec(three, torch.zeros(3, 3).long(), three.bool())
+    spec = BatchSpec(three, torch.zeros(3, 2).long(), three.bool())
+    with pytest.raises(
+        ValueError, match="images have red, green and blue, not 4 channels, and the mean 3"
+    ):
+        render(torch.zeros(1, 2, 2, 4, dtype=torch.uint8), torch.zeros(2, 2, 3), spec)
+    with pytest.raises(IndexError, match="are not inside"):
+        render(torch.zeros(1, 2, 2, 3, dtype=torch.uint8), torch.zeros(3, 2, 3), spec)
 
 
 @pytest.mark.gpu
@@ -124,16 +168,16 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("lit", [True, False])
 def test_on_a_gpu(dtype: torch.dtype, lit: bool) -> None:
-    """The same bits as on the processor, without waiting for the GPU where what is chosen lies there."""
+    """The same bits as on the CPU, without waiting for the GPU if the spec is on it."""
     for drawn in (
         case(0, 6, (224, 224), (32, 32), lit),
         case(1, 3, (5, 7), (1, 2), lit, 1.0, 0.1),
         case(2, 0, (4, 4), (2, 2), lit),
     ):
-        images, mean, chosen, *rest = drawn
-        there = images.cuda(), mean.cuda(), chosen.to(torch.device("cuda"))
+        images, mean, spec, *rest = drawn
+        there = images.cuda(), mean.cuda(), spec.to(torch.device("cuda"))
         torch.cuda.set_sync_debug_mode("error")
-        shown = render(*there, *rest, dtype)
+        pixels = render(*there, *rest, dtype)
         torch.cuda.set_sync_debug_mode("default")
-        assert torch.equal(shown.cpu(), render(*drawn, dtype))
-        assert torch.equal(render(there[0].float(), *there[1:], *rest, dtype), shown)
+        assert torch.equal(pixels.cpu(), render(*drawn, dtype))
+        assert torch.equal(render(there[0].float(), *there[1:], *rest, dtype), pixels)

@@ -10,23 +10,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from records import colour_gap, example_files_of, full_set, make_alexnet, make_record, store, write_record
+from records import (
+    colour_gap,
+    example_files_of,
+    full_set,
+    make_alexnet,
+    make_record,
+    store,
+    write_record,
+)
 from typer.testing import CliRunner
 
 from reproductions.__main__ import app
-from reproductions.harness import report
-from reproductions.harness.arrays import array_files
-from reproductions.harness.claim import discover
-from reproductions.harness.figures import stored_digest
-from reproductions.harness.record import RecordError
+from reproductions.harness.claims.claim import discover
+from reproductions.harness.records.arrays import array_files
+from reproductions.harness.records.record import RecordError
+from reproductions.harness.report import build as report
+from reproductions.harness.report.figures import stored_digest
 
-CLAIMS = {name: claim for name, claim in discover().items() if name in ("fig1_relu", "fig2_architecture")}
+CLAIMS = {
+    name: claim for name, claim in discover().items() if name in ("fig1_relu", "fig2_architecture")
+}
 GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """Five seeds per arm, a sweep, a repeat, a pair on another copy of which one diverged, and a file that is no record."""
+    """Five seeds per arm, a sweep, a repeat, a diverged pair on another copy, a bad record file."""
     full_set(tmp_path)
     odd = {"hardware": "an | odd\nGPU", "fingerprint": "ba9876543210"}
     store(tmp_path, make_record("relu", 0), make_record("relu", 1, **odd))  # type: ignore[arg-type]
@@ -38,12 +48,15 @@ def results(tmp_path: Path) -> Path:
 
 
 def without_code(text: str) -> str:
-    """The page with what depends on today's code replaced: the code's digest and, with it, the records' ids."""
+    """The page with what depends on today's code replaced: its digest and the records' ids."""
     return re.sub(r"(seed\d+)-[0-9a-f]{8}", r"\1-ID", text)
 
 
 def test_the_page_is_the_golden_one(results: Path) -> None:
-    """Byte for byte. To accept a change: delete the file, run this test twice, read the difference in git."""
+    """Byte for byte.
+
+    To accept a change: delete the file, run this test twice, read the difference in git.
+    """
     page = without_code(report.build(results, CLAIMS).texts["report.md"])
     golden = GOLDEN / "report.md"
     if not golden.exists():
@@ -63,23 +76,31 @@ def test_twice_gives_the_same_bytes_and_checks(results: Path) -> None:
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == files
 
 
-def test_the_same_records_elsewhere_give_the_same_bytes(results: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_same_records_elsewhere_give_the_same_bytes(
+    results: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "copy"
     shutil.copytree(results, elsewhere)
     assert report.build(elsewhere, CLAIMS).texts == report.build(results, CLAIMS).texts
 
 
-@pytest.mark.parametrize("name", ["report.md", "report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"])
+@pytest.mark.parametrize(
+    "name", ["report.md", "report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"]
+)
 def test_the_check_finds_any_difference(results: Path, name: str) -> None:
     built = report.write(results, CLAIMS)
     content = (results / name).read_bytes()
     (results / name).unlink()
     assert report.differing(results, built) == [name]
-    shutil.copyfile(results / "figures" / "fig1_relu-2.png", results / "figures" / "fig1_relu-3.png")
+    shutil.copyfile(
+        results / "figures" / "fig1_relu-2.png", results / "figures" / "fig1_relu-3.png"
+    )
     assert report.differing(results, built) == [name], "the record that is left out may ask for it"
     assert report.differing(results, replace(built, faults=())) == [name, "figures/fig1_relu-3.png"]
     (results / "figures" / "fig1_relu-3.png").unlink()
-    (results / name).write_bytes(content[:-1] if name.endswith("json") else content.replace(b"6", b"7"))
+    (results / name).write_bytes(
+        content[:-1] if name.endswith("json") else content.replace(b"6", b"7")
+    )
     if not name.endswith(".png"):
         assert report.differing(results, built) == [name]
         (results / name).write_bytes(content.replace(b"\n", b"\r\n"))
@@ -121,7 +142,9 @@ def test_a_good_report_is_never_emptied(tmp_path: Path, spoil: str, arguments: l
     for path in tmp_path.glob("records/*/*/*/record.json"):
         path.write_bytes(b"")
     if spoil != "emptied":
-        shutil.rmtree(tmp_path / "records" / "fig1_relu" if spoil == "no records" else tmp_path / "records")
+        shutil.rmtree(
+            tmp_path / "records" / "fig1_relu" if spoil == "no records" else tmp_path / "records"
+        )
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     done = CliRunner().invoke(app, [*arguments, "--results", str(tmp_path)])
     assert done.exit_code == (2 if spoil == "not there" else 4)
@@ -136,7 +159,9 @@ def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
     folders = [
         write_record(
             tmp_path,
-            make_alexnet("original", seed, retrieval_pixels=2.0 + seed / 10, retrieval_features=20.0 + seed),
+            make_alexnet(
+                "original", seed, retrieval_pixels=2.0 + seed / 10, retrieval_features=20.0 + seed
+            ),
             4.0,
             files=example_files_of(["cat", "dog"]) if seed == 0 else None,
         )
@@ -144,7 +169,13 @@ def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
     ]
     whole = report.write(tmp_path, claims)
     page = whole.texts["report.md"]
-    assert page.count("](figures/fig4_retrieval.png)\n\nRecord `records/alexnet-tiny-imagenet/original/mini-seed0-") == 1
+    assert (
+        page.count(
+            "](figures/fig4_retrieval.png)\n\nRecord "
+            "`records/alexnet-tiny-imagenet/original/mini-seed0-"
+        )
+        == 1
+    )
     assert report.differing(tmp_path, report.build(tmp_path, claims)) == []
     (folders[0] / "examples.jpg").write_bytes(b"no picture")
     built = report.write(tmp_path, claims)
@@ -153,8 +184,12 @@ def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
     assert "examples.jpg is broken (the sheet is no JPEG): no picture is drawn of it" in line
     assert f"- {line}" in built.texts["report.md"]
     assert built.pictures == {}
-    assert list((tmp_path / "figures").iterdir()) == [tmp_path / "figures" / "fig4_retrieval.png"], "it stays while that is broken"
-    assert [(row.n, row.verdict) for row in built.rows] == [(row.n, row.verdict) for row in whole.rows]
+    assert list((tmp_path / "figures").iterdir()) == [
+        tmp_path / "figures" / "fig4_retrieval.png"
+    ], "it stays while that is broken"
+    assert [(row.n, row.verdict) for row in built.rows] == [
+        (row.n, row.verdict) for row in whole.rows
+    ]
     assert built.rows[0].n == 3
 
 
@@ -170,7 +205,12 @@ def test_every_number_is_in_report_json(results: Path) -> None:
 def test_runs_csv_has_plain_numbers(results: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(report.build(results, CLAIMS).texts["runs.csv"])))
     assert len(rows) == 10 + 10 + 3
-    assert float(next(r for r in rows if r["variant"] == "tanh" and r["seed"] == "3")["epochs_to_target"]) == 38.1
+    assert (
+        float(
+            next(r for r in rows if r["variant"] == "tanh" and r["seed"] == "3")["epochs_to_target"]
+        )
+        == 38.1
+    )
     assert next(r for r in rows if r["status"] == "diverged")["epochs_to_target"] == ""
 
 
@@ -183,7 +223,9 @@ def test_a_page_of_nothing(tmp_path: Path) -> None:
 def test_a_page_of_standins_says_so_first(tmp_path: Path) -> None:
     full = tmp_path / "smoke"
     for seed in range(2):
-        store(full, make_record("relu", seed, scale="smoke"), make_record("tanh", seed, scale="smoke"))
+        store(
+            full, make_record("relu", seed, scale="smoke"), make_record("tanh", seed, scale="smoke")
+        )
     page = report.build(full, CLAIMS).texts["report.md"]
     assert "no evidence" in page.split("##")[0]
     assert "**none**" in page
@@ -203,9 +245,13 @@ def test_a_users_pictures_stay(results: Path) -> None:
     assert [path.read_bytes() for path in mine] == before
 
 
-@pytest.mark.parametrize("name", ["report.md", "report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"])
+@pytest.mark.parametrize(
+    "name", ["report.md", "report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"]
+)
 @pytest.mark.parametrize("content", [b"my own", b"", b'{"rows": []}', None])
-def test_a_file_that_the_report_did_not_make_is_not_touched(results: Path, name: str, content: bytes | None) -> None:
+def test_a_file_that_the_report_did_not_make_is_not_touched(
+    results: Path, name: str, content: bytes | None
+) -> None:
     path = results / name
     path.parent.mkdir(exist_ok=True)
     path.mkdir() if content is None else path.write_bytes(content)
@@ -213,9 +259,17 @@ def test_a_file_that_the_report_did_not_make_is_not_touched(results: Path, name:
     assert done.exit_code == 3
     assert f"{name} in {results}: not made by `report`, so not touched" in done.stderr
     assert path.is_dir() if content is None else path.read_bytes() == content
-    others = {"report.md", "report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"} - {name}
+    others = {
+        "report.md",
+        "report.json",
+        "runs.csv",
+        "discrepancies.csv",
+        "figures/fig1_relu.png",
+    } - {name}
     assert all((results / other).is_file() for other in others)
-    assert CliRunner().invoke(app, ["report", "--check", "--results", str(results)]).exit_code == 4, "there is a broken record"
+    assert (
+        CliRunner().invoke(app, ["report", "--check", "--results", str(results)]).exit_code == 4
+    ), "there is a broken record"
 
 
 def test_nothing_is_reported_where_there_are_no_records(tmp_path: Path) -> None:
@@ -224,12 +278,20 @@ def test_nothing_is_reported_where_there_are_no_records(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-SHOWN = {"fig3_kernels": "kernels.npy", "fig4_retrieval": "examples.jpg", "fig4_retrieval again": "examples.json"}
+SHOWN = {
+    "fig3_kernels": "kernels.npy",
+    "fig4_retrieval": "examples.jpg",
+    "fig4_retrieval again": "examples.json",
+}
 
 
-@pytest.mark.parametrize("broken", [b"no array", b"version https://git-lfs.github.com/spec/v1\n", None])
+@pytest.mark.parametrize(
+    "broken", [b"no array", b"version https://git-lfs.github.com/spec/v1\n", None]
+)
 @pytest.mark.parametrize("shown", SHOWN)
-def test_a_file_of_a_picture_costs_the_picture_and_no_number(tmp_path: Path, shown: str, broken: bytes | None) -> None:
+def test_a_file_of_a_picture_costs_the_picture_and_no_number(
+    tmp_path: Path, shown: str, broken: bytes | None
+) -> None:
     """The picture that was drawn of it stays."""
     claim = shown.split(maxsplit=1)[0]
     claims = {claim: discover()[claim]}
@@ -241,10 +303,14 @@ def test_a_file_of_a_picture_costs_the_picture_and_no_number(tmp_path: Path, sho
     path = folders[0] / SHOWN[shown]
     path.unlink() if broken is None else path.write_bytes(broken)
     built = report.write(tmp_path, claims)
-    assert [(row.n, row.verdict) for row in built.rows] == [(row.n, row.verdict) for row in whole.rows]
+    assert [(row.n, row.verdict) for row in built.rows] == [
+        (row.n, row.verdict) for row in whole.rows
+    ]
     assert built.rows[0].n == 3
     if broken is None and claim == "fig3_kernels":
-        assert (list(built.pictures), built.faults) == ([f"figures/{claim}.png"], ()), "of the other seeds"
+        assert (list(built.pictures), built.faults) == ([f"figures/{claim}.png"], ()), (
+            "of the other seeds"
+        )
         return
     (fault,) = built.faults
     assert str(fault).startswith(str(path.relative_to(tmp_path)))
@@ -256,6 +322,13 @@ def test_a_file_of_a_picture_costs_the_picture_and_no_number(tmp_path: Path, sho
 def with_pictures(root: Path, seed: int, variant: str = "original", maps: int = 24) -> Path:
     """A record with kernels and, of the first seed, examples."""
     weights = np.random.default_rng(seed).standard_normal((maps, 3, 5, 5)).astype(np.float32)
-    metrics = {"retrieval_pixels": 2.0, "retrieval_features": 20.0 + seed, "colour_gap": colour_gap(weights)}
-    files = {**array_files(None, weights), **(example_files_of(["cat", "dog"]) if seed == 0 else {})}
+    metrics = {
+        "retrieval_pixels": 2.0,
+        "retrieval_features": 20.0 + seed,
+        "colour_gap": colour_gap(weights),
+    }
+    files = {
+        **array_files(None, weights),
+        **(example_files_of(["cat", "dog"]) if seed == 0 else {}),
+    }
     return write_record(root, make_alexnet(variant, seed, "fig3_kernels", **metrics), files=files)

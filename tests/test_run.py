@@ -9,17 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet.data.imageset import ImageSet
-from alexnet.kernels import norm
-from alexnet.train import Row
-from reproductions.harness import run as running
-from reproductions.harness import session
-from reproductions.harness.bench import Bench, set_up, versions_of
-from reproductions.harness.claim import discover, planned_runs
-from reproductions.harness.evidence import epochs_to
-from reproductions.harness.launch import Order
-from reproductions.harness.record import RecordError, folder_of, read_records, records_of
-from reproductions.harness.run import MAKERS, make
-from reproductions.harness.work import prepare
+from alexnet.ops import lrn
+from alexnet.training import Row
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.cli import session
+from reproductions.harness.execute import run as running
+from reproductions.harness.execute import tasks
+from reproductions.harness.execute.context import Bench, set_up, versions_of
+from reproductions.harness.execute.run import make
+from reproductions.harness.launch.arrays import Order
+from reproductions.harness.plan.claim_plan import prepare
+from reproductions.harness.records.evidence import epochs_to
+from reproductions.harness.records.record import RecordError, folder_of, read_records, records_of
 
 
 @pytest.mark.parametrize(
@@ -57,21 +58,30 @@ def test_the_device_must_be_there() -> None:
 
 
 @pytest.mark.parametrize(("claim", "body"), [("ten_view_gain", "torch"), ("fig1_relu", None)])
-def test_on_a_gpu_torch_normalises(claim: str, body: str | None, splits: dict[str, ImageSet], tmp_path: Path) -> None:
-    run, bench = planned_runs(discover()[claim], "smoke")[0], Bench(tmp_path, {"stand-in": splits}, torch.device("cuda"), 1)
+def test_on_a_gpu_torch_normalises(
+    claim: str, body: str | None, splits: dict[str, ImageSet], tmp_path: Path
+) -> None:
+    run, bench = (
+        planned_runs(discover()[claim], "smoke")[0],
+        Bench(tmp_path, {"stand-in": splits}, torch.device("cuda"), 1),
+    )
     assert versions_of(run, bench).get("norm") == body
 
 
 @pytest.mark.parametrize("name", ["ten_view_gain", "fig1_relu"])
-def test_another_machines_record_does_not_save_the_work(name: str, splits: dict[str, ImageSet], tmp_path: Path) -> None:
-    """Otherwise one arm would stay the other machine's, the next be made here, and the two never be judged together."""
+def test_another_machines_record_does_not_save_the_work(
+    name: str, splits: dict[str, ImageSet], tmp_path: Path
+) -> None:
+    """Otherwise one arm would stay the other machine's, and the two would never be compared."""
     claim = discover()[name]
     run = next(run for run in planned_runs(claim, "smoke") if run.role != "tune")
     bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
     first = make(run, claim, bench)
     assert first is not None
     (here,), _ = read_records(tmp_path)
-    assert here.record.machine.versions.get("norm", norm.body(bench.device)) == norm.body(bench.device)
+    assert here.record.machine.versions.get("norm", lrn.backend(bench.device)) == lrn.backend(
+        bench.device
+    )
     machine = here.record.machine.model_copy(update={"hardware": "another"})
     theirs = here.record.model_copy(update={"machine": machine, "started": "2020-01-01T00:00:00Z"})
     folder = shutil.copytree(first, folder_of(tmp_path / "theirs", theirs))
@@ -85,8 +95,10 @@ def test_another_machines_record_does_not_save_the_work(name: str, splits: dict[
     assert make(run, claim, there) == made, "though the other machine's is the earlier one"
 
 
-def test_a_copy_of_another_runs_record_does_not_save_the_work(splits: dict[str, ImageSet], tmp_path: Path) -> None:
-    """The plan leaves both out, so both are made again; before, the copy was handed back and the plan lacked it for ever."""
+def test_a_copy_of_another_runs_record_does_not_save_the_work(
+    splits: dict[str, ImageSet], tmp_path: Path
+) -> None:
+    """The plan skips both, so both are made again; once the copy was returned, missing for ever."""
     claim = discover()["ten_view_gain"]
     first, second = (run for run in planned_runs(claim, "smoke") if run.seed in (0, 1))
     bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
@@ -97,7 +109,9 @@ def test_a_copy_of_another_runs_record_does_not_save_the_work(splits: dict[str, 
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
     for run in (first, second):
         assert read_records(tmp_path, run)[0] == records_of(tmp_path, run) == []
-        assert [fault.why.endswith("one is a copy") for fault in read_records(tmp_path, run)[1]] == [True]
+        assert [
+            fault.why.endswith("one is a copy") for fault in read_records(tmp_path, run)[1]
+        ] == [True]
     made = make(second, claim, bench)
     assert made == copy.with_name(f"{copy.name}-r2")
     assert [item.folder for item in read_records(tmp_path)[0]] == [made]
@@ -107,7 +121,7 @@ def test_a_copy_of_another_runs_record_does_not_save_the_work(splits: dict[str, 
 def test_a_record_of_other_code_does_not_save_the_work(
     name: str, splits: dict[str, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Committed code's makes no pair with what uncommitted code makes now, and the plan lacks it."""
+    """A committed run makes no pair with uncommitted code's, and the plan lacks it."""
     claim = discover()[name]
     run = next(run for run in planned_runs(claim, "smoke") if run.role != "tune")
     bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
@@ -120,10 +134,17 @@ def test_a_record_of_other_code_does_not_save_the_work(
 
 @pytest.mark.parametrize(("setting", "attempts"), [("AVX2", 2), ("COMPATIBLE", 1)])
 def test_a_checkpoint_goes_on_with_the_arithmetic_that_it_began_with(
-    setting: str, attempts: int, splits: dict[str, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    setting: str,
+    attempts: int,
+    splits: dict[str, ImageSet],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     claim = discover()["ten_view_gain"]
-    run, bench = planned_runs(claim, "smoke")[0], Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
+    run, bench = (
+        planned_runs(claim, "smoke")[0],
+        Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1),
+    )
 
     def stop(_: Row) -> None:
         raise KeyboardInterrupt
@@ -141,7 +162,7 @@ def test_a_run_that_torch_cannot_carry_out_has_a_record_and_is_not_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Here and as a job: more memory is asked for than a machine can address."""
-    monkeypatch.setitem(MAKERS, "train", lambda *_: torch.empty(1 << 60))
+    monkeypatch.setattr(tasks, "_train", lambda *_: torch.empty(1 << 60))
     work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
     assert not session._make_missing(work, "cpu", 1)
     stored, _ = read_records(work.root)

@@ -1,4 +1,4 @@
-"""Runs with `--compile`: records of a kind of their own, checkpoints apart, and the option on its way to a job."""
+"""Runs with `--compile`: their own records and checkpoints, and the option in a job."""
 
 import json
 import pickle
@@ -10,16 +10,16 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from alexnet import compiling
+from alexnet import compile as compiling
 from alexnet.data.imageset import ImageSet
 from reproductions.__main__ import app
-from reproductions.harness import dispatch
-from reproductions.harness.bench import Bench, set_up
-from reproductions.harness.claim import PlannedRun, discover, planned_runs
-from reproductions.harness.record import read_record
-from reproductions.harness.run import make
-from reproductions.harness.site import Site, Wishes
-from reproductions.harness.work import prepare
+from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.run import make
+from reproductions.harness.launch import submit as dispatch
+from reproductions.harness.launch.slurm_config import Site, Wishes
+from reproductions.harness.plan.claim_plan import prepare
+from reproductions.harness.records.record import read_record
 
 
 class Stop(Exception):  # noqa: N818
@@ -31,7 +31,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     """The networks that were compiled, by a compiler that leaves them as they are."""
     made: list[nn.Module] = []
 
-    def compile_(net: nn.Module, dynamic: bool) -> nn.Module:
+    def compile_(net: nn.Module, dynamic: bool, options: dict[str, bool]) -> nn.Module:
         made.append(net)
         return nn.Sequential(net)
 
@@ -51,7 +51,9 @@ def first(claim: str) -> PlannedRun:
 
 
 @pytest.mark.parametrize("claim", ["fig1_relu", "cifar_lrn_gain", "lrn_gain"])
-def test_a_compiled_run_is_of_a_kind_of_its_own(claim: str, benches: tuple[Bench, Bench], calls: list[nn.Module]) -> None:
+def test_a_compiled_run_is_of_a_kind_of_its_own(
+    claim: str, benches: tuple[Bench, Bench], calls: list[nn.Module]
+) -> None:
     run, folders = first(claim), []
     for bench in benches:
         folders += [make(run, discover()[claim], bench), make(run, discover()[claim], bench)]
@@ -66,7 +68,9 @@ def test_a_compiled_run_is_of_a_kind_of_its_own(claim: str, benches: tuple[Bench
     assert one.metrics == other.metrics
 
 
-def test_a_checkpoint_made_otherwise_is_left(benches: tuple[Bench, Bench], calls: list[nn.Module]) -> None:
+def test_a_checkpoint_made_otherwise_is_left(
+    benches: tuple[Bench, Bench], calls: list[nn.Module]
+) -> None:
     run, claim = first("lrn_gain"), discover()["lrn_gain"]
     plain, compiled = benches
 
@@ -83,7 +87,9 @@ def test_a_checkpoint_made_otherwise_is_left(benches: tuple[Bench, Bench], calls
     assert read_record(folder).cost.attempts == 2
 
 
-def test_an_average_of_compiled_networks_says_so_once(benches: tuple[Bench, Bench], calls: list[nn.Module]) -> None:
+def test_an_average_of_compiled_networks_says_so_once(
+    benches: tuple[Bench, Bench], calls: list[nn.Module]
+) -> None:
     claim = discover()["ensembles"]
     average = next(run for run in planned_runs(claim, "smoke") if run.role == "average")
     for run in (*average.needs, average):

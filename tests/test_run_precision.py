@@ -1,4 +1,4 @@
-"""In which precision runs are made: one for all arms of a seed, the checkpoint's after a kill, and what the user insists on."""
+"""A run's precision: one for all arms of a seed, the checkpoint's after a kill, the user's."""
 
 import json
 import pickle
@@ -15,15 +15,18 @@ from alexnet import precision as measuring
 from alexnet.data.imageset import ImageSet
 from alexnet.precision import Choice, remembered
 from reproductions.__main__ import app
-from reproductions.harness import dispatch, precision, provenance, session
-from reproductions.harness import run as running
-from reproductions.harness.bench import Bench, set_up
-from reproductions.harness.claim import Claim, PlannedRun, blocks, discover, planned_runs
-from reproductions.harness.plan import plan
-from reproductions.harness.record import Record, read_record, read_records
-from reproductions.harness.run import make
-from reproductions.harness.site import Site, Wishes
-from reproductions.harness.work import prepare
+from reproductions.harness.claims.claim import Claim, PlannedRun, blocks, discover, planned_runs
+from reproductions.harness.cli import session
+from reproductions.harness.execute import precision
+from reproductions.harness.execute import run as running
+from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.run import make
+from reproductions.harness.launch import submit as dispatch
+from reproductions.harness.launch.slurm_config import Site, Wishes
+from reproductions.harness.plan.claim_plan import prepare
+from reproductions.harness.plan.missing import plan
+from reproductions.harness.records import provenance
+from reproductions.harness.records.record import Record, read_record, read_records
 
 FIGURE1 = discover()["fig1_relu"]
 FP32 = Choice("fp32", "no native bf16 here")
@@ -50,7 +53,9 @@ def native(monkeypatch: pytest.MonkeyPatch, *, bf16: bool) -> None:
 
 
 def choose(run: PlannedRun, claim: Claim, bench: Bench) -> Choice | None:
-    return precision.asked(run, claim, bench, dirty=provenance.uncommitted()) or precision.measured(run, claim, bench)
+    return precision.asked(run, claim, bench, dirty=provenance.uncommitted()) or precision.measured(
+        run, claim, bench
+    )
 
 
 def made(run: PlannedRun, bench: Bench) -> tuple[Record, list[str]]:
@@ -61,22 +66,35 @@ def made(run: PlannedRun, bench: Bench) -> tuple[Record, list[str]]:
     return read_record(folder), [str(choice) for choice in said]
 
 
-def test_all_arms_ask_one_network_once(bench: Bench, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a claim's arms are; so their answer is the same, and it is that of the measurement."""
+def test_all_arms_ask_one_network_once(
+    bench: Bench, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a claim's arms are; they have the same answer, that of the measurement."""
     native(monkeypatch, bf16=True)
     monkeypatch.setattr(measuring, "BUDGET", 0)  # seconds: emulated bf16 is slow
-    claims = [discover()[name] for name in ("fig1_relu", "cifar_lrn_gain", "lrn_gain", "depth", "dropout")]
+    claims = [
+        discover()[name] for name in ("fig1_relu", "cifar_lrn_gain", "lrn_gain", "depth", "dropout")
+    ]
     runs = [(run, claim) for claim in claims for run in planned_runs(claim, "smoke")]
     said = {run.role: set[str]() for run, _ in runs}
     for run, claim in runs:
         said[run.role].add(str(choose(run, claim, bench)))
-    assert {role: len(words) for role, words in said.items()} == {"tune": 1, "evaluate": 1, "unshared": 1, "train": 1}
-    assert len(remembered(cache)) == 3, "Figure 1's net, the net of locally connected layers, and the original AlexNet"
+    assert {role: len(words) for role, words in said.items()} == {
+        "tune": 1,
+        "evaluate": 1,
+        "unshared": 1,
+        "train": 1,
+    }
+    assert len(remembered(cache)) == 3, (
+        "Figure 1's net, the net of locally connected layers, and the original AlexNet"
+    )
     assert len({run.variant for run, _ in runs if run.role == "train"}) > 5
 
     fast = {key: {"distance": 0.01, "speedup": 2.0} for key in remembered(cache)}
     cache.write_text(json.dumps(fast))
-    assert {choice.precision for run, claim in runs if (choice := choose(run, claim, bench))} == {"bf16"}
+    assert {choice.precision for run, claim in runs if (choice := choose(run, claim, bench))} == {
+        "bf16"
+    }
 
 
 def test_what_trains_nothing_has_no_precision(bench: Bench) -> None:
@@ -87,7 +105,11 @@ def test_what_trains_nothing_has_no_precision(bench: Bench) -> None:
 
 def stored(bench: Bench, variant: str = "relu", **options: Any) -> None:
     """A record of an arm of seed 0, in bf16 by this kind of machine unless told otherwise."""
-    usual = {"hardware": bench.hardware, "scale": "smoke", "fingerprint": bench.fingerprints["stand-in"]}
+    usual = {
+        "hardware": bench.hardware,
+        "scale": "smoke",
+        "fingerprint": bench.fingerprints["stand-in"],
+    }
     code = {"dirty": provenance.uncommitted()}  # as what this tree makes beside it
     store(bench.root, make_record(variant, 0, **{**usual, **code, **options}))
 
@@ -95,19 +117,26 @@ def stored(bench: Bench, variant: str = "relu", **options: Any) -> None:
 EMULATED = "this device emulates it, many times slower than fp32"
 
 
-def test_a_seed_is_finished_in_the_precision_that_it_began_in(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where this kind of machine made one arm of it; another seed, another question and a rate tried have nothing to do with it."""
+def test_a_seed_is_finished_in_the_precision_that_it_began_in(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where this kind of machine made one arm; other seeds, questions and sweeps do not matter."""
     native(monkeypatch, bf16=False)
     stored(bench)
-    as_relu = f"as relu of seed 0, made on this kind of machine; {EMULATED}"
+    as_relu = f"same as relu seed 0 on this kind of machine; {EMULATED}"
     assert choose(planned("tanh"), FIGURE1, bench) == Choice("bf16", as_relu)
     assert choose(planned("tanh", 1), FIGURE1, bench) == FP32
     assert choose(planned("tanh-modern"), FIGURE1, bench) == FP32
     assert choose(planned("tanh-rate0.004", 100), FIGURE1, bench) == FP32
 
 
-def test_it_is_the_precision_in_which_the_plan_lacks_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is there in bf16, its partner in fp32: it is made again beside it. The arms of another question do not matter."""
+def test_it_is_the_precision_in_which_the_plan_lacks_the_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there in bf16, its partner in fp32: it is made again beside it.
+
+    The arms of another question do not matter.
+    """
     native(monkeypatch, bf16=False)
     stored(bench, "tanh", started="2025-01-01T00:00:00Z")
     stored(bench, "relu", precision="fp32")
@@ -121,14 +150,23 @@ def test_it_is_the_precision_in_which_the_plan_lacks_the_run(bench: Bench, monke
 
     assert lacking() == [planned("tanh")]
     record, said = made(planned("tanh"), bench)
-    assert (record.machine.precision, said) == ("fp32", ["precision fp32: as relu of seed 0, made on this kind of machine"])
+    assert (record.machine.precision, said) == (
+        "fp32",
+        ["precision fp32: same as relu seed 0 on this kind of machine"],
+    )
     assert lacking() == []
     assert made(planned("tanh"), bench) == (record, [])
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"hardware": "another"}, {"status": "failed"}, {"rate": 1.0}, {"fingerprint": "another"}, {"precision": "exact"}],
+    [
+        {"hardware": "another"},
+        {"status": "failed"},
+        {"rate": 1.0},
+        {"fingerprint": "another"},
+        {"precision": "exact"},
+    ],
 )
 def test_a_record_that_makes_no_pair_decides_nothing(
     bench: Bench, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -143,8 +181,12 @@ def test_who_insists_has_it_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
     """Whatever the other arm is in: the plan makes that again."""
     native(monkeypatch, bf16=False)
     stored(bench, precision="fp32")
-    assert choose(planned("tanh"), FIGURE1, replace(bench, precision="bf16")) == Choice("bf16", f"as --precision says; {EMULATED}")
-    assert choose(planned("tanh"), FIGURE1, replace(bench, precision="fp32")) == Choice("fp32", "as --precision says")
+    assert choose(planned("tanh"), FIGURE1, replace(bench, precision="bf16")) == Choice(
+        "bf16", f"set by --precision; {EMULATED}"
+    )
+    assert choose(planned("tanh"), FIGURE1, replace(bench, precision="fp32")) == Choice(
+        "fp32", "set by --precision"
+    )
 
 
 def test_runs_that_make_no_pair_are_not_all_that_was_asked(
@@ -160,14 +202,16 @@ def test_runs_that_make_no_pair_are_not_all_that_was_asked(
 
     monkeypatch.setattr(running, "make", make_otherwise)
     assert not session._make_missing(work, "cpu", 1)
-    assert "where its partner is not" in capsys.readouterr().out
+    assert "where the other arm is missing" in capsys.readouterr().out
 
 
 class StopHereError(Exception):
     """Stands for a kill."""
 
 
-def test_after_a_kill_the_checkpoint_decides_unless_one_insists(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_kill_the_checkpoint_decides_unless_one_insists(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Begun alone, in fp32; then its partner comes, in bf16."""
 
     def stop(_: object) -> None:
@@ -182,11 +226,11 @@ def test_after_a_kill_the_checkpoint_decides_unless_one_insists(bench: Bench, mo
         stored(on)
     record, said = made(tanh, bench)
     assert (record.machine.precision, record.cost.attempts) == ("fp32", 2)
-    assert said[0].startswith("precision bf16: as relu of seed 0")
-    assert said[1:] == [f"precision fp32: {tanh} went on from a checkpoint in that"]
+    assert said[0].startswith("precision bf16: same as relu seed 0")
+    assert said[1:] == [f"precision fp32: {tanh} resumed from a checkpoint in this precision"]
     record, said = made(tanh, replace(bench, root=bench.root / "insisted", precision="bf16"))
     assert (record.machine.precision, record.cost.attempts) == ("bf16", 1)
-    assert said == [f"precision bf16: as --precision says; {EMULATED}"]
+    assert said == [f"precision bf16: set by --precision; {EMULATED}"]
 
 
 def test_the_option_travels_with_a_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,14 +242,23 @@ def test_the_option_travels_with_a_job(tmp_path: Path, capsys: pytest.CaptureFix
         (segment,) = (order.segment("cpu", 1) for order, _ in chosen)
         assert pickle.loads(pickle.dumps(segment)).precision == asked
     segment._make(claim)
-    assert f"{segment.run}: precision fp32: as --precision says\n" in capsys.readouterr().out
+    assert f"{segment.run}: precision fp32: set by --precision\n" in capsys.readouterr().out
     (item,), _ = read_records(work.root)
     assert item.record.machine.precision == "fp32"
 
 
 def test_the_command_says_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     native(monkeypatch, bf16=False)
-    arguments = ["run", "ten_view_gain", "--scale", "smoke", "--threads", "1", "--results", str(tmp_path)]
+    arguments = [
+        "run",
+        "ten_view_gain",
+        "--scale",
+        "smoke",
+        "--threads",
+        "1",
+        "--results",
+        str(tmp_path),
+    ]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert len(read_records(tmp_path / "smoke")[0]) == 2
@@ -215,6 +268,9 @@ def test_the_command_says_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_an_unknown_precision_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     for more in ([], ["--launch", "local"], ["--launch", "slurm"]):
-        done = CliRunner().invoke(app, ["run", "fig1_relu", "--precision", "fp16", "--results", str(tmp_path / "r"), *more])
+        done = CliRunner().invoke(
+            app,
+            ["run", "fig1_relu", "--precision", "fp16", "--results", str(tmp_path / "r"), *more],
+        )
         assert (done.exit_code, done.stderr) == (2, "error: --precision fp16: say fp32 or bf16\n")
     assert not (tmp_path / "r").exists()

@@ -1,4 +1,4 @@
-"""A run as a job: which segments that got nowhere end it, and what an error in it says of the run."""
+"""A run as a job: which segments without progress end it, and what an error in it means."""
 
 import time
 from dataclasses import replace
@@ -9,10 +9,10 @@ import pytest
 import torch
 from records import planned
 
-from reproductions.harness import segment
-from reproductions.harness.jobs import End, new_job, read_job, write_job
-from reproductions.harness.record import version_of
-from reproductions.harness.segment import BARREN, Segment
+from reproductions.harness.launch import job as segment
+from reproductions.harness.launch.job import BARREN, Segment
+from reproductions.harness.launch.job_files import End, new_job, read_job, write_job
+from reproductions.harness.records.record import version_of
 
 RUN = planned("relu", 0)
 MINUTES = 10.0
@@ -23,9 +23,21 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
     """A segment in a job of submitit's, number 12, that began just now."""
     monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
     monkeypatch.setenv("SLURM_JOB_ID", "12")
-    monkeypatch.setattr(segment.os, "register_at_fork", lambda **_: None)  # else the tests' own children would be deaf for good
+    monkeypatch.setattr(
+        segment.os, "register_at_fork", lambda **_: None
+    )  # else the tests' own children would be deaf for good
     write_job(tmp_path, RUN, new_job("12", "slurm", tmp_path))
-    return Segment(RUN, RUN.claim, tmp_path, None, "cpu", 1, version_of("train", ()), minutes=MINUTES, began=time.monotonic())
+    return Segment(
+        RUN,
+        RUN.claim,
+        tmp_path,
+        None,
+        "cpu",
+        1,
+        version_of("train", ()),
+        minutes=MINUTES,
+        began=time.monotonic(),
+    )
 
 
 def after(job: Segment, minutes: float, rows: int = 0) -> Segment:
@@ -36,7 +48,9 @@ def after(job: Segment, minutes: float, rows: int = 0) -> Segment:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_job_that_asked_for_a_gpu_ends_in_one_line_without(job: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_asked_for_a_gpu_ends_in_one_line_without(
+    job: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(segment, "_join", lambda: pytest.fail("waits for the other processes"))
     with pytest.raises(ValueError, match="leave --device out or give --device cpu"):
@@ -77,15 +91,19 @@ def test_a_segment_that_was_preempted_early_does_not_count(job: Segment) -> None
     ],
 )
 def test_what_an_error_says_of_the_run(
-    job: Segment, monkeypatch: pytest.MonkeyPatch, error: Exception, processes: int, state: str | None
+    job: Segment,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    processes: int,
+    state: str | None,
 ) -> None:
-    """A process that is gone and a Slurm that is away are no failure: the run is lost, and sent again by itself."""
+    """A lost process or an absent Slurm does not fail a run: it is lost and sent again."""
 
     def fail(_: Segment) -> None:
         raise error
 
     monkeypatch.setattr(Segment, "_claim", fail)
-    monkeypatch.setattr(segment, "place", lambda: (0, processes))
+    monkeypatch.setattr(segment, "rank_and_world_size", lambda: (0, processes))
     with pytest.raises(type(error)):
         job()
     end = read_job(job.root, RUN)[1]

@@ -10,10 +10,10 @@ from PIL import Image
 from alexnet.data.catalogue import WHOLE
 from alexnet.data.imageset import DataError
 from alexnet.data.sources import prepare_imagenet
-from reproductions.harness import provenance
-from reproductions.harness.claim import Claim, discover
-from reproductions.harness.settle import settle
-from reproductions.harness.variant import Scale
+from reproductions.harness.claims.claim import Claim, discover
+from reproductions.harness.claims.variant import Scale
+from reproductions.harness.plan.choose_data import settle
+from reproductions.harness.records import provenance
 
 CLAIMS = discover()
 NOTHING = {"scale": None, "dataset": None, "data": None, "pack": True}
@@ -28,7 +28,11 @@ def test_real_images_where_they_are(cifar_folder: Path) -> None:
 def test_a_scale_for_processors_where_there_is_one_and_no_gpu(
     cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provenance, "computes_on_gpu", lambda device: (tmp_path / "nvidiactl").exists() and device != "cpu")
+    monkeypatch.setattr(
+        provenance,
+        "computes_on_gpu",
+        lambda device: (tmp_path / "nvidiactl").exists() and device != "cpu",
+    )
     scale, images, note = settle(CLAIMS["cifar_lrn_gain"], **{**NOTHING, "data": cifar_folder})
     assert (scale, list(images)) == ("mini", ["cifar10"])
     assert "scale paper needs an NVIDIA GPU, or --scale paper to insist" in note
@@ -56,22 +60,39 @@ def test_broken_images_are_never_replaced_by_the_standin(cifar_folder: Path) -> 
 
 
 def test_a_claim_without_images_needs_none(tmp_path: Path) -> None:
-    assert settle(CLAIMS["fig2_architecture"], **{**NOTHING, "data": tmp_path / "nowhere", "scale": "smoke"})[0] == "paper"
+    assert (
+        settle(
+            CLAIMS["fig2_architecture"],
+            **{**NOTHING, "data": tmp_path / "nowhere", "scale": "smoke"},
+        )[0]
+        == "paper"
+    )
 
 
 def scaled(**datasets: str | None) -> Claim:
     """A claim that uses these data sets at these scales."""
-    return replace(CLAIMS["fig1_relu"], scales={scale: Scale(dataset) for scale, dataset in datasets.items()})
+    return replace(
+        CLAIMS["fig1_relu"], scales={scale: Scale(dataset) for scale, dataset in datasets.items()}
+    )
 
 
 @pytest.fixture
 def tiny_root(tiny_images: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root with a packed stand-in for Tiny ImageNet, and no NVIDIA GPU."""
-    monkeypatch.setattr(provenance, "computes_on_gpu", lambda device: (tiny_images / "nvidiactl").exists() and device != "cpu")
+    monkeypatch.setattr(
+        provenance,
+        "computes_on_gpu",
+        lambda device: (tiny_images / "nvidiactl").exists() and device != "cpu",
+    )
     return tiny_images
 
 
-FOUR = {"paper": "imagenet2012", "reduced": "tiny-imagenet", "mini": "tiny-imagenet", "smoke": "stand-in"}
+FOUR = {
+    "paper": "imagenet2012",
+    "reduced": "tiny-imagenet",
+    "mini": "tiny-imagenet",
+    "smoke": "stand-in",
+}
 
 
 def test_the_most_faithful_scale_that_images_and_machine_allow(tiny_root: Path) -> None:
@@ -87,23 +108,36 @@ def test_the_most_faithful_scale_that_images_and_machine_allow(tiny_root: Path) 
 
 
 def test_a_scale_by_name_needs_no_gpu(tiny_root: Path) -> None:
-    assert settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "reduced"})[0] == "reduced"
-    assert settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "dataset": "tiny-imagenet"})[0] == "mini"
+    assert (
+        settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "reduced"})[0] == "reduced"
+    )
+    assert (
+        settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "dataset": "tiny-imagenet"})[0]
+        == "mini"
+    )
     with pytest.raises(DataError, match="imagenet2012 are not prepared"):
         settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "paper"})
 
 
-def test_without_any_images_the_first_line_says_what_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_images_the_first_line_says_what_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(provenance, "computes_on_gpu", lambda _: True)
     scale, _, note = settle(scaled(**FOUR), **{**NOTHING, "data": tmp_path})
     assert scale == "smoke"
-    assert re.search(r"NO REAL IMAGES \(.*imagenet2012 are not prepared.*Tiny ImageNet is not under", note)
+    assert re.search(
+        r"NO REAL IMAGES \(.*imagenet2012 are not prepared.*Tiny ImageNet is not under", note
+    )
     without_smoke = scaled(paper="imagenet2012", mini="tiny-imagenet")
-    with pytest.raises(DataError, match=r"imagenet2012 are not prepared.*Tiny ImageNet is not under"):
+    with pytest.raises(
+        DataError, match=r"imagenet2012 are not prepared.*Tiny ImageNet is not under"
+    ):
         settle(without_smoke, **{**NOTHING, "data": tmp_path})
 
 
-def test_a_part_of_imagenet_is_not_scale_paper(tiny_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_of_imagenet_is_not_scale_paper(
+    tiny_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tiny_root / "nvidiactl").touch()
     for place in ("train/n1/a.JPEG", "train/n2/b.JPEG", "val/n2/c.JPEG"):
         (tiny_root / "some" / place).parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +145,10 @@ def test_a_part_of_imagenet_is_not_scale_paper(tiny_root: Path, monkeypatch: pyt
     prepare_imagenet("imagenet2012", tiny_root, [tiny_root / "some"])
     scale, _, note = settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root})
     assert scale == "reduced"
-    assert "has 2 of 1,281,167 images for train, 1 of 50,000 images for test, and scale paper needs them all" in note
+    assert (
+        "has 2 of 1,281,167 images for train, 1 of 50,000 images for test, and scale paper needs "
+        "them all" in note
+    )
     with pytest.raises(DataError, match="scale paper needs them all"):
         settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "paper"})
     _, _, note = settle(scaled(reduced="imagenet2012"), **{**NOTHING, "data": tiny_root})

@@ -5,16 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from reproductions.harness.claim import discover, planned_runs
-from reproductions.harness.site import Shape, Site, read_site, shape_of
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.launch.slurm_config import Shape, Site, read_site, shape_of
 
-(TRAIN, *_) = (run for run in planned_runs(discover()["ten_view_gain"], "mini") if run.role == "train")
+(TRAIN, *_) = (
+    run for run in planned_runs(discover()["ten_view_gain"], "mini") if run.role == "train"
+)
 
 
 def test_flags_go_before_the_file_and_keys_of_sbatch_add_up(tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
-    path.write_text('partition = "gpu"\ncpus = 8\nsbatch.constraint = "h100"\nsbatch.exclusive = true\n')
-    site = read_site(path, {"partition": "urgent", "cpus": None, "sbatch": {"comment": "ours", "constraint": "a100"}})
+    path.write_text(
+        'partition = "gpu"\ncpus = 8\nsbatch.constraint = "h100"\nsbatch.exclusive = true\n'
+    )
+    site = read_site(
+        path,
+        {"partition": "urgent", "cpus": None, "sbatch": {"comment": "ours", "constraint": "a100"}},
+    )
     keys = {"constraint": "a100", "exclusive": True, "comment": "ours"}
     assert site == Site(partition="urgent", cpus=8, sbatch=keys)
     assert read_site(None, {"gpus": 0, "sbatch": None}) == Site(gpus=0)

@@ -1,11 +1,11 @@
-"""What is made of the words of squeue and sacct, by small programs in their place; tests/slurm asks the real ones."""
+"""Parsing squeue and sacct with small programs in their place; tests/slurm has the real ones."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from reproductions.harness import slurm
+from reproductions.harness.launch import slurm
 
 
 @pytest.fixture
@@ -20,7 +20,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def write(name: str, said: str, status: int = 0) -> Path:
         path, calls = tools / name, tmp_path / f"{name}.calls"
         stream = "2" if status else "1"
-        path.write_text(f'#!/bin/sh\necho "$@" >> {calls}\ncat >&{stream} <<"END"\n{said}\nEND\nexit {status}\n')
+        path.write_text(
+            f'#!/bin/sh\necho "$@" >> {calls}\ncat >&{stream} <<"END"\n{said}\nEND\nexit {status}\n'
+        )
         path.chmod(0o755)
         return calls
 
@@ -34,7 +36,9 @@ def test_without_slurm_nothing_is_known(program) -> None:
 
 
 def test_an_array_is_asked_for_once_and_accounting_for_the_rest(program) -> None:
-    asked = program("squeue", "7_0|RUNNING None\n7_1|PENDING Resources\n7_2|PENDING None\n7_3|COMPLETING None")
+    asked = program(
+        "squeue", "7_0|RUNNING None\n7_1|PENDING Resources\n7_2|PENDING None\n7_3|COMPLETING None"
+    )
     told = program("sacct", "7_1|FAILED\n8|CANCELLED by 0\n9_5|OUT_OF_MEMORY\n9_6|CANCELLED+")
     found = slurm.states(["7_0", "7_1", "7_2", "8", "9_5", "9_6", "10"])
     queued = {"7_0": "RUNNING", "7_1": "PENDING Resources", "7_2": "PENDING"}
@@ -45,9 +49,15 @@ def test_an_array_is_asked_for_once_and_accounting_for_the_rest(program) -> None
 
 def test_accounting_has_tasks_that_never_began_in_one_line(program) -> None:
     program("squeue", "slurm_load_jobs error: Invalid job id specified", 1)
-    program("sacct", "7_[0-2,5%2]|CANCELLED by 0\n7_3|COMPLETED\n8_[4,6-8:2]|CANCELLED by 0\n9_[0-1,...]|FAILED")
+    program(
+        "sacct",
+        "7_[0-2,5%2]|CANCELLED by 0\n7_3|COMPLETED\n8_[4,6-8:2]|CANCELLED by 0\n9_[0-1,...]|FAILED",
+    )
     found = slurm.states([f"7_{task}" for task in range(7)] + [f"8_{task}" for task in range(4, 9)])
-    assert found == {**dict.fromkeys(("7_0", "7_1", "7_2", "7_5", "8_4", "8_6", "8_8"), "CANCELLED"), "7_3": "COMPLETED"}
+    assert found == {
+        **dict.fromkeys(("7_0", "7_1", "7_2", "7_5", "8_4", "8_6", "8_8"), "CANCELLED"),
+        "7_3": "COMPLETED",
+    }
 
 
 def test_jobs_that_the_controller_forgot_are_no_error(program) -> None:
@@ -57,7 +67,9 @@ def test_jobs_that_the_controller_forgot_are_no_error(program) -> None:
 
 
 def test_a_controller_that_is_away_is_no_answer(program) -> None:
-    program("squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)", 1)
+    program(
+        "squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)", 1
+    )
     assert slurm.states(["1"]) is None
 
 
@@ -65,10 +77,17 @@ def test_many_jobs_are_asked_for_in_parts(program) -> None:
     asked = program("squeue", "")
     program("sacct", "")
     assert slurm.states([str(number) for number in range(1, 2 * slurm.MANY + 2)]) == {}
-    assert [line.count(",") + 1 for line in asked.read_text().splitlines()] == [slurm.MANY, slurm.MANY, 1]
+    assert [line.count(",") + 1 for line in asked.read_text().splitlines()] == [
+        slurm.MANY,
+        slurm.MANY,
+        1,
+    ]
 
 
-@pytest.mark.parametrize(("said", "largest"), [("MaxArraySize            = 1001", 1000), ("MaxArraySize = 0", 1), ("", 1000)])
+@pytest.mark.parametrize(
+    ("said", "largest"),
+    [("MaxArraySize            = 1001", 1000), ("MaxArraySize = 0", 1), ("", 1000)],
+)
 def test_the_largest_array(program, said: str, largest: int) -> None:
     program("scontrol", f"MaxJobCount = 10000\n{said}")
     assert slurm.largest_array() == largest
@@ -79,8 +98,12 @@ def test_cancelling_nothing_asks_nobody(program) -> None:
     asked = program("scancel", "")
     slurm.cancel(["12", "7_1"])
     assert asked.read_text() == "12 7_1\n"
-    refusing = program("scancel", "scancel: error: Kill job error on job id 1: Access/permission denied", 1)
+    refusing = program(
+        "scancel", "scancel: error: Kill job error on job id 1: Access/permission denied", 1
+    )
     with pytest.raises(slurm.SlurmError, match="Access/permission denied"):
         slurm.cancel([str(number) for number in range(slurm.MANY + 1)])
-    assert len(refusing.read_text().splitlines()) == 3, "the second part is tried although the first was refused"
+    assert len(refusing.read_text().splitlines()) == 3, (
+        "the second part is tried although the first was refused"
+    )
     assert os.environ["PATH"].endswith("bin")

@@ -1,4 +1,4 @@
-"""CIFAR-10 from image folders, from the publisher's layout and from archives, whole, broken and hostile."""
+"""CIFAR-10 from image folders, the publisher's layout and archives, whole, broken, hostile."""
 
 import hashlib
 import io
@@ -13,7 +13,14 @@ from PIL import Image
 
 from alexnet.data import sources
 from alexnet.data.imageset import DataError
-from alexnet.data.sources import CIFAR10_CLASSES, data_root, download_cifar10, find_cifar10, open_dataset, verify_cifar10
+from alexnet.data.sources import (
+    CIFAR10_CLASSES,
+    data_root,
+    download_cifar10,
+    find_cifar10,
+    open_dataset,
+    verify_cifar10,
+)
 
 
 def test_a_folder_of_images(cifar_folder: Path) -> None:
@@ -43,15 +50,21 @@ def test_nothing_is_written_when_told_so(cifar_folder: Path) -> None:
     assert not (cifar_folder / "prepared").exists()
 
 
-def test_a_read_only_root_is_packed_into_the_cache(cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_root_is_packed_into_the_cache(
+    cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # tests may run as root, who may write anywhere
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: False
+    )  # tests may run as root, who may write anywhere
     assert len(open_dataset("cifar10", cifar_folder)["test"]) == 20
     assert not (cifar_folder / "prepared").exists()
     assert list((tmp_path / "cache" / "alexnet" / "prepared").glob("cifar10-*-test-*/images.npy"))
 
 
-def test_a_packed_set_is_used_where_it_lies_also_read_only(cifar_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_packed_set_is_used_where_it_lies_also_read_only(
+    cifar_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     open_dataset("cifar10", cifar_folder)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     before = sorted(cifar_folder.rglob("*"))
@@ -69,7 +82,9 @@ def test_a_broken_image_is_named(cifar_folder: Path, content: bytes) -> None:
 
 def test_a_truncated_jpeg_is_named(cifar_folder: Path) -> None:
     buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(buffer, "JPEG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
+        buffer, "JPEG"
+    )
     target = cifar_folder / "train" / "dog" / "0001.png"
     target.write_bytes(buffer.getvalue()[:-200])
     with pytest.raises(DataError, match="dog"):
@@ -92,7 +107,7 @@ def test_an_incomplete_copy_is_refused(cifar_folder: Path) -> None:
 
 @pytest.fixture
 def publishers_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root with `cifar-10-batches-py` in the publisher's format, of 4 + 2 images, its md5s put in place of the real ones."""
+    """A root with `cifar-10-batches-py` of 4 + 2 images, their md5s in place of the real ones."""
     folder = tmp_path / "root" / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     files: dict[str, tuple[tuple[str, str], ...]] = {}
@@ -108,7 +123,9 @@ def publishers_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder.parent
 
 
-def archive_of(root: Path, monkeypatch: pytest.MonkeyPatch, extra: tuple[str, bytes] | None = None) -> Path:
+def archive_of(
+    root: Path, monkeypatch: pytest.MonkeyPatch, extra: tuple[str, bytes] | None = None
+) -> Path:
     """The folder as the publisher's tar.gz in a root of its own, its md5 accepted."""
     archive = root.parent / "archived" / "cifar-10-python.tar.gz"
     archive.parent.mkdir()
@@ -129,10 +146,16 @@ def test_the_publishers_files(publishers_files: Path) -> None:
     assert splits["train"].meta.canonical
     np.testing.assert_array_equal(splits["train"].labels, [0, 9, 1, 9])
     # The publisher stores 1,024 red values, then green, then blue, row by row.
-    assert splits["train"].images[0, 1, 2].tolist() == [34 % 200, (1024 + 34) % 200, (2048 + 34) % 200]
+    assert splits["train"].images[0, 1, 2].tolist() == [
+        34 % 200,
+        (1024 + 34) % 200,
+        (2048 + 34) % 200,
+    ]
 
 
-def test_the_publishers_archive_gives_the_same(publishers_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_publishers_archive_gives_the_same(
+    publishers_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unpacked = open_dataset("cifar10", publishers_files)["train"].meta.fingerprint
     root = archive_of(publishers_files, monkeypatch)
     assert open_dataset("cifar10", root)["train"].meta.fingerprint == unpacked
@@ -161,8 +184,10 @@ def test_a_missing_or_truncated_file_is_named(publishers_files: Path) -> None:
         open_dataset("cifar10", publishers_files)
 
 
-def test_a_path_outside_an_archives_root_is_never_written(publishers_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even with a checksum that is accepted, nothing is extracted: members are read by their name."""
+def test_a_path_outside_an_archives_root_is_never_written(
+    publishers_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even with an accepted checksum nothing is extracted: members are read by name."""
     root = archive_of(publishers_files, monkeypatch, extra=("../../escaped", b"x"))
     open_dataset("cifar10", root)
     assert not (root.parent / "escaped").exists()

@@ -20,9 +20,12 @@ def test_the_standin_is_the_same_in_every_process_and_has_ten_classes() -> None:
     assert images.shape == (2_560, 32, 32, 3)
     assert np.bincount(labels).tolist() == [256] * 10
     command = (
-        "import hashlib; from alexnet.data.standin import standin_arrays as s; print(hashlib.sha256(s('train')[0]).hexdigest())"
+        "import hashlib; from alexnet.data.standin import standin_arrays as s; "
+        "print(hashlib.sha256(s('train')[0]).hexdigest())"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    other = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, env=env).stdout.strip()
+    other = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, check=True, env=env
+    ).stdout.strip()
     assert other == hashlib.sha256(images).hexdigest()
     assert len(open_dataset("stand-in", Path())["test"]) == 500

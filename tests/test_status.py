@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from records import make_record, planned, write_record
 
-from alexnet.files import locked, write_atomic
-from reproductions.harness import slurm, status
-from reproductions.harness.claim import discover, planned_runs
-from reproductions.harness.heart import SILENCE, Beat
-from reproductions.harness.jobs import End, new_job, read_job, write_end, write_job
-from reproductions.harness.launch import sendable
-from reproductions.harness.plan import plan
-from reproductions.harness.record import read_records, work_file
-from reproductions.harness.status import Standing, cancel, everywhere, standings
+from alexnet.io import locked, write_atomic
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.execute.heartbeat import SILENCE, Beat
+from reproductions.harness.launch import slurm, status
+from reproductions.harness.launch.arrays import sendable
+from reproductions.harness.launch.job_files import End, new_job, read_job, write_end, write_job
+from reproductions.harness.launch.status import Standing, cancel, everywhere, standings
+from reproductions.harness.plan.missing import plan
+from reproductions.harness.records.record import read_records, work_file
 
 RUN = planned("relu", 0)
 
@@ -34,12 +34,15 @@ class Scene:
         self.slurm_says({})
 
     def slurm_says(self, said: dict[str, str] | None) -> None:
-        """What Slurm knows; the words themselves are tested with test_slurm_states.py and on the real one."""
+        """What Slurm knows; its words are tested in test_slurm_states.py and on the real one."""
         self.monkeypatch.setattr(slurm, "states", lambda jobs: said)
 
     def beat(self, age: float = 0.0, *, held: bool = False) -> None:
         stem = str(work_file(self.root, RUN, "0123456789ab"))
-        write_atomic(Path(f"{stem}.json"), json.dumps(asdict(Beat(epoch=2.0, seconds=60.0, time=time.time() - age))))
+        write_atomic(
+            Path(f"{stem}.json"),
+            json.dumps(asdict(Beat(epoch=2.0, seconds=60.0, time=time.time() - age))),
+        )
         if held:
             self.held.enter_context(locked(Path(f"{stem}.lock")))
 
@@ -98,17 +101,31 @@ def test_a_failed_record_is_a_failure(scene: Scene) -> None:
         ("RUNNING", "training", ""),
         ("COMPLETING", "training", ""),
         ("FAILED", "lost", "Slurm says FAILED and left no record; the next `run` sends it again"),
-        ("NODE_FAIL", "lost", "Slurm says NODE_FAIL and left no record; the next `run` sends it again"),
-        ("COMPLETED", "lost", "Slurm says COMPLETED and left no record; the next `run` sends it again"),
+        (
+            "NODE_FAIL",
+            "lost",
+            "Slurm says NODE_FAIL and left no record; the next `run` sends it again",
+        ),
+        (
+            "COMPLETED",
+            "lost",
+            "Slurm says COMPLETED and left no record; the next `run` sends it again",
+        ),
         ("CANCELLED", "cancelled", "by scancel; the next `run` sends it again"),
-        (None, "lost", "Slurm no longer knows its job and left no record; the next `run` sends it again"),
+        (
+            None,
+            "lost",
+            "Slurm no longer knows its job and left no record; the next `run` sends it again",
+        ),
     ],
 )
 def test_what_slurm_says(scene: Scene, said: str | None, state: str, why: str) -> None:
     scene.job()
     scene.slurm_says({"12": said} if said else {})
     assert (scene.stands().state, scene.stands().why) == (state, why)
-    assert (sendable([scene.stands()], retry_failed=False)[0] != []) == (state in ("lost", "cancelled"))
+    assert (sendable([scene.stands()], retry_failed=False)[0] != []) == (
+        state in ("lost", "cancelled")
+    )
 
 
 def test_a_cancelled_job_stays_so_when_slurm_forgot_it(scene: Scene) -> None:
@@ -125,7 +142,10 @@ def test_a_copy_that_outlives_its_job_is_not_sent_again(scene: Scene) -> None:
     scene.job()
     scene.beat(held=True)
     scene.slurm_says({"12": "NODE_FAIL"})
-    assert (scene.stands().state, scene.stands().why) == ("training", "its job is over, its process is not")
+    assert (scene.stands().state, scene.stands().why) == (
+        "training",
+        "its job is over, its process is not",
+    )
 
 
 @pytest.mark.parametrize("state", ["failed", "refused"])
@@ -151,7 +171,9 @@ def test_without_an_answer(scene: Scene) -> None:
 
 def test_a_local_process(scene: Scene) -> None:
     code = "import sys; sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", code, "submitit"], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "submitit"], stdin=subprocess.PIPE
+    ) as process:
         scene.job(process.pid, "local")
         assert scene.stands().state == "training"
         process.communicate(b"")
@@ -169,7 +191,13 @@ def test_cancel_spares_the_process_that_got_the_number(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", '{"time": "noon"}', '{"id": "x", "launcher": "slurm", "folder": "", "submitted": 1, "time": ""}']
+    "text",
+    [
+        "",
+        "{",
+        '{"time": "noon"}',
+        '{"id": "x", "launcher": "slurm", "folder": "", "submitted": 1, "time": ""}',
+    ],
 )
 def test_broken_files_are_no_signs(scene: Scene, text: str) -> None:
     scene.job()
@@ -184,7 +212,9 @@ def test_a_new_folder_misses_everything_and_broken_records_are_named(tmp_path: P
     claims = [discover()["fig1_relu"]]
     rows, warnings = everywhere(claims, tmp_path / "new")
     assert ({row.state for row in rows}, warnings) == ({"missing"}, [])
-    assert {str(row.planned.run) for row in rows} == {str(run) for run in planned_runs(claims[0], "paper")}
+    assert {str(row.planned.run) for row in rows} == {
+        str(run) for run in planned_runs(claims[0], "paper")
+    }
     folder = write_record(tmp_path, make_record())
     (folder / "record.json").write_text("{}")
     rows, (warning,) = everywhere(claims, tmp_path)

@@ -1,4 +1,4 @@
-"""What a run made is stored or kept: found out before the first step, on any file system, after any failure."""
+"""What a run made is stored or kept: checked before the first step, on any file system."""
 
 import shutil
 import tempfile
@@ -11,17 +11,22 @@ import pytest
 from machine import without_privileges
 from test_evidence import pointer
 
+from alexnet.config import AlexNetConfig
 from alexnet.data.imageset import ImageSet
-from alexnet.files import is_locked
-from reproductions.harness import launch, segment
-from reproductions.harness import run as running
-from reproductions.harness.bench import Bench, set_up
-from reproductions.harness.claim import PlannedRun, discover, planned_runs
-from reproductions.harness.record import RecordError, UnreadableError, read_records
-from reproductions.harness.run import make
+from alexnet.io import is_locked
+from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.execute import metrics as measure
+from reproductions.harness.execute import run as running
+from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.run import make
+from reproductions.harness.launch import arrays as launch
+from reproductions.harness.launch import job as segment
+from reproductions.harness.records.record import RecordError, UnreadableError, read_records
 
 CLAIM = discover()["fig1_relu"]
-RUNS = [run for run in planned_runs(CLAIM, "smoke") if run.role == "evaluate" and run.variant == "relu"]
+RUNS = [
+    run for run in planned_runs(CLAIM, "smoke") if run.role == "evaluate" and run.variant == "relu"
+]
 NET = planned_runs(discover()["ten_view_gain"], "smoke")[0]
 
 
@@ -49,60 +54,85 @@ def checkpoint_of(bench: Bench, run: PlannedRun) -> Path:
 def numbers(bench: Bench, run: PlannedRun) -> list[object]:
     (item,) = (item for item in read_records(bench.root)[0] if item.record.key == run.key)
     times = ("seconds",)
-    return [*({k: v for k, v in row.items() if k not in times} for row in item.history()), item.record.cost.attempts]
+    return [
+        *({k: v for k, v in row.items() if k not in times} for row in item.history()),
+        item.record.cost.attempts,
+    ]
 
 
-def test_the_checkpoint_of_another_seed_is_not_taken(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_checkpoint_of_another_seed_is_not_taken(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first, second = (checkpoint_of(bench, run) for run in RUNS[:2])
     second.replace(first)
     assert make(RUNS[0], CLAIM, bench) is not None
     said = capsys.readouterr().out
-    assert "is of another training: run is 'fig1_relu/relu/smoke-seed1' and not 'fig1_relu/relu/smoke-seed0'" in said
+    assert (
+        "is of another training: run is 'fig1_relu/relu/smoke-seed1' and not "
+        "'fig1_relu/relu/smoke-seed0'" in said
+    )
     assert f"moved aside to {first.name}.broken-1, the training starts again" in said
     alone = replace(bench, root=tmp_path / "alone")
     make(RUNS[0], CLAIM, alone)
     assert numbers(bench, RUNS[0]) == numbers(alone, RUNS[0])
 
 
-def test_a_run_that_fails_at_its_end_keeps_what_it_trained(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As one that runs out of memory when it is measured."""
-    measure, rows = running.measure, list[object]()
+    rows = list[object]()
 
     def no_memory(*_: object) -> Any:
         raise RuntimeError("CUDA out of memory")
 
-    monkeypatch.setattr(running, "measure", no_memory)
-    make(NET, CLAIM, bench, rows.append)
+    with monkeypatch.context() as short:
+        short.setitem(measure.MEASURES, AlexNetConfig, no_memory)
+        make(NET, CLAIM, bench, rows.append)
     (failed,) = read_records(bench.root)[0]
     assert (failed.record.status, failed.record.failure) == ("failed", "CUDA out of memory")
     assert [path.suffix for path in (bench.root / ".work").iterdir()] == [".pt"]
     trained = len(rows)
-    monkeypatch.setattr(running, "measure", measure)
     make(NET, CLAIM, bench, rows.append)
     (whole,) = (item for item in read_records(bench.root)[0] if item.record.status == "ok")
     assert (len(rows), whole.record.cost.attempts) == (trained, 2), "nothing was trained again"
     assert not list((bench.root / ".work").iterdir())
 
 
-@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True), (True, True), (False, False), (True, None)])
+@pytest.mark.parametrize(
+    ("before", "after"), [(True, False), (False, True), (True, True), (False, False), (True, None)]
+)
 def test_uncommitted_code_marks_all_that_goes_on_from_it(
-    bench: Bench, before: bool, after: bool | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Bench,
+    before: bool,
+    after: bool | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Edit, train, Ctrl-C, put the edit away, train on: that is no network of the commit."""
     monkeypatch.setattr(running, "git_state", lambda _: ("f" * 40, before))
     checkpoint_of(bench, NET)
-    monkeypatch.setattr(running, "git_state", lambda _: (None if after is None else "f" * 40, after))
+    monkeypatch.setattr(
+        running, "git_state", lambda _: (None if after is None else "f" * 40, after)
+    )
     make(NET, CLAIM, bench)
     (made,) = read_records(bench.root)[0]
     assert (made.record.cost.attempts, made.record.code.dirty) == (2, before or after)
-    assert ("uncommitted code made a part of this training" in capsys.readouterr().out) == (before and not after)
+    assert ("uncommitted code made a part of this training" in capsys.readouterr().out) == (
+        before and not after
+    )
 
 
 @pytest.mark.parametrize(
-    ("sent", "here", "dirty"), [(True, None, True), (False, None, False), (None, None, None), (True, False, False)]
+    ("sent", "here", "dirty"),
+    [(True, None, True), (False, None, False), (None, None, None), (True, False, False)],
 )
 def test_where_git_cannot_be_asked_the_sending_tree_says_what_the_code_is(
-    bench: Bench, sent: bool | None, here: bool | None, dirty: bool | None, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
+    sent: bool | None,
+    here: bool | None,
+    dirty: bool | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(segment, "settle", lambda *_, **__: ("smoke", bench.images, "images"))
     monkeypatch.setattr(launch, "git_state", lambda _: ("f" * 40, sent))
@@ -114,7 +144,7 @@ def test_where_git_cannot_be_asked_the_sending_tree_says_what_the_code_is(
 
 
 def test_work_on_another_file_system(bench: Bench, elsewhere: Path) -> None:
-    """Checkpoints there, and weights that move from there to the record; also those of a record that lost them."""
+    """Checkpoints there, and weights moved from there to the record, also to an older record."""
     bench.root.mkdir()
     (bench.root / ".work").symlink_to(elsewhere, target_is_directory=True)
     folder = make(NET, CLAIM, bench)
@@ -140,14 +170,21 @@ def shared(bench: Bench) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize("place", ["records/fig1_relu/relu", "records/fig1_relu", "records"])
-def test_that_no_record_can_be_written_is_found_before_the_first_step(shared: Bench, place: str) -> None:
+def test_that_no_record_can_be_written_is_found_before_the_first_step(
+    shared: Bench, place: str
+) -> None:
     rows: list[object] = []
     folder = shared.root / place
     for path in [p for p in (shared.root / "records").rglob("*") if folder in p.parents]:
         shutil.rmtree(path, ignore_errors=True)
     folder.chmod(0o555)
-    make(RUNS[1], CLAIM, replace(shared, root=shared.root.parent / "first"))  # imports what the other user may not
-    with without_privileges(), pytest.raises(RecordError, match=r"no record can be written to .*: Permission denied"):
+    make(
+        RUNS[1], CLAIM, replace(shared, root=shared.root.parent / "first")
+    )  # imports what the other user may not
+    with (
+        without_privileges(),
+        pytest.raises(RecordError, match=r"no record can be written to .*: Permission denied"),
+    ):
         make(RUNS[0], CLAIM, shared, rows.append)
     assert rows == []
     assert not any(is_locked(path) for path in (shared.root / ".work").iterdir())
@@ -158,7 +195,9 @@ def test_a_record_that_cannot_be_read_is_not_made_again(bench: Bench) -> None:
     assert folder is not None
     pointer(folder / "history.csv")
     with pytest.raises(
-        UnreadableError, match=r"history\.csv is a pointer of Git LFS .*may hold the record of fig1_relu/relu/smoke-seed0"
+        UnreadableError,
+        match=r"history\.csv is a pointer of Git LFS .*may hold the record of "
+        r"fig1_relu/relu/smoke-seed0",
     ):
         make(RUNS[0], CLAIM, bench)
     assert make(RUNS[1], CLAIM, bench) is not None, "another run is not concerned"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reproductions.harness.student import t_quantile
+from reproductions.harness.judge.student_t import t_quantile
 
 
 @pytest.mark.parametrize("df", [1.0, 1.3, 2.0, 4.37, 8.0, 30.0, 340.5, 1998.0, math.inf])
@@ -19,7 +19,9 @@ def test_quantiles_are_scipys(df: float) -> None:
 @given(st.floats(0.5, 0.999999))
 def test_one_degree_of_freedom_is_cauchys_law_and_two_have_a_root(p: float) -> None:
     assert t_quantile(p, 1.0) == pytest.approx(1 / math.tan(math.pi * (1 - p)), rel=1e-9, abs=1e-12)
-    assert t_quantile(p, 2.0) == pytest.approx((2 * p - 1) / math.sqrt(2 * p * (1 - p)), rel=1e-9, abs=1e-12)
+    assert t_quantile(p, 2.0) == pytest.approx(
+        (2 * p - 1) / math.sqrt(2 * p * (1 - p)), rel=1e-9, abs=1e-12
+    )
 
 
 @given(st.floats(0.5, 0.999), st.floats(1.0, 1000.0), st.floats(1.01, 10.0))

@@ -1,4 +1,4 @@
-"""Tiny ImageNet in the publisher's layout, whole, incomplete and hostile, with its counts lowered to a few images."""
+"""Tiny ImageNet in the publisher's layout, whole, incomplete, hostile; counts lowered."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ WNIDS = ("n01443537", "n01629819", "n09256479")
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data root with `tiny-imagenet-200` of three classes, four training and two validation images each, one of them grey."""
+    """A data root with `tiny-imagenet-200`: three classes, 4 + 2 images each, one of them grey."""
     monkeypatch.setattr(tiny_imagenet, "TINY_CLASSES", 3)
     monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 4, "test": 2})
     folder, rng = tmp_path / "tiny-imagenet-200", np.random.default_rng(0)
@@ -28,13 +28,17 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         names = [f"val_{number + 3 * k}.JPEG" for k in range(2)]
         lines += [f"{name}\t{wnid}\t0\t32\t44\t62\n" for name in names]
         for file in [*files, *(folder / "val" / "images" / name for name in names)]:
-            Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file, quality=95)
+            Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(
+                file, quality=95
+            )
     Image.fromarray(rng.integers(0, 256, (64, 64), dtype=np.uint8)).save(
         folder / "train" / WNIDS[1] / "images" / f"{WNIDS[1]}_2.JPEG"
     )
     (folder / "val" / "val_annotations.txt").write_text("".join(lines))
     (folder / "wnids.txt").write_text("\n".join(reversed(WNIDS)))
-    (folder / "words.txt").write_text(f"n00001740\tentity\n{WNIDS[0]}\tgoldfish, Carassius auratus\n{WNIDS[2]}\tgeyser\n")
+    (folder / "words.txt").write_text(
+        f"n00001740\tentity\n{WNIDS[0]}\tgoldfish, Carassius auratus\n{WNIDS[2]}\tgeyser\n"
+    )
     return tmp_path
 
 
@@ -55,7 +59,10 @@ def test_classes_splits_and_pixels(root: Path) -> None:
 def test_it_is_packed_once_and_found_also_where_the_root_is_its_folder(root: Path) -> None:
     first = open_dataset("tiny-imagenet", root)["train"].meta
     seen: list[str] = []
-    assert open_dataset("tiny-imagenet", root, lambda what, *_: seen.append(what))["train"].meta == first
+    assert (
+        open_dataset("tiny-imagenet", root, lambda what, *_: seen.append(what))["train"].meta
+        == first
+    )
     assert seen == []
     inner = root / "tiny-imagenet-200"
     assert find_tiny_imagenet(inner) == inner
@@ -69,7 +76,13 @@ def test_absent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["wnids.txt", "val/val_annotations.txt", "train/n01443537/images/n01443537_0.JPEG", "val/images/val_0.JPEG"]
+    "name",
+    [
+        "wnids.txt",
+        "val/val_annotations.txt",
+        "train/n01443537/images/n01443537_0.JPEG",
+        "val/images/val_0.JPEG",
+    ],
 )
 def test_an_incomplete_copy_is_refused(root: Path, name: str) -> None:
     (root / "tiny-imagenet-200" / name).unlink()
@@ -81,7 +94,13 @@ def test_an_incomplete_copy_is_refused(root: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["../../secret.JPEG\tn01443537\t0", "/etc/passwd\tn01443537", "val_0.JPEG\tn00000000", "val_0.JPEG", "val_1.JPEG\tn01443537"],
+    [
+        "../../secret.JPEG\tn01443537\t0",
+        "/etc/passwd\tn01443537",
+        "val_0.JPEG\tn00000000",
+        "val_0.JPEG",
+        "val_1.JPEG\tn01443537",
+    ],
 )
 def test_annotations_that_do_not_fit_are_refused(root: Path, line: str) -> None:
     """Names are looked up among the files of val/images, so none leads outside."""
@@ -94,7 +113,11 @@ def test_annotations_that_do_not_fit_are_refused(root: Path, line: str) -> None:
 
 def test_wrong_class_lists_are_refused(root: Path) -> None:
     wnids = root / "tiny-imagenet-200" / "wnids.txt"
-    for text in ("n01443537\nn01629819\n", "n01443537\nn01629819\n../../etc\n", "n01443537\nn01443537\nn01629819\n"):
+    for text in (
+        "n01443537\nn01629819\n",
+        "n01443537\nn01629819\n../../etc\n",
+        "n01443537\nn01443537\nn01629819\n",
+    ):
         wnids.write_text(text)
         with pytest.raises(DataError, match="does not name 3 classes"):
             open_dataset("tiny-imagenet", root)
@@ -108,5 +131,8 @@ def test_broken_images_are_named(root: Path) -> None:
     Image.new("RGB", (63, 64)).save(folder / f"{WNIDS[2]}_0.JPEG")
     whole = folder / f"{WNIDS[2]}_3.JPEG"
     whole.write_bytes(whole.read_bytes()[:400])
-    with pytest.raises(DataError, match=r"^2 of 12 images .*_0\.JPEG is 63×64 pixels.*_3\.JPEG is not a readable image"):
+    with pytest.raises(
+        DataError,
+        match=r"^2 of 12 images .*_0\.JPEG is 63×64 pixels.*_3\.JPEG is not a readable image",
+    ):
         open_dataset("tiny-imagenet", root)

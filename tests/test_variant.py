@@ -6,17 +6,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
-from alexnet.config_local import LocalNetConfig, LocalRecipe
-from reproductions.harness.baseline import FIVE_CNNS, ORIGINAL, SIX, imagenet_scales, pretraining_scales
-from reproductions.harness.variant import Ensemble, Scale, Variant
+from alexnet.config import (
+    AlexNetConfig,
+    AlexNetRecipe,
+    CifarNetConfig,
+    LocallyConnectedConfig,
+    LocallyConnectedRecipe,
+    Recipe,
+)
+from reproductions.harness.claims.imagenet import (
+    FIVE_CNNS,
+    ORIGINAL,
+    SIX,
+    imagenet_scales,
+    pretraining_scales,
+)
+from reproductions.harness.claims.variant import Ensemble, Scale, Variant
 
 SCALES = pretraining_scales()
 TUNED = Variant("tuned", SIX.config, AlexNetRecipe.finetuning(), pretrained=SIX)
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(2, 6))
-def test_no_two_averages_share_a_network_and_none_is_left_out(counts: list[int], averages: int) -> None:
+def test_no_two_averages_share_a_network_and_none_is_left_out(
+    counts: list[int], averages: int
+) -> None:
     names = [replace(ORIGINAL, name=f"v{k}") for k in range(len(counts))]
     ensemble = Ensemble("e", tuple(zip(names, counts, strict=True)))
     for k, count in enumerate(counts):
@@ -27,16 +41,28 @@ def test_no_two_averages_share_a_network_and_none_is_left_out(counts: list[int],
 
 def test_five_networks_are_five_at_every_scale_that_is_evidence() -> None:
     at = {name: FIVE_CNNS.at(name, scale) for name, scale in imagenet_scales().items()}
-    assert {name: ensemble.members[0][1] for name, ensemble in at.items()} == {"paper": 5, "reduced": 5, "mini": 5, "smoke": 2}
+    assert {name: ensemble.members[0][1] for name, ensemble in at.items()} == {
+        "paper": 5,
+        "reduced": 5,
+        "mini": 5,
+        "smoke": 2,
+    }
     assert at["mini"].members[0][0] == ORIGINAL.at("mini", imagenet_scales()["mini"])
     assert at["mini"].seeds(2) == ((at["mini"].members[0][0], (10, 11, 12, 13, 14)),)
 
 
 @pytest.mark.parametrize(
     ("name", "classes", "before", "epochs"),
-    [("paper", 1000, 21_841, 8), ("reduced", 100, 200, 30), ("mini", 100, 200, 6), ("smoke", 5, 10, 2)],
+    [
+        ("paper", 1000, 21_841, 8),
+        ("reduced", 100, 200, 30),
+        ("mini", 100, 200, 6),
+        ("smoke", 5, 10, 2),
+    ],
 )
-def test_a_network_has_the_classes_of_its_images(name: str, classes: int, before: int, epochs: int) -> None:
+def test_a_network_has_the_classes_of_its_images(
+    name: str, classes: int, before: int, epochs: int
+) -> None:
     tuned = TUNED.at(name, SCALES[name])
     assert isinstance(tuned.config, AlexNetConfig)
     assert tuned.pretrained is not None
@@ -52,16 +78,18 @@ def test_pretraining_at_paper_scale_is_the_same_course_in_eight_epochs() -> None
     assert tuned.recipe == AlexNetRecipe.finetuning()
     assert tuned.pretrained is not None
     assert tuned.pretrained.recipe == AlexNetRecipe.original().shortened(8)
-    assert tuned.pretrained.recipe.drops == (2, 4, 7)  # 23, 51 and 78 of 93
+    assert tuned.pretrained.recipe.lr_milestones == (2, 4, 7)  # 23, 51 and 78 of 93
 
 
 def test_a_net_of_locally_connected_layers_at_every_scale() -> None:
-    variant = Variant("wide", LocalNetConfig.eleven(), LocalRecipe.eleven())
+    variant = Variant(
+        "wide", LocallyConnectedConfig.published_11pct(), LocallyConnectedRecipe.published_11pct()
+    )
     paper, mini = (variant.at(name, Scale("cifar10")) for name in ("paper", "mini"))
     assert paper == variant
-    assert mini == replace(variant, recipe=LocalRecipe.eleven().mini())
+    assert mini == replace(variant, recipe=LocallyConnectedRecipe.published_11pct().mini())
     smoke = variant.at("smoke", Scale("stand-in-half"))
-    assert smoke.config == replace(LocalNetConfig.eleven().smoke(), classes=5)
+    assert smoke.config == replace(LocallyConnectedConfig.published_11pct().smoke(), classes=5)
     assert smoke.recipe.epochs == 2
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reproductions.harness.verdict import (
+from reproductions.harness.judge.verdict import (
     Verdict,
     at_most_earned,
     detectable,
@@ -23,7 +23,9 @@ from reproductions.harness.verdict import (
 
 RULE = {"budget": 60.0, "paper": 6.0, "worthwhile": 2.0}
 epochs = st.floats(0.1, 60)
-arms = st.integers(2, 8).flatmap(lambda n: st.tuples(*[st.lists(epochs | st.none(), min_size=n, max_size=n)] * 2))
+arms = st.integers(2, 8).flatmap(
+    lambda n: st.tuples(*[st.lists(epochs | st.none(), min_size=n, max_size=n)] * 2)
+)
 
 
 def rule(fast: list[float | None], slow: list[float | None], planned: int | None = None) -> Verdict:
@@ -52,13 +54,15 @@ def rule(fast: list[float | None], slow: list[float | None], planned: int | None
         ([None] * 5, [None] * 5, "inconclusive", None),
     ],
 )
-def test_truth_table(fast: list[float | None], slow: list[float | None], word: str, magnitude: str | None) -> None:
+def test_truth_table(
+    fast: list[float | None], slow: list[float | None], word: str, magnitude: str | None
+) -> None:
     verdict = rule(fast, slow)
     assert (verdict.word, verdict.magnitude) == (word, magnitude)
 
 
 def test_numbers_by_hand() -> None:
-    """Logs 0, 0.2 against 1, 1.4: difference 1.1, standard error √(0.01 + 0.04), df 0.05² / (0.01² + 0.04²)."""
+    """Logs 0, 0.2 against 1, 1.4: difference 1.1, se √(0.01 + 0.04), df 0.05² / (0.01² + 0.04²)."""
     verdict = judge_speedup([1.0, math.exp(0.2)], [math.exp(1), math.exp(1.4)], planned=2, **RULE)
     error, df = math.sqrt(0.05), 0.05**2 / (0.01**2 + 0.04**2)
     half = stats.t.ppf(0.975, df) * error
@@ -88,9 +92,15 @@ def test_fewer_seeds_than_planned_decide_nothing_but_are_shown() -> None:
 def test_an_undecided_row_says_how_many_seeds_would_decide() -> None:
     verdict = rule([2, 30, 8, 15, 4], [4, 50, 9, 20, 7])
     assert verdict.seeds_needed is not None
-    spread = math.sqrt((np.log([2, 30, 8, 15, 4]).var(ddof=1) + np.log([4, 50, 9, 20, 7]).var(ddof=1)) / 2)
+    spread = math.sqrt(
+        (np.log([2, 30, 8, 15, 4]).var(ddof=1) + np.log([4, 50, 9, 20, 7]).var(ddof=1)) / 2
+    )
     assert verdict.seeds_needed == seeds_needed(spread, math.log(2))
-    assert detectable(spread, verdict.seeds_needed) <= math.log(2) < detectable(spread, verdict.seeds_needed - 1)
+    assert (
+        detectable(spread, verdict.seeds_needed)
+        <= math.log(2)
+        < detectable(spread, verdict.seeds_needed - 1)
+    )
     assert rule([6, 9, 4, 7, 5], [9, 6, 12, 7, 10]).seeds_needed == 6, "never fewer than there are"
 
 
@@ -101,15 +111,23 @@ def test_numbers_that_are_no_epochs_are_refused(bad: float) -> None:
 
 
 @given(arms)
-def test_swapping_the_arms_never_keeps_a_direction(pair: tuple[list[float | None], list[float | None]]) -> None:
+def test_swapping_the_arms_never_keeps_a_direction(
+    pair: tuple[list[float | None], list[float | None]],
+) -> None:
     fast, slow = pair
     there, back = rule(fast, slow).word, rule(slow, fast).word
-    mirror = {"confirmed": {"reversed"}, "direction only": {"reversed"}, "reversed": {"confirmed", "direction only"}}
+    mirror = {
+        "confirmed": {"reversed"},
+        "direction only": {"reversed"},
+        "reversed": {"confirmed", "direction only"},
+    }
     assert back in mirror.get(there, {there})
 
 
 @given(arms, st.floats(0.2, 5))
-def test_scaling_both_arms_changes_nothing(pair: tuple[list[float | None], list[float | None]], factor: float) -> None:
+def test_scaling_both_arms_changes_nothing(
+    pair: tuple[list[float | None], list[float | None]], factor: float
+) -> None:
     fast, slow = ([None if e is None else e * factor for e in arm] for arm in pair)
     scaled = judge_speedup(fast, slow, planned=len(fast), budget=60 * factor, paper=6, worthwhile=2)
     original = rule(*pair)
@@ -117,12 +135,15 @@ def test_scaling_both_arms_changes_nothing(pair: tuple[list[float | None], list[
         assert scaled.effect == pytest.approx(original.effect, rel=1e-9)
 
 
-def simulate(n: int, effect: float, spreads: tuple[float, float], count: int, seed: int) -> list[Verdict]:
+def simulate(
+    n: int, effect: float, spreads: tuple[float, float], count: int, seed: int
+) -> list[Verdict]:
     rng = np.random.default_rng(seed)
     fast = np.exp(rng.normal(math.log(6), spreads[0], (count, n)))
     slow = np.exp(rng.normal(math.log(6) + effect, spreads[1], (count, n)))
     return [
-        judge_speedup(list(a), list(b), planned=n, budget=1e9, paper=6.0, worthwhile=2.0) for a, b in zip(fast, slow, strict=True)
+        judge_speedup(list(a), list(b), planned=n, budget=1e9, paper=6.0, worthwhile=2.0)
+        for a, b in zip(fast, slow, strict=True)
     ]
 
 
@@ -132,12 +153,19 @@ def test_false_confirmation_is_rare_under_no_effect(n: int, spread: float) -> No
     """At most 2.5 %, to within two standard errors (0.16 %) of 10,000 simulations."""
     words = [verdict.word for verdict in simulate(n, 0.0, (spread, spread), 10_000, n)]
     assert words.count("confirmed") / len(words) <= 0.025 + 2 * 0.0016
-    assert (words.count("confirmed") + words.count("direction only")) / len(words) <= 0.025 + 2 * 0.0016
+    assert (words.count("confirmed") + words.count("direction only")) / len(
+        words
+    ) <= 0.025 + 2 * 0.0016
 
 
-@pytest.mark.parametrize(("n", "spreads"), [(3, (0.1, 0.2)), (5, (0.1, 0.2)), (10, (0.1, 0.2)), (5, (0.1, 0.1)), (10, (0.1, 0.1))])
-def test_the_interval_covers_the_truth_as_often_as_it_says(n: int, spreads: tuple[float, float]) -> None:
-    """With equal spreads at n = 3 Welch's interval is cautious: 96.5 % in 100,000 simulations; it is left out here."""
+@pytest.mark.parametrize(
+    ("n", "spreads"),
+    [(3, (0.1, 0.2)), (5, (0.1, 0.2)), (10, (0.1, 0.2)), (5, (0.1, 0.1)), (10, (0.1, 0.1))],
+)
+def test_the_interval_covers_the_truth_as_often_as_it_says(
+    n: int, spreads: tuple[float, float]
+) -> None:
+    """With equal spreads, n = 3, Welch's interval is cautious (96.5 % simulated); left out here."""
     verdicts = simulate(n, math.log(6), spreads, 10_000, n)
     covered = np.mean([v.low <= 6 <= v.high for v in verdicts if v.low and v.high])
     assert 0.94 <= covered <= 0.96
@@ -150,18 +178,29 @@ def test_a_real_effect_of_the_claimed_size_is_confirmed() -> None:
 
 @pytest.mark.parametrize(
     ("measured", "tolerance", "at_most", "word"),
-    [(60_965_224, 0.02, False, "confirmed"), (61_300_000, 0.02, False, "refuted"), (60e6, 0.0, False, "confirmed"),
-     (60e6 + 1, 0.0, False, "refuted"), (1, 0.0, True, "confirmed"), (60e6 + 1, 0.0, True, "refuted")],
-)  # fmt: skip
+    [
+        (60_965_224, 0.02, False, "confirmed"),
+        (61_300_000, 0.02, False, "refuted"),
+        (60e6, 0.0, False, "confirmed"),
+        (60e6 + 1, 0.0, False, "refuted"),
+        (1, 0.0, True, "confirmed"),
+        (60e6 + 1, 0.0, True, "refuted"),
+    ],
+)
 def test_exact(measured: float, tolerance: float, at_most: bool, word: str) -> None:
     assert judge_exact(measured, paper=60e6, tolerance=tolerance, at_most=at_most).word == word
 
 
 @pytest.mark.parametrize(
     ("scale", "canonical", "word"),
-    [("paper", True, "confirmed"), ("paper", False, "consistent"), ("reduced", True, "consistent"), ("mini", True, "consistent"),
-     ("smoke", True, "none")],
-)  # fmt: skip
+    [
+        ("paper", True, "confirmed"),
+        ("paper", False, "consistent"),
+        ("reduced", True, "consistent"),
+        ("mini", True, "consistent"),
+        ("smoke", True, "none"),
+    ],
+)
 def test_what_a_scale_can_earn(scale: str, canonical: bool, word: str) -> None:
     assert at_most_earned(Verdict("confirmed", "r"), scale, canonical).word == word
     other = at_most_earned(Verdict("reversed", "r"), scale, canonical).word
@@ -169,7 +208,13 @@ def test_what_a_scale_can_earn(scale: str, canonical: bool, word: str) -> None:
 
 
 def points(lower: list[float], higher: list[float], **options: Any) -> Verdict:
-    defaults = {"paired": False, "paper": 1.4, "worthwhile": 0.3, "planned": len(lower), "unit": "points"}
+    defaults = {
+        "paired": False,
+        "paper": 1.4,
+        "worthwhile": 0.3,
+        "planned": len(lower),
+        "unit": "points",
+    }
     return judge_difference(lower, higher, **{**defaults, **options})
 
 
@@ -180,7 +225,12 @@ NEAR = [40.0, 40.2, 39.8]
     ("gain", "options", "word", "magnitude"),
     [
         (1.4, {}, "confirmed", "as claimed"),
-        (0.8, {}, "confirmed", "compatible"),  # the interval ends at 0.8 + 0.453, that of one more run at 0.8 + 0.906
+        (
+            0.8,
+            {},
+            "confirmed",
+            "compatible",
+        ),  # the interval ends at 0.8 + 0.453, that of one more run at 0.8 + 0.906
         (3.0, {}, "direction only", "larger"),
         (3.0, {"at_least": True}, "confirmed", "as claimed"),
         (0.8, {"at_least": True, "paper": 3.0}, "direction only", "smaller"),
@@ -192,8 +242,10 @@ NEAR = [40.0, 40.2, 39.8]
         (1.4, {"planned": 5}, "inconclusive", None),
     ],
 )
-def test_differences(gain: float, options: dict[str, Any], word: str, magnitude: str | None) -> None:
-    """Both arms have sd 0.2: standard error 0.1633, df 4, t 2.776, so ± 0.453; one more run per arm ± 0.907."""
+def test_differences(
+    gain: float, options: dict[str, Any], word: str, magnitude: str | None
+) -> None:
+    """Both arms have sd 0.2: standard error 0.1633, df 4, t 2.776: ± 0.453; one more ± 0.907."""
     verdict = points(NEAR, [value + gain for value in NEAR], **options)
     assert (verdict.word, verdict.magnitude) == (word, magnitude)
     assert verdict.effect == pytest.approx(gain)
@@ -202,7 +254,10 @@ def test_differences(gain: float, options: dict[str, Any], word: str, magnitude:
 
 
 def test_runs_are_compared_with_themselves() -> None:
-    """Differences 1.4, 1.6, 1.5: sd 0.1, standard error 0.0577, t(2) 4.303. Runs far apart do not blur it."""
+    """Differences 1.4, 1.6, 1.5: sd 0.1, standard error 0.0577, t(2) 4.303.
+
+    Runs far apart do not blur it.
+    """
     verdict = points([40.0, 50.0, 60.0], [41.4, 51.6, 61.5], paired=True)
     assert verdict.word == "confirmed"
     assert (verdict.low, verdict.high) == pytest.approx((1.5 - 0.2484, 1.5 + 0.2484), abs=1e-3)
@@ -225,7 +280,9 @@ def test_printed_values(values: list[float], paper: float, word: str) -> None:
 def test_a_printed_value_is_not_judged_by_another_network() -> None:
     verdict = judge_value([79.0, 79.5, 79.2], paper=37.5, planned=3)
     assert at_most_earned(verdict, "mini", canonical=True, comparable=False).word == "none"
-    assert at_most_earned(verdict, "paper", canonical=True, comparable=False).word == "not supported"
+    assert (
+        at_most_earned(verdict, "paper", canonical=True, comparable=False).word == "not supported"
+    )
 
 
 def test_runs_compared_with_themselves_need_fewer_seeds() -> None:

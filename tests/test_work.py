@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from records import make_record, store
 
-from reproductions.harness import provenance
-from reproductions.harness.claim import discover
-from reproductions.harness.forecast import plan_rows
-from reproductions.harness.places import root_of
-from reproductions.harness.settle import fingerprints_of
-from reproductions.harness.work import prepare
+from reproductions.harness.claims.claim import discover
+from reproductions.harness.judge.power import plan_rows
+from reproductions.harness.plan.choose_data import fingerprints_of
+from reproductions.harness.plan.claim_plan import prepare
+from reproductions.harness.records import provenance
+from reproductions.harness.records.paths import root_of
 
 CLAIM = discover()["fig1_relu"]
 SMOKE = {"scale": "smoke", "dataset": None, "data": None}
@@ -19,7 +19,7 @@ SMOKE = {"scale": "smoke", "dataset": None, "data": None}
 
 def test_the_plan_names_the_effect_it_can_see(tmp_path: Path) -> None:
     work = prepare(CLAIM, tmp_path, **SMOKE, sweep=True)
-    sees = {row["run"]: row["sees"] for row in plan_rows(work)}
+    sees = {row["run"]: row["detects"] for row in plan_rows(work)}
     assert sees["fig1_relu/tanh/smoke-seed0"].startswith("≥ 1.")
     assert sees["fig1_relu/tanh-rate0.004/smoke-seed100"] == ""
 
@@ -41,7 +41,10 @@ def test_a_sweep_is_planned_where_it_is_asked_for(tmp_path: Path) -> None:
     assert asked.sweeps_left_out == 0
     (known,) = fingerprints_of(asked.images).values()
     made = [item.run for item in asked.planned if item.run.role == "tune"][:3]
-    store(work.root, *(make_record(run.variant, run.seed, scale="smoke", fingerprint=known) for run in made))
+    store(
+        work.root,
+        *(make_record(run.variant, run.seed, scale="smoke", fingerprint=known) for run in made),
+    )
     assert prepare(CLAIM, tmp_path, **SMOKE).sweeps_left_out == 1
 
 
@@ -50,7 +53,11 @@ def test_a_sweep_is_planned_where_it_is_asked_for(tmp_path: Path) -> None:
     [
         ({"gpu": True}, "cpu", ["relu", "tanh"]),
         ({"gpu": True}, "cuda", ["tanh"]),
-        ({"gpu": None}, "cpu", ["tanh"]),  # at scale smoke a job gets a GPU only where it was asked for
+        (
+            {"gpu": None},
+            "cpu",
+            ["tanh"],
+        ),  # at scale smoke a job gets a GPU only where it was asked for
         ({"gpu": None}, "cuda", ["relu", "tanh"]),
         ({"precision": "fp32"}, "cpu", ["relu", "tanh"]),
         ({"precision": "bf16"}, "cpu", ["tanh"]),
@@ -58,14 +65,26 @@ def test_a_sweep_is_planned_where_it_is_asked_for(tmp_path: Path) -> None:
         ({}, "cpu", ["tanh"]),
     ],
 )
-def test_the_plan_knows_how_the_runs_will_be_made(tmp_path: Path, how: dict[str, Any], device: str, lacking: list[str]) -> None:
-    """On a GPU whose name nobody knows yet, in the precision that was asked for, through torch.compile."""
+def test_the_plan_knows_how_the_runs_will_be_made(
+    tmp_path: Path, how: dict[str, Any], device: str, lacking: list[str]
+) -> None:
+    """On a GPU of unknown name, in the precision asked for, through torch.compile."""
     (known,) = fingerprints_of(prepare(CLAIM, tmp_path, **SMOKE).images).values()
-    usual = {"scale": "smoke", "fingerprint": known, "hardware": provenance.cpu_model(), "dirty": provenance.uncommitted()}
+    usual = {
+        "scale": "smoke",
+        "fingerprint": known,
+        "hardware": provenance.cpu_model(),
+        "dirty": provenance.uncommitted(),
+    }
     record = make_record("relu", 0, **usual)
-    store(tmp_path / "smoke", record.model_copy(update={"machine": record.machine.model_copy(update={"device": device})}))
+    store(
+        tmp_path / "smoke",
+        record.model_copy(update={"machine": record.machine.model_copy(update={"device": device})}),
+    )
     work = prepare(CLAIM, tmp_path, **SMOKE, seeds="0", **how)
-    assert [item.run.variant for item in work.missing if "modern" not in item.run.variant] == lacking
+    assert [
+        item.run.variant for item in work.missing if "modern" not in item.run.variant
+    ] == lacking
 
 
 @pytest.mark.parametrize("text", ["", "x", "5", "100", "1-", "-1", "1-0"])

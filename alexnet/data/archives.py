@@ -1,4 +1,7 @@
-"""Which images lie in a folder or a tar archive, and what their places say of them. Archives are read in place, never extracted."""
+"""Which images lie in a folder or a tar archive, and what their places say of them.
+
+Archives are read in place, never extracted.
+"""
 
 import os
 import re
@@ -10,11 +13,24 @@ from typing import NamedTuple
 from alexnet.data.decode import SUFFIXES
 from alexnet.data.imageset import DataError
 from alexnet.data.prepare import Item, Progress, folder_items
-from alexnet.files import is_passing, named
+from alexnet.io import is_passing, named
 
-PLACES = {"train": "train", "val": "val", "validation": "val", "test": "test"}  # names of folders that say which split it is
-FLAT = re.compile(r"ILSVRC20\d\d_(val|test)_(\d{8})\.JPEG")  # the publisher's images that lie without class folders
-COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7z": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK": "zip"}  # by first bytes
+PLACES = {
+    "train": "train",
+    "val": "val",
+    "validation": "val",
+    "test": "test",
+}  # names of folders that say which split it is
+FLAT = re.compile(
+    r"ILSVRC20\d\d_(val|test)_(\d{8})\.JPEG"
+)  # the publisher's images that lie without class folders
+COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7z": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK": "zip",
+}  # by first bytes
 BAD_TAR = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, RecursionError)
 DEPTH = 4  # of folders below a source; a link that leads back ends there
 
@@ -30,9 +46,10 @@ class Found(NamedTuple):
 
 
 def scan(source: Path, progress: Progress | None = None) -> Iterator[Found]:
-    """Every image of a folder or an uncompressed tar: by class folders, by tars of one class each, or flat.
+    """Every image of a folder or an uncompressed tar.
 
-    Raises DataError if the source is absent, compressed, damaged or cut short, or names places outside itself.
+    Images are in class folders, in tars of one class each, or in one flat list. Raises DataError
+    if the source is absent, compressed, damaged or cut short, or names places outside itself.
     """
     if source.is_dir():
         yield from _scan_folder(source, source, progress)
@@ -43,7 +60,10 @@ def scan(source: Path, progress: Progress | None = None) -> Iterator[Found]:
 
 
 def placed(parts: Sequence[str], item: Item) -> Found:
-    """What a path below a source says of its image: .../<split>/<class>/<file>, .../<class>/<file>, or a flat list's file name."""
+    """Split and class of an image by its path below the source.
+
+    Paths are .../<split>/<class>/<file>, .../<class>/<file>, or a flat list's file name.
+    """
     name, above = parts[-1], ["", "", *parts[:-1]]
     flat = FLAT.fullmatch(name)
     if flat and above[-1] in (*PLACES, ""):
@@ -69,12 +89,18 @@ def _scan_folder(folder: Path, root: Path, progress: Progress | None) -> Iterato
 
 
 def _scan_tar(path: Path, below: Sequence[str], progress: Progress | None) -> Iterator[Found]:
-    """The images of a tar, and of tars within it, which hold one class each; `below` is where the tar lies in its source."""
+    """The images of a tar, and of tars within it, which hold one class each.
+
+    `below` is the path of the tar in its source.
+    """
     with path.open("rb") as file:
         start = file.read(4)
     kind = next((kind for magic, kind in COMPRESSED.items() if start.startswith(magic)), None)
     if kind:
-        raise DataError(f"{path} is compressed ({kind}); uncompress it first, since images are read where they lie")
+        raise DataError(
+            f"{path} is compressed ({kind}); uncompress it first, since images are read where "
+            "they lie"
+        )
     size, stamp = path.stat().st_size, path.stat().st_mtime_ns
     try:
         with tarfile.open(path, "r:") as tar:
@@ -83,32 +109,54 @@ def _scan_tar(path: Path, below: Sequence[str], progress: Progress | None) -> It
                 if parts[-1].endswith(".tar"):
                     if progress:
                         progress(f"reading {path.name}", member.offset_data, size)
-                    yield from _scan_class(path, tar, member, (*parts[:-1], parts[-1].removesuffix(".tar")), stamp)
+                    yield from _scan_class(
+                        path, tar, member, (*parts[:-1], parts[-1].removesuffix(".tar")), stamp
+                    )
                 elif parts[-1].lower().endswith(SUFFIXES):
                     if len(parts) == 1 and not FLAT.fullmatch(parts[0]):
                         parts = [path.stem, *parts]  # the tar of one class
-                    yield placed(parts, Item(f"{path.name}/{member.name}", str(path), member.offset_data, member.size, stamp))
+                    yield placed(
+                        parts,
+                        Item(
+                            f"{path.name}/{member.name}",
+                            str(path),
+                            member.offset_data,
+                            member.size,
+                            stamp,
+                        ),
+                    )
     except BAD_TAR as error:
         if is_passing(error):
             raise named(error, path) from error
-        raise DataError(f"{path} is not a whole tar archive ({error}); download it again") from error
+        raise DataError(
+            f"{path} is not a whole tar archive ({error}); download it again"
+        ) from error
 
 
-def _scan_class(path: Path, tar: tarfile.TarFile, outer: tarfile.TarInfo, above: Sequence[str], stamp: int) -> Iterator[Found]:
+def _scan_class(
+    path: Path, tar: tarfile.TarFile, outer: tarfile.TarInfo, above: Sequence[str], stamp: int
+) -> Iterator[Found]:
     """The images of a tar within a tar, at their offsets in the outer one."""
     with tarfile.open(fileobj=tar.extractfile(outer), mode="r:") as inner:
         for member in _members(inner, path, outer.size):
             name = _parts(member, path)[-1]
             if name.lower().endswith(SUFFIXES):
                 offset = outer.offset_data + member.offset_data
-                yield placed((*above, name), Item(f"{path.name}/{outer.name}/{name}", str(path), offset, member.size, stamp))
+                yield placed(
+                    (*above, name),
+                    Item(f"{path.name}/{outer.name}/{name}", str(path), offset, member.size, stamp),
+                )
 
 
 def _members(tar: tarfile.TarFile, path: Path, size: int) -> Iterator[tarfile.TarInfo]:
-    """The plain files of a tar, each where it says it is: one that ends beyond the tar, or goes back in it, is an error."""
+    """The plain files of a tar. One that ends beyond the tar, or goes back in it, is an error."""
     last = -1
     while (member := tar.next()) is not None:
-        if member.offset_data <= last or member.size < 0 or (member.isreg() and member.offset_data + member.size > size):
+        if (
+            member.offset_data <= last
+            or member.size < 0
+            or (member.isreg() and member.offset_data + member.size > size)
+        ):
             raise DataError(f"{path} is cut short or damaged at {member.name}; download it again")
         last = member.offset_data
         if member.isreg() and not member.issparse():
@@ -119,5 +167,8 @@ def _members(tar: tarfile.TarFile, path: Path, size: int) -> Iterator[tarfile.Ta
 def _parts(member: tarfile.TarInfo, path: Path) -> list[str]:
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     if member.name.startswith("/") or ".." in parts or not parts or not member.name.isprintable():
-        raise DataError(f"{path} holds {member.name!r}, a place outside itself: this is no archive of images to be trusted")
+        raise DataError(
+            f"{path} holds {member.name!r}, a place outside itself: this is no archive of images "
+            "to be trusted"
+        )
     return parts

@@ -1,50 +1,75 @@
-"""From an ImageSet to batches on the training device; the order of the images depends on the seed and the epoch alone."""
+"""Images as batches for a network: of an ImageSet, or of a torch DataLoader."""
 
 from collections.abc import Iterator
+from itertools import islice
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
+from alexnet.config import TrainingRecipe
 from alexnet.data.imageset import ImageSet
-from alexnet.data.render import Chosen, render
+from alexnet.data.loader import Batch, Loader
+
+Images = ImageSet | DataLoader[tuple[Tensor, Tensor]]
 
 
-def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """A permutation of `count` images, a pure function of (seed, epoch): a resumed run sees the order it would have seen."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
+class LoaderBatches:
+    """A DataLoader of (float images [B, 3, H, W], int64 labels [B]), on a device."""
+
+    def __init__(self, loader: DataLoader[Batch], device: torch.device) -> None:
+        self.loader, self.device = loader, device
+        self.count = len(loader.dataset)  # type: ignore[arg-type]  # it has a length
+        self.dtype = torch.float32  # of the images
+
+    def steps(self, batch_size: int) -> int:
+        """Batches in an epoch; their size is the DataLoader's."""
+        return len(self.loader)
+
+    def epoch(
+        self,
+        seed: int = 0,
+        epoch: int = 0,
+        batch_size: int = 0,
+        skip: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Iterator[Batch]:
+        """The DataLoader's batches after the first `skip`; of each this process's share."""
+        mine = slice(rank, None, world_size)
+        for images, labels in islice(iter(self.loader), skip, None):
+            own = images[mine].to(self.device, self.dtype, memory_format=torch.channels_last)
+            yield own, labels[mine].to(self.device)
 
 
-class Batches:
-    """One split on a device, handed out as (images, labels): `dtype` [B, 3, H, W] in channels-last memory, int64 [B].
+Batches = Loader | LoaderBatches
 
-    Pixels stay uint8 until they are in a batch; there the mean image is subtracted and, where `scale` is not 1, the result is
-    multiplied by it. `mean_image` [H, W, 3] is the training split's for every split.
+
+def batches_of(
+    images: Images,
+    net: nn.Module,
+    recipe: TrainingRecipe,
+    device: torch.device,
+    *,
+    mean_of: Images,
+) -> Batches:
+    """The images as a network and its recipe want them, minus the mean of the training images.
+
+    A network whose `config` has an `image_size` gets squares of that size, others whole images.
+    Raises ValueError if its `config` has another number of classes than the images.
     """
+    if isinstance(images, DataLoader):
+        return LoaderBatches(images, device)
+    if isinstance(mean_of, DataLoader):
+        raise TypeError("training and test images are both ImageSets or both DataLoaders")
+    config, found = getattr(net, "config", None), len(images.meta.classes)
+    classes = getattr(config, "classes", found)
+    if classes != found:
+        raise ValueError(f"the network has {classes} classes, the images {found}")
+    size = getattr(config, "image_size", None) or recipe.augment.resize or images.meta.shape[0]
+    return Loader(images, mean_of, size, recipe.augment, device)
 
-    def __init__(self, data: ImageSet, mean_image: NDArray[np.float32], scale: float, device: torch.device) -> None:
-        self.count = len(data)
-        self.scale = scale
-        self.device = device
-        self.dtype = torch.float32  # of the images; bf16 once it is known that the network rounds them to that anyway
-        self.images = torch.from_numpy(data.images).to(device)
-        self.labels = torch.from_numpy(data.labels).to(device)
-        self.mean = torch.from_numpy(mean_image).to(device)
 
-    def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The images and labels at `index`, int64 [B] on the device."""
-        whole = Chosen(index, index.new_zeros(len(index), 2), torch.zeros_like(index, dtype=torch.bool))
-        images = render(self.images, self.mean, whole, factor=self.scale, dtype=self.dtype)
-        return images.permute(0, 3, 1, 2), self.labels[index]
-
-    def epoch(self, seed: int, epoch: int, batch_size: int, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once in the order of (seed, epoch), the last batch smaller; `skip` leaves out the first batches."""
-        order = torch.from_numpy(epoch_order(self.count, seed, epoch)).to(self.device)
-        for start in range(skip * batch_size, self.count, batch_size):
-            yield self.take(order[start : start + batch_size])
-
-    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once as stored."""
-        for start in range(0, self.count, batch_size):
-            yield self.take(torch.arange(start, min(start + batch_size, self.count), device=self.device))
+def fingerprint_of(images: Images) -> str:
+    """What a checkpoint remembers of the images."""
+    return images.meta.fingerprint if isinstance(images, ImageSet) else type(images).__name__

@@ -1,20 +1,45 @@
-"""The data sets by name and how large each is when it is whole. Imports nothing: planning needs these names and no image."""
+"""The data sets by name and how large each is when it is whole.
 
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+Imports nothing: planning needs these names and no image.
+"""
+
+CIFAR10_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 TINY_CLASSES = 200
-HALVES = {"tiny-imagenet-half": "tiny-imagenet", "stand-in-half": "stand-in"}  # what each is half of
-# Classes, training images and test images of each whole release; None where the publisher does not say.
-# 2010 has public labels of its 150,000 test images; 2012 has not, and the paper reports on its validation images (§2).
+HALVES = {
+    "tiny-imagenet-half": "tiny-imagenet",
+    "stand-in-half": "stand-in",
+}  # what each is half of
+# Classes, training images and test images of each whole release; None where the publisher does not
+# say. 2010 has public labels of its 150,000 test images; 2012 has not, and the paper reports on its
+# validation images (§2).
 WHOLE: dict[str, tuple[int, int | None, tuple[int, ...] | None]] = {
     "imagenet2010": (1000, 1_261_406, (150_000, 50_000)),
     "imagenet2012": (1000, 1_281_167, (50_000,)),
     "fall2009": (10_184, None, None),  # §6; cut into training and test images by whoever uses it
-    # §6 has 15 million images of 22,000 categories, the net of the 2012 log 21,843 classes (layers-146-2011.cfg); the publisher
-    # has 14,197,122 images of 21,841
+    # §6 has 15 million images of 22,000 categories, the net of the 2012 log 21,843 classes
+    # (layers-146-2011.cfg); the publisher has 14,197,122 images of 21,841
     "fall2011": (21_841, None, None),
 }
-# Training images of the others; of the Fall releases half of §6's 8.9 million, and the publisher's number.
-IMAGES = {"cifar10": 50_000, "tiny-imagenet": 100_000, "stand-in": 2_560, "fall2009": 4_450_000, "fall2011": 14_197_122}
+# Training images of the others; of the Fall releases half of §6's 8.9 million, and the publisher's
+# number.
+IMAGES = {
+    "cifar10": 50_000,
+    "tiny-imagenet": 100_000,
+    "stand-in": 2_560,
+    "fall2009": 4_450_000,
+    "fall2011": 14_197_122,
+}
 DATASETS = ("cifar10", "tiny-imagenet", *WHOLE, "stand-in", *HALVES)
 
 

@@ -1,4 +1,4 @@
-"""Half the classes of a data set: what a network is fine-tuned on that was trained on the whole of it first."""
+"""Half the classes of a data set, for fine-tuning a network that was trained on all of them."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ from alexnet.data.imageset import ImageSet, pack
 
 
 def pack_half(folder: Path, whole: ImageSet, name: str) -> ImageSet:
-    """Pack every second class of a split under `folder`: labels 0, 2, 4, ... are 0, 1, 2, ... there, images stay in their order.
+    """Pack every second class of a split: labels 0, 2, 4, ... become 0, 1, 2, ...
 
-    It has a mean image and a fingerprint of its own, of its content; its pixels must fit into the memory.
+    It has a mean image and a fingerprint of its own, of its content; its pixels must fit into the
+    memory.
     """
     kept = whole.labels % 2 == 0
     meta = whole.meta

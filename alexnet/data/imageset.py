@@ -1,7 +1,8 @@
-"""ImageSet, the one format that training reads: packed uint8 images, mapped into memory, with a content fingerprint.
+"""ImageSet, the format that training reads: packed uint8 images with a content fingerprint.
 
-On disk an ImageSet is a folder: `images.npy` uint8 [N, H, W, 3] (RGB), `labels.npy` int64 [N], `mean_image.npy` float32
-[H, W, 3] and `meta.json`. It is written beside its place and renamed, so it is there whole or not at all.
+On disk an ImageSet is a folder: `images.npy` uint8 [N, H, W, 3] (RGB), `labels.npy` int64 [N],
+`mean_image.npy` float32 [H, W, 3] and `meta.json`. It is written beside its place and renamed, so
+it is there whole or not at all.
 """
 
 import hashlib
@@ -18,16 +19,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.files import is_passing, is_there, move_aside, named
+from alexnet.io import is_passing, is_there, move_aside, named
 
 FORMAT = 3
-VERIFIED_ON_OPEN = 1 << 30  # bytes; larger sets are checked by `data verify` alone, since reading them takes minutes
+VERIFIED_ON_OPEN = (
+    1 << 30
+)  # bytes; larger sets are checked by `data verify` alone, since reading them takes minutes
 MAP_NORESERVE = 0x4000  # of Linux on x86 and ARM; the mmap module of Python 3.11 does not name it
 Colours = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
 
 class DataError(Exception):
-    """The images are missing, broken or not what they claim to be. The message says what is wrong and what to do."""
+    """The images are missing, broken or not what they claim to be.
+
+    The message says what is wrong and what to do.
+    """
 
 
 class BrokenSetError(DataError):
@@ -50,16 +56,20 @@ class Meta:
     shape: tuple[int, int, int]  # height, width, 3
     statistics: str  # sha256 of mean image, pixel_std and rgb_covariance
     pixel_std: float  # of all pixels after the mean image is subtracted, in grey levels
-    rgb_covariance: Colours  # of all pixels' RGB around their channel means, in grey levels squared (§4.1)
+    rgb_covariance: (
+        Colours  # of all pixels' RGB around their channel means, in grey levels squared (§4.1)
+    )
     canonical: bool  # the publisher's own bytes, verified by checksum
     source: str  # in words: which files, decoded by what
     fingerprint: str  # sha256 of pixels, labels and class names
-    words: tuple[str, ...] = ()  # what each class is called in English, where the class names do not say it
+    words: tuple[
+        str, ...
+    ] = ()  # what each class is called in English, where the class names do not say it
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images [N, H, W, 3] uint8 and labels [N] int64 of one split, mapped so that the file is never written."""
+    """Images uint8 [N, H, W, 3] and labels int64 [N] of one split, mapped from a file."""
 
     meta: Meta
     images: NDArray[np.uint8]
@@ -70,7 +80,9 @@ class ImageSet:
         return self.meta.count
 
 
-def fingerprint(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: Sequence[str]) -> str:
+def fingerprint(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], classes: Sequence[str]
+) -> str:
     """sha256 over shape, pixels, labels and class names, as hexadecimal."""
     digest = hashlib.sha256(json.dumps([list(images.shape), list(classes)]).encode())
     for start in range(0, len(images), 4096):
@@ -80,7 +92,7 @@ def fingerprint(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: S
 
 
 def statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
-    """The mean image [H, W, 3] and the standard deviation of all pixels around it, in grey levels."""
+    """Mean image [H, W, 3] and standard deviation of all pixels around it, in grey levels."""
     mean_image = images.mean(axis=0, dtype=np.float64).astype(np.float32)
     parts = (images[start : start + 1000] for start in range(0, len(images), 1000))
     squares = sum(float(np.square(part - mean_image, dtype=np.float64).sum()) for part in parts)
@@ -90,20 +102,25 @@ def statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
 def rgb_covariance(images: NDArray[np.uint8]) -> Colours:
     """The 3×3 covariance of the RGB values of all pixels of [N, H, W, 3], in grey levels squared.
 
-    Summed in whole numbers, which float64 holds exactly up to 2^53: the same bits whatever the parts and the threads.
+    Summed in whole numbers, which float64 holds exactly up to 2^53: the same bits whatever the
+    parts and the threads.
     """
     pixels = images.reshape(-1, 3)
     total, products = np.zeros(3), np.zeros((3, 3))
     for start in range(0, len(pixels), 1 << 16):
         part = np.ascontiguousarray(pixels[start : start + (1 << 16)].T).astype(np.float64)
         total += part.sum(axis=1)
-        products += [[a @ b for b in part] for a in part]  # six times faster than the matrix product of so flat a matrix
+        products += [
+            [a @ b for b in part] for a in part
+        ]  # six times faster than the matrix product of so flat a matrix
     mean = total / len(pixels)
     covariance = (products / len(pixels) - np.outer(mean, mean)).tolist()
     return tuple(tuple(row) for row in covariance)  # type: ignore[return-value]  # three by three
 
 
-def _statistics_digest(mean_image: NDArray[np.float32], pixel_std: float, covariance: Colours) -> str:
+def _statistics_digest(
+    mean_image: NDArray[np.float32], pixel_std: float, covariance: Colours
+) -> str:
     text = repr((float(pixel_std), covariance))
     return hashlib.sha256(mean_image.astype("<f4").tobytes() + text.encode()).hexdigest()
 
@@ -113,8 +130,13 @@ def partial_of(folder: Path) -> Path:
     return folder.with_name(folder.name + ".partial")
 
 
-def pack(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], **about: Any) -> ImageSet:
-    """Write an ImageSet to `folder`, which appears only when complete, and open it. `about` is what `finish` asks for."""
+def pack(
+    folder: Path, images: NDArray[np.uint8], labels: NDArray[np.int64], **about: Any
+) -> ImageSet:
+    """Write an ImageSet to `folder`, which appears only when complete, and open it.
+
+    `about` is what `finish` asks for.
+    """
     partial = partial_of(folder)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -135,11 +157,14 @@ def finish(
 ) -> ImageSet:
     """Make an ImageSet of the `images.npy` that lies whole in `partial_of(folder)`, and open it.
 
-    The images are read through a map, in parts, so that a set larger than the memory can be finished.
+    The images are read through a map, in parts, so that a set larger than the memory can be
+    finished.
     """
     partial = partial_of(folder)
     images = np.asarray(np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False))
-    with ThreadPoolExecutor() as pool:  # each reads everything once; numpy and hashlib let the others run
+    with (
+        ThreadPoolExecutor() as pool
+    ):  # each reads everything once; numpy and hashlib let the others run
         counted, colours = pool.submit(statistics, images), pool.submit(rgb_covariance, images)
         content = fingerprint(images, labels, classes)
         (mean_image, pixel_std), covariance = counted.result(), colours.result()
@@ -173,7 +198,8 @@ def finish(
 def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
     """Map an ImageSet. `verify` compares the fingerprint; by default sets up to 1 GiB are verified.
 
-    Raises BrokenSetError if a file is missing, truncated or altered, OSError if one cannot be read or mapped now.
+    Raises BrokenSetError if a file is missing, truncated or altered, OSError if one cannot be read
+    or mapped now.
     """
     try:
         fields: dict[str, Any] = json.loads((folder / "meta.json").read_text())
@@ -183,8 +209,14 @@ def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
         images = _mapped(folder / "images.npy")
         labels = np.load(folder / "labels.npy", allow_pickle=False)
         mean_image = np.load(folder / "mean_image.npy", allow_pickle=False)
-        if images.shape != (meta.count, *meta.shape) or labels.shape != (meta.count,) or mean_image.shape != meta.shape:
-            raise ValueError(f"arrays of shapes {images.shape}, {labels.shape} do not fit {meta.count} images")
+        if (
+            images.shape != (meta.count, *meta.shape)
+            or labels.shape != (meta.count,)
+            or mean_image.shape != meta.shape
+        ):
+            raise ValueError(
+                f"arrays of shapes {images.shape}, {labels.shape} do not fit {meta.count} images"
+            )
         if images.dtype != np.uint8 or not 0 <= labels.min() <= labels.max() < len(meta.classes):
             raise ValueError("pixels are not uint8 or labels lie outside the classes")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
@@ -200,7 +232,10 @@ def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
 
 
 def check_fingerprint(data: ImageSet, where: str) -> None:
-    """Read every pixel. Raises BrokenSetError if pixels, labels or class names are not those that were packed."""
+    """Read every pixel.
+
+    Raises BrokenSetError if pixels, labels or class names are not those that were packed.
+    """
     if fingerprint(data.images, data.labels, data.meta.classes) != data.meta.fingerprint:
         raise BrokenSetError(f"{where} does not match its fingerprint")
 
@@ -208,13 +243,20 @@ def check_fingerprint(data: ImageSet, where: str) -> None:
 def _meta_of(fields: dict[str, Any]) -> Meta:
     """Meta from its JSON form, whose lists become tuples again."""
     lists = {name: tuple(fields[name]) for name in ("classes", "shape", "words")}
-    return Meta(**{**fields, **lists, "rgb_covariance": tuple(tuple(row) for row in fields["rgb_covariance"])})
+    return Meta(
+        **{
+            **fields,
+            **lists,
+            "rgb_covariance": tuple(tuple(row) for row in fields["rgb_covariance"]),
+        }
+    )
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:
     """The array of an .npy file, mapped copy-on-write, since torch insists on writable memory.
 
-    numpy's own map of this kind reserves memory for a copy of it all, which fails where the set is larger than the memory.
+    numpy's own map of this kind reserves memory for a copy of it all, which fails where the set is
+    larger than the memory.
     """
     header = np.load(path, mmap_mode="r", allow_pickle=False)
     with path.open("rb") as file:

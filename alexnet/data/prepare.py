@@ -1,4 +1,4 @@
-"""Decode many images into one ImageSet: in parallel, in chunks, so that a kill at any moment costs the chunks in work."""
+"""Decode many images into one ImageSet, in parallel; a kill costs the chunks in work."""
 
 import hashlib
 import os
@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet.data.imageset import DataError, ImageSet, finish, partial_of
-from alexnet.files import is_passing, named, write_atomic
+from alexnet.io import is_passing, named, write_atomic
 
 Progress = Callable[[str, int, int], None]  # what is being done, images done, images in all
 Decode = Callable[[bytes], NDArray[np.uint8]]
 DONE = "done.txt"  # the list of finished chunks, a line each
-CHUNK_BYTES = 1 << 25  # of pixels; a kill costs each worker one chunk, and those that wait for the disk
+CHUNK_BYTES = (
+    1 << 25
+)  # of pixels; a kill costs each worker one chunk, and those that wait for the disk
 NAMED = 5  # broken images named in an error; the others are counted
 ENOUGH = 100  # broken images after which the rest is not looked at
-PARSER = Lock()  # numpy parses a file's header as Python code, which two threads of Python 3.11 may not do at once
+# numpy parses a file's header as Python code, which two threads of Python 3.11 may not do at once
+PARSER = Lock()
 
 
 class Item(NamedTuple):
@@ -40,7 +43,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of one split in the order in which they are packed, their labels int64 [N] and the names of the classes."""
+    """The images of one split in packing order, their labels int64 [N] and the class names."""
 
     items: Sequence[Item]
     labels: NDArray[np.int64]
@@ -49,31 +52,48 @@ class Listing:
 
     @cached_property
     def key(self) -> str:
-        """Twelve hexadecimal digits that change with any file's name, size or time, any label and any class."""
+        """Twelve digits of a hash of all files' names, sizes and times, labels and classes."""
         labels = hashlib.sha256(self.labels.astype("<i8").tobytes()).hexdigest()
-        return hashlib.sha256(repr((_digest(self.items), labels, list(self.classes))).encode()).hexdigest()[:12]
+        return hashlib.sha256(
+            repr((_digest(self.items), labels, list(self.classes))).encode()
+        ).hexdigest()[:12]
 
 
 def folder_items(folder: Path, root: Path, suffixes: Collection[str]) -> list[Item]:
-    """The files of a folder with one of the suffixes (lower case), by name; names start below `root`. None if it is absent."""
+    """The files of a folder with one of the suffixes (lower case), by name.
+
+    Names start below `root`. There are none if the folder is absent.
+    """
     if not folder.is_dir():
         return []
     below = folder.relative_to(root)
     with os.scandir(folder) as entries:
-        named = [entry for entry in entries if entry.name.lower().endswith(tuple(suffixes)) and not entry.name.startswith(".")]
+        named = [
+            entry
+            for entry in entries
+            if entry.name.lower().endswith(tuple(suffixes)) and not entry.name.startswith(".")
+        ]
         found = [(entry.name, entry.stat()) for entry in named]
-    return [Item(f"{below}/{name}", f"{folder}/{name}", 0, stat.st_size, stat.st_mtime_ns) for name, stat in sorted(found)]
+    return [
+        Item(f"{below}/{name}", f"{folder}/{name}", 0, stat.st_size, stat.st_mtime_ns)
+        for name, stat in sorted(found)
+    ]
 
 
 def pack_listing(
-    folder: Path, listing: Listing, shape: tuple[int, int, int], decode: Decode, progress: Progress | None = None,
-    begin: Callable[[], None] | None = None, **about: Any,
-) -> ImageSet:  # fmt: skip
-    """Decode a listing into the ImageSet `folder`; what an interrupted call had finished is not done again.
+    folder: Path,
+    listing: Listing,
+    shape: tuple[int, int, int],
+    decode: Decode,
+    progress: Progress | None = None,
+    begin: Callable[[], None] | None = None,
+    **about: Any,
+) -> ImageSet:
+    """Decode a listing into the ImageSet `folder`, from where an interrupted call stopped.
 
-    `decode` gives uint8 of `shape`, or raises ValueError or OSError for bytes that are no such image; `begin` is called first in
-    every thread that decodes. `about` is what `finish` asks for. Raises DataError naming broken images, and
-    nothing appears under `folder`.
+    `decode` gives uint8 of `shape`, or raises ValueError or OSError for bytes that are no such
+    image; `begin` is called first in every thread that decodes. `about` is what `finish` asks for.
+    Raises DataError naming broken images, and nothing appears under `folder`.
     """
     partial = partial_of(folder)
     chunks = _chunks(listing.items, int(np.prod(shape)))
@@ -98,14 +118,27 @@ def pack_listing(
 
 
 def _decoded(
-    images: Path, todo: dict[int, Sequence[Item]], decode: Decode, begin: Callable[[], None] | None = None
+    images: Path,
+    todo: dict[int, Sequence[Item]],
+    decode: Decode,
+    begin: Callable[[], None] | None = None,
 ) -> Iterator[tuple[int, list[str]]]:
-    """Decode chunks on every core; each as it is ready, with what is broken in it. Stopping early leaves the rest undone."""
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=begin)  # decoding does not hold the interpreter's lock
+    """Decode chunks on every core; each as it is ready, with what is broken in it.
+
+    Stopping early leaves the rest undone.
+    """
+    pool = ThreadPoolExecutor(
+        len(os.sched_getaffinity(0)), initializer=begin
+    )  # decoding does not hold the interpreter's lock
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # from 179 megapixels on it is an error
+        warnings.simplefilter(
+            "ignore", Image.DecompressionBombWarning
+        )  # from 179 megapixels on it is an error
         try:
-            work = {pool.submit(_decode_chunk, images, start, chunk, decode): start for start, chunk in todo.items()}
+            work = {
+                pool.submit(_decode_chunk, images, start, chunk, decode): start
+                for start, chunk in todo.items()
+            }
             for future in as_completed(work):
                 yield work[future], future.result()
         finally:
@@ -124,12 +157,14 @@ def _digest(items: Sequence[Item], source: str = "") -> str:
 
 
 def _line(start: int, chunk: Sequence[Item], source: str) -> str:
-    """What stands for a finished chunk in the list: another whenever its files, or what decodes them, are others."""
+    """Key of a finished chunk; it changes with its files and with the decoder."""
     return f"{start} {_digest(chunk, source)}"
 
 
-def _resume(partial: Path, chunks: dict[int, Sequence[Item]], shape: tuple[int, ...], source: str) -> tuple[Path, set[int]]:
-    """`images.npy` of its full size, and the chunks in it that an earlier call finished from the same files in the same way."""
+def _resume(
+    partial: Path, chunks: dict[int, Sequence[Item]], shape: tuple[int, ...], source: str
+) -> tuple[Path, set[int]]:
+    """`images.npy` at full size, and the chunks in it that an earlier call finished."""
     images, noted = partial / "images.npy", partial / DONE
     try:
         old = np.load(images, mmap_mode="r", allow_pickle=False).shape
@@ -140,24 +175,37 @@ def _resume(partial: Path, chunks: dict[int, Sequence[Item]], shape: tuple[int, 
         old, lines = (), set()
     if lines and old != shape:
         raise DataError(
-            f"{partial} has images of an interrupted packing of {old[0]:,}, and these sources have {shape[0]:,}; name the same "
+            f"{partial} has images of an interrupted packing of {old[0]:,}, and these sources "
+            f"have {shape[0]:,}; name the same "
             "sources again, or move it away to pack these"
         )
     if old == shape:
-        valid = {start: line for start, chunk in chunks.items() if (line := _line(start, chunk, source)) in lines}
-        write_atomic(noted, "".join(f"{line}\n" for line in valid.values()))  # what is decoded again is no longer what others noted
+        valid = {
+            start: line
+            for start, chunk in chunks.items()
+            if (line := _line(start, chunk, source)) in lines
+        }
+        write_atomic(
+            noted, "".join(f"{line}\n" for line in valid.values())
+        )  # what is decoded again is no longer what others noted
         return images, set(valid)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     free, needed = shutil.disk_usage(partial).free, int(np.prod(shape))
     if free < needed:
-        raise DataError(f"{partial.parent} has {free / 1e9:,.1f} GB free and {needed / 1e9:,.1f} GB are needed; make room there")
+        raise DataError(
+            f"{partial.parent} has {free / 1e9:,.1f} GB free and {needed / 1e9:,.1f} GB are "
+            "needed; make room there"
+        )
     np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape)
     return images, set()
 
 
 def _note(images: Path, line: str) -> None:
-    """Add a chunk to the list of finished ones once its pixels are on the disk. Here, so that no core waits for the disk."""
+    """Add a chunk to the list of finished ones once its pixels are on the disk.
+
+    Here, so that no core waits for the disk.
+    """
     with images.open("r+b") as file:
         os.fsync(file.fileno())
     with images.with_name(DONE).open("a") as file:
@@ -171,7 +219,9 @@ def _decode_chunk(images: Path, start: int, chunk: Sequence[Item], decode: Decod
     broken = []
     with PARSER:
         place = np.load(images, mmap_mode="r", allow_pickle=False)
-    with images.open("r+b") as file:  # written, not mapped: a full disk is then an error and no signal
+    with images.open(
+        "r+b"
+    ) as file:  # written, not mapped: a full disk is then an error and no signal
         file.seek(place.offset + start * place[0].nbytes)
         for item in chunk:
             try:
@@ -195,6 +245,7 @@ def _told(broken: Sequence[str], total: int) -> str:
     more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
     at_least = "at least " if len(broken) >= ENOUGH else ""
     return (
-        f"{at_least}{len(broken)} of {total:,} images cannot be packed, which stops it: {'; '.join(broken[:NAMED])}{more}. "
+        f"{at_least}{len(broken)} of {total:,} images cannot be packed, which stops it: "
+        f"{'; '.join(broken[:NAMED])}{more}. "
         "Replace or delete them and give the command again; the images that are done are kept"
     )

@@ -1,4 +1,4 @@
-"""Procedural images that stand in where there are no real ones: they prove that the code runs, nothing else."""
+"""Procedural images for machines without real ones: they prove that the code runs."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +9,27 @@ SIDE = 32  # pixels
 
 
 def standin_arrays(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Ten classes of noisy coloured gratings: uint8 [N, 32, 32, 3] and labels [N]; the same on every call.
+    """Noisy coloured gratings of ten classes: uint8 [N, 32, 32, 3] and labels [N], always the same.
 
-    A class has its own direction, wavelength and colour; phase, contrast and noise vary from image to image.
+    A class has its own direction, wavelength and colour; phase, contrast and noise vary from image
+    to image.
     """
     count = COUNTS[split]
     rng = np.random.Generator(np.random.Philox(key=[2012, sorted(COUNTS).index(split)]))
     labels = np.arange(count) % 10
     angle, cycles = np.pi * labels / 10, 2.0 + labels % 3
-    colour = np.stack([np.cos(2 * np.pi * (labels / 10 + third)) for third in (0, 1 / 3, 2 / 3)], axis=-1)
+    colour = np.stack(
+        [np.cos(2 * np.pi * (labels / 10 + third)) for third in (0, 1 / 3, 2 / 3)], axis=-1
+    )
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     along = x * np.cos(angle)[:, None, None] + y * np.sin(angle)[:, None, None]
     phase = rng.uniform(0, 2 * np.pi, (count, 1, 1))
-    wave = np.sin(2 * np.pi * cycles[:, None, None] * along + phase) * rng.uniform(60, 110, (count, 1, 1))
-    pixels = 128 + wave[..., None] * (1 + colour[:, None, None, :]) / 2 + rng.normal(0, 15, (count, SIDE, SIDE, 3))
+    wave = np.sin(2 * np.pi * cycles[:, None, None] * along + phase) * rng.uniform(
+        60, 110, (count, 1, 1)
+    )
+    pixels = (
+        128
+        + wave[..., None] * (1 + colour[:, None, None, :]) / 2
+        + rng.normal(0, 15, (count, SIDE, SIDE, 3))
+    )
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), labels

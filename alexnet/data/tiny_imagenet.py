@@ -1,4 +1,4 @@
-"""Tiny ImageNet: 200 classes of ImageNet at 64×64 pixels, in the publisher's layout, from a folder that is checked for gaps."""
+"""Tiny ImageNet, 200 classes at 64×64 pixels, from a complete copy of the publisher's folder."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from alexnet.data.catalogue import TINY_CLASSES
 from alexnet.data.imageset import DataError
 from alexnet.data.prepare import Item, Listing, folder_items
-from alexnet.files import is_passing, named
+from alexnet.io import is_passing, named
 
 FOLDER = "tiny-imagenet-200"
 TINY_SIDE = 64  # pixels
@@ -16,7 +16,9 @@ PER_CLASS = {
     "train": 500,
     "test": 50,
 }  # the labels of the publisher's own test images are unpublished; "test" is its validation set
-NO_LABELS = "its 10,000 validation images as test, since the labels of its test images are unpublished"
+NO_LABELS = (
+    "its 10,000 validation images as test, since the labels of its test images are unpublished"
+)
 
 
 def find_tiny_imagenet(root: Path) -> Path | None:
@@ -27,21 +29,28 @@ def find_tiny_imagenet(root: Path) -> Path | None:
 
 
 def list_tiny_imagenet(path: Path, split: str) -> Listing:
-    """The images of a split by class and name. Raises DataError if the copy is incomplete or its lists do not fit its files."""
+    """The images of a split by class and name.
+
+    Raises DataError if the copy is incomplete or its lists do not fit its files.
+    """
     wnids = sorted(_read(path / "wnids.txt").split())
     if len(set(wnids)) != TINY_CLASSES or not all(wnid.isalnum() for wnid in wnids):
         raise DataError(
-            f"{path / 'wnids.txt'} does not name {TINY_CLASSES} classes: the copy is damaged; unpack Tiny ImageNet again"
+            f"{path / 'wnids.txt'} does not name {TINY_CLASSES} classes: the copy is damaged; "
+            "unpack Tiny ImageNet again"
         )
     found = _train_items(path, wnids) if split == "train" else _validation_items(path, wnids)
     for wnid, items in found.items():
         if len(items) != PER_CLASS[split]:
             raise DataError(
-                f"{path} holds {len(items):,} {split} images of {wnid}, Tiny ImageNet has {PER_CLASS[split]:,}: "
+                f"{path} holds {len(items):,} {split} images of {wnid}, Tiny ImageNet has "
+                f"{PER_CLASS[split]:,}: "
                 "the copy is incomplete; unpack it again"
             )
     labels = np.repeat(np.arange(TINY_CLASSES), PER_CLASS[split])
-    return Listing([item for items in found.values() for item in items], labels, wnids, _words(path, wnids))
+    return Listing(
+        [item for items in found.values() for item in items], labels, wnids, _words(path, wnids)
+    )
 
 
 def _train_items(path: Path, wnids: list[str]) -> dict[str, list[Item]]:
@@ -49,16 +58,30 @@ def _train_items(path: Path, wnids: list[str]) -> dict[str, list[Item]]:
 
 
 def _validation_items(path: Path, wnids: list[str]) -> dict[str, list[Item]]:
-    """The images that `val_annotations.txt` names, by class. Each of its lines: name, wnid, and a box that is not needed."""
+    """The images that `val_annotations.txt` names, by class.
+
+    Each of its lines: name, wnid, and a box that is not needed.
+    """
     listed = path / "val" / "val_annotations.txt"
     rows = [line.split("\t")[:2] for line in _read(listed).splitlines() if line.strip()]
-    there = {Path(item.name).name: item for item in folder_items(path / "val" / "images", path, {".jpeg"})}
-    wrong = next((row for row in rows if len(row) != 2 or row[0] not in there or row[1] not in wnids), None)
+    there = {
+        Path(item.name).name: item
+        for item in folder_items(path / "val" / "images", path, {".jpeg"})
+    }
+    wrong = next(
+        (row for row in rows if len(row) != 2 or row[0] not in there or row[1] not in wnids), None
+    )
     if wrong is not None:
-        raise DataError(f"{listed} has {' '.join(wrong)!r}, which is no class or no file of val/images; unpack Tiny ImageNet again")
+        raise DataError(
+            f"{listed} has {' '.join(wrong)!r}, which is no class or no file of val/images; "
+            "unpack Tiny ImageNet again"
+        )
     twice = [name for name, times in Counter(row[0] for row in rows).items() if times > 1]
     if twice:
-        raise DataError(f"{listed} names {twice[0]} more than once: the copy is damaged; unpack Tiny ImageNet again")
+        raise DataError(
+            f"{listed} names {twice[0]} more than once: the copy is damaged; unpack Tiny ImageNet "
+            "again"
+        )
     return {wnid: sorted(there[name] for name, label in rows if label == wnid) for wnid in wnids}
 
 
@@ -66,7 +89,9 @@ def _words(path: Path, wnids: list[str]) -> list[str]:
     """What each class is called, from `words.txt`; nothing where the copy lacks it."""
     if not (path / "words.txt").is_file():
         return []
-    named = dict(line.split("\t", 1) for line in _read(path / "words.txt").splitlines() if "\t" in line)
+    named = dict(
+        line.split("\t", 1) for line in _read(path / "words.txt").splitlines() if "\t" in line
+    )
     return [named.get(wnid, wnid) for wnid in wnids]
 
 
@@ -76,4 +101,6 @@ def _read(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         if is_passing(error):
             raise named(error, file) from error
-        raise DataError(f"{file} cannot be read ({error}): the copy is incomplete; unpack Tiny ImageNet again") from error
+        raise DataError(
+            f"{file} cannot be read ({error}): the copy is incomplete; unpack Tiny ImageNet again"
+        ) from error

@@ -1,6 +1,7 @@
 """What a claim file needs to declare a claim. Everything else is imported from its own module."""
 
-from reproductions.harness.baseline import (
+from reproductions.harness.claims.claim import Claim, Difference, Exact, SpeedUp, Sweep, Value
+from reproductions.harness.claims.imagenet import (
     FIVE_CNNS,
     NON_OVERLAPPING,
     ONE_COLUMN,
@@ -11,8 +12,7 @@ from reproductions.harness.baseline import (
     imagenet_scales,
     pretraining_scales,
 )
-from reproductions.harness.claim import Claim, Difference, Exact, SpeedUp, Sweep, Value
-from reproductions.harness.variant import Ensemble, Scale, Variant
+from reproductions.harness.claims.variant import Ensemble, Scale, Variant
 
 __all__ = [
     "FIVE_CNNS",

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the race that they are measured in, and the table that is written where `--table` asks for it."""
+"""Shared by the benchmarks: interleaved timing, and the table written to `--table`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,12 @@ from table import update
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--table", type=Path, metavar="FOLDER", help="bring benchmarks.json and benchmarks.md there up to date")
+    parser.addoption(
+        "--table",
+        type=Path,
+        metavar="FOLDER",
+        help="bring benchmarks.json and benchmarks.md there up to date",
+    )
 
 
 @pytest.fixture

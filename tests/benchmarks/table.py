@@ -1,4 +1,4 @@
-"""The table of the benchmarks: benchmarks.json with one entry for each row, and benchmarks.md, which is made of it alone."""
+"""The table of the benchmarks: benchmarks.json, a row per entry, and benchmarks.md from it."""
 
 import json
 import statistics
@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet.files import write_atomic
-from reproductions.harness.wording import number, table
+from alexnet.io import write_atomic
+from reproductions.harness.report.format import number, table
 
 Entry = dict[str, Any]  # one row in benchmarks.json: `measured` or `missing`
 SECTIONS = {"CPU": "On a processor", "GPU": "On a GPU", "growth": "How cost grows"}
@@ -17,9 +17,10 @@ HEAD = """\
 
 # How fast it is, beside others
 
-`nox -s bench` measures every row again that can be measured on the machine at hand and leaves the others as they are. A ratio is
-the peer's seconds over ours: all take turns in one process, n times, after a turn that does not count; the table has the median
-with the lowest and the highest. *Of the limit* is the time of work that cannot be left out, done in the same turns, over ours."""
+`nox -s bench` measures every row again that can be measured on the machine at hand and leaves the
+others as they are. A ratio is the peer's seconds over ours: all take turns in one process, n
+times, after a turn that does not count; the table has the median with the lowest and the highest.
+*Of the limit* is the time of work that cannot be left out, done in the same turns, over ours."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,15 @@ def _key(entry: Entry) -> str:
 def measured(row: Row, ratios: Sequence[float], **about: Any) -> Entry:
     """The entry of a row.
 
-    `about`: hardware, threads (None where they do not matter), torch and date; images_per_second, limit, fraction and bound where
-    known.
+    `about`: hardware, threads (None where they do not matter), torch and date; images_per_second,
+    limit, fraction and bound where known.
     """
-    spread = {"n": len(ratios), "median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+    spread = {
+        "n": len(ratios),
+        "median": statistics.median(ratios),
+        "min": min(ratios),
+        "max": max(ratios),
+    }
     return asdict(row) | spread | {"ratios": list(ratios)} | about
 
 
@@ -64,7 +70,7 @@ def is_missed(entry: Entry) -> bool:
 
 
 def merged(old: Iterable[Entry], new: Iterable[Entry]) -> list[Entry]:
-    """New entries in place of old ones; what could not be measured now keeps the figures that it has."""
+    """New entries replace old ones; what could not be measured now keeps its figures."""
     found = {_key(entry): entry for entry in old}
     for entry in new:
         if "median" in entry or "median" not in found.get(_key(entry), {}):
@@ -93,7 +99,9 @@ def markdown(entries: Sequence[Entry]) -> str:
 
 def ratio(entry: Entry) -> str:
     """The median ratio with its range."""
-    low, middle, high = (number(entry[end], 2 if entry["median"] < 10 else 1) for end in ("min", "median", "max"))
+    low, middle, high = (
+        number(entry[end], 2 if entry["median"] < 10 else 1) for end in ("min", "median", "max")
+    )
     return f"{middle} ({low}–{high})"
 
 
@@ -106,7 +114,9 @@ def _line(entry: Entry) -> dict[str, str]:
     return line | {
         "Ratio": ratio(entry),
         "Bar": f"{bar}, missed" if is_missed(entry) else bar,
-        "Of the limit": f"{entry['fraction']:.2f} of {entry['limit']}" if entry.get("limit") else "–",
+        "Of the limit": f"{entry['fraction']:.2f} of {entry['limit']}"
+        if entry.get("limit")
+        else "–",
         "Ours, images/s": number(entry.get("images_per_second"), 0),
         "n": str(entry["n"]),
         "Machine": f"{entry['hardware']}, {threads}torch {entry['torch']}",
@@ -115,6 +125,11 @@ def _line(entry: Entry) -> dict[str, str]:
 
 
 def _why(entry: Entry) -> str:
-    words = [f"- **{entry['what']}** against {entry['peer']}: {ratio(entry)} where {entry['bar']:g} is wanted."]
+    words = [
+        (
+            f"- **{entry['what']}** against {entry['peer']}: {ratio(entry)} where {entry['bar']:g} "
+            "is wanted."
+        )
+    ]
     words += [f"Time goes to {entry['bound']}."] if entry.get("bound") else []
     return " ".join([*words, entry["tried"]]).rstrip()

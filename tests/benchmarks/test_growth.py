@@ -1,4 +1,7 @@
-"""How cost grows: with the batch, with the data set, and with runs side by side. The peer is ours at another size."""
+"""How cost grows: with the batch, with the data set, and with runs side by side.
+
+The peer is ours at another size.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,15 +16,15 @@ import numpy as np
 import pytest
 import torch
 from interleaved import Body, Race, Work
-from loops import BATCH, cifar_epoch, standin
+from loops import BATCH, epoch, standin, started
 from table import Row
 
-from alexnet import train
-from alexnet.config import AlexNetRecipe, CifarNetConfig, Recipe
+from alexnet.config import AlexNetRecipe, Recipe
 from alexnet.data import imageset
-from alexnet.data.augment import Views
 from alexnet.data.imageset import ImageSet
-from reproductions.harness.bench import set_up
+from alexnet.data.loader import Loader
+from alexnet.models import CifarNet
+from reproductions.harness.execute.context import set_up
 
 BATCHES = (32, 64, 256, 512)
 SMALL, LARGE = 2_560, 81_920  # images of a set
@@ -31,14 +34,19 @@ STEPS = 10  # of an epoch
 def training(device: torch.device, count: int, batch_size: int = BATCH) -> Body:
     """An epoch of Figure 1's network over `count` images."""
     data = standin(count, 32)
-    batches = train.training_batches(CifarNetConfig(), data, data, device)
-    run = train.start(CifarNetConfig(), Recipe(learning_rate=1e-6, batch_size=batch_size), batches, 0, None)
-    return cifar_epoch(run, batches, batch_size)
+    recipe = Recipe(learning_rate=1e-6, batch_size=batch_size)
+    run, batches = started(CifarNet(seed=0), recipe, data, device)
+    return epoch(run, recipe, batches)
 
 
 @pytest.mark.parametrize("batch_size", BATCHES)
 def test_batch_size(race: Race, batch_size: int) -> None:
-    row = Row(f"images/s of Figure 1's network, batch {batch_size:3}", "growth", "`train_row`", "batch 128")
+    row = Row(
+        f"images/s of Figure 1's network, batch {batch_size:3}",
+        "growth",
+        "`train_row`",
+        "batch 128",
+    )
     device, count = race.prepare(row), 2 * max(BATCHES)
     race(training(device, count, batch_size), {row: training(device, count)}, images=count)
 
@@ -52,20 +60,29 @@ def stored(path: Path, count: int) -> ImageSet:
             images[start : start + SMALL] = like.images
         images.flush()
     labels = np.resize(like.labels, count)
-    return replace(like, meta=replace(like.meta, count=count), images=imageset._mapped(path), labels=labels)
+    return replace(
+        like, meta=replace(like.meta, count=count), images=imageset._mapped(path), labels=labels
+    )
 
 
 def batches_of(data: ImageSet) -> Iterator[object]:
     """Crops, mirror images and colour noise for as many epochs as asked."""
-    views = Views(data, data, 28, AlexNetRecipe(), torch.device("cpu"))
+    views = Loader(data, data, 28, AlexNetRecipe().augment, torch.device("cpu"))
     while True:
         yield from views.epoch(0, 0, BATCH)
 
 
 def test_data_set_size(race: Race, tmp_path: Path) -> None:
-    row = Row(f"images/s of reading views, a set of {LARGE:,} images", "growth", "`Views`", f"a set of {SMALL:,}")
+    row = Row(
+        f"images/s of reading views, a set of {LARGE:,} images",
+        "growth",
+        "`Loader`",
+        f"a set of {SMALL:,}",
+    )
     race.prepare(row)
-    large, small = (batches_of(stored(tmp_path / f"{count}.npy", count)) for count in (LARGE, SMALL))
+    large, small = (
+        batches_of(stored(tmp_path / f"{count}.npy", count)) for count in (LARGE, SMALL)
+    )
 
     def some(batches: Iterator[object]) -> Body:
         return lambda: [None for _ in islice(batches, LARGE // BATCH)]
@@ -74,7 +91,7 @@ def test_data_set_size(race: Race, tmp_path: Path) -> None:
 
 
 def peak(path: Path, count: int, pipe: Connection) -> None:
-    """Tell the most memory of its own, in kB, that a process has while it reads every image; pages of the mapped file are not."""
+    """Print a process's peak own memory, in kB, while it reads every image; not mapped pages."""
     torch.set_num_threads(1)
     most = 0
     for _ in islice(batches_of(stored(path, count)), count // BATCH):
@@ -84,7 +101,13 @@ def peak(path: Path, count: int, pipe: Connection) -> None:
 
 
 def test_memory(race: Race, tmp_path: Path) -> None:
-    row = Row(f"memory of reading views, a set of {LARGE:,} images", "growth", "`Views`", f"a set of {SMALL:,}", 0.95)
+    row = Row(
+        f"memory of reading views, a set of {LARGE:,} images",
+        "growth",
+        "`Loader`",
+        f"a set of {SMALL:,}",
+        0.95,
+    )
     race.prepare(row)
 
     def memory(count: int) -> int:
@@ -105,7 +128,12 @@ def run_on(core: int, pipe: Connection) -> None:
 
 
 def test_side_by_side(race: Race) -> None:
-    row = Row("images/s of two runs side by side, a core each", "growth", "`train_row`", "one run alone on its core")
+    row = Row(
+        "images/s of two runs side by side, a core each",
+        "growth",
+        "`train_row`",
+        "one run alone on its core",
+    )
     cores = sorted(os.sched_getaffinity(0))
     race.needs(len(cores) > 1, "one core here", row)
     race.prepare(row)
@@ -120,7 +148,12 @@ def test_side_by_side(race: Race) -> None:
 
         alone = lambda: train_on(first)  # noqa: E731
         limit = Work("twice one run", ((alone, 1.0),))
-        race(lambda: train_on(first, second), {row: Work("", ((alone, 2.0),))}, limit, images=2 * STEPS * BATCH)
+        race(
+            lambda: train_on(first, second),
+            {row: Work("", ((alone, 2.0),))},
+            limit,
+            images=2 * STEPS * BATCH,
+        )
         for pipe in (first, second):
             pipe.send("")
 

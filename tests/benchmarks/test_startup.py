@@ -1,8 +1,9 @@
-"""Start-up: processor seconds of the commands that look things up, and of `run` until it has trained a first step.
+"""Start-up: CPU seconds of the commands that only look up, and of `run` to its first step.
 
-Each is in a process of its own, in turn. Processor time, since other work on the machine lengthens it least; on an idle machine a
-user waits no longer. They look at a copy of the committed records; `run` has none and trains on the stand-in. The first round,
-which writes Python's bytecode and packs the stand-in, is not counted.
+Each is in a process of its own, in turn. Processor time, since other work on the machine lengthens
+it least; on an idle machine a user waits no longer. They look at a copy of the committed records;
+`run` has none and trains on the stand-in. The first round, which writes Python's bytecode and packs
+the stand-in, is not counted.
 """
 
 import resource
@@ -14,7 +15,7 @@ from pathlib import Path
 from interleaved import THREADS, Race
 from table import Row
 
-from reproductions.harness.places import RESULTS
+from reproductions.harness.records.paths import RESULTS
 
 ROUNDS = 7
 BARS = {"--help": 0.5, "list": 0.5, "status": 0.5, "report": 3.0}  # seconds that each may take
@@ -30,13 +31,29 @@ app(sys.argv[1:])
 
 def lookup_seconds(command: str, results: Path, env: dict[str, str]) -> float:
     """Processor seconds of one command that trains nothing."""
-    arguments = ["-m", "reproductions", *command.split(), *([] if command == "--help" else ["--results", str(results)])]
+    arguments = [
+        "-m",
+        "reproductions",
+        *command.split(),
+        *([] if command == "--help" else ["--results", str(results)]),
+    ]
     return processor_seconds(arguments, 0, env)
 
 
 def training_seconds(results: Path, env: dict[str, str]) -> float:
     """Processor seconds of `run` until the first update of Figure 1's network."""
-    plan = ["run", "fig1_relu", "--scale", "smoke", "--device", "cpu", "--threads", str(THREADS), "--results", str(results)]
+    plan = [
+        "run",
+        "fig1_relu",
+        "--scale",
+        "smoke",
+        "--device",
+        "cpu",
+        "--threads",
+        str(THREADS),
+        "--results",
+        str(results),
+    ]
     return processor_seconds(["-c", UNTIL_THE_FIRST_STEP, *plan], 123, env)
 
 
@@ -52,22 +69,45 @@ def processor_seconds(arguments: list[str], status: int, env: dict[str, str]) ->
 def seconds_by_command(results: Path, env: dict[str, str]) -> dict[str, list[float]]:
     """Processor seconds of every command in each round; every round calls all of them in turn."""
     env = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    rounds = [{command: lookup_seconds(command, results, env) for command in BARS} for _ in range(ROUNDS + 1)]
+    rounds = [
+        {command: lookup_seconds(command, results, env) for command in BARS}
+        for _ in range(ROUNDS + 1)
+    ]
     return {command: [seconds[command] for seconds in rounds[1:]] for command in BARS}
 
 
 def test_startup(race: Race, clean_env: dict[str, str], tmp_path: Path) -> None:
     results = tmp_path / "results"
-    shutil.copytree(RESULTS, results, ignore=shutil.ignore_patterns(".work", "smoke", "*.safetensors"))
+    shutil.copytree(
+        RESULTS, results, ignore=shutil.ignore_patterns(".work", "smoke", "*.safetensors")
+    )
     found = race.benchmark.pedantic(seconds_by_command, [results, clean_env])
     for command, seconds in found.items():
-        row = Row(f"processor time of `{command}`", "CPU", f"`python -m reproductions {command}`", f"{BARS[command]:g} s", 1)
+        row = Row(
+            f"processor time of `{command}`",
+            "CPU",
+            f"`python -m reproductions {command}`",
+            f"{BARS[command]:g} s",
+            1,
+        )
         race.enter(row, [BARS[command] / each for each in seconds], threads=None)
 
 
 def test_first_step(race: Race, clean_env: dict[str, str], tmp_path: Path) -> None:
-    env = {name: value for name, value in clean_env.items() if name not in {"PYTHONDONTWRITEBYTECODE", "OMP_NUM_THREADS"}}
-    seconds = race.benchmark.pedantic(lambda: [training_seconds(tmp_path, env) for _ in range(ROUNDS + 1)][1:])
+    env = {
+        name: value
+        for name, value in clean_env.items()
+        if name not in {"PYTHONDONTWRITEBYTECODE", "OMP_NUM_THREADS"}
+    }
+    seconds = race.benchmark.pedantic(
+        lambda: [training_seconds(tmp_path, env) for _ in range(ROUNDS + 1)][1:]
+    )
     ours = "`python -m reproductions run fig1_relu`, imports and all"
-    row = Row("processor time to the first training step of Figure 1's network", "CPU", ours, f"{FIRST_STEP:g} s", 1)
+    row = Row(
+        "processor time to the first training step of Figure 1's network",
+        "CPU",
+        ours,
+        f"{FIRST_STEP:g} s",
+        1,
+    )
     race.enter(row, [FIRST_STEP / each for each in seconds], threads=THREADS)

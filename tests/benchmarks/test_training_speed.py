@@ -1,7 +1,7 @@
-"""Training against the loops that torch's documentation would have a user write, on the same networks with the same first weights.
+"""Training against the loops of torch's documentation, with the same networks and weights.
 
-Ours has its own order and views, the paper's update, and sums of loss and error. The peers have `transforms.v2`,
-`torch.nn.LocalResponseNorm` and `torch.optim.SGD`, and keep no account.
+Ours has its own order and views, the paper's update, and sums of loss and error. The peers have
+`transforms.v2`, `torch.nn.LocalResponseNorm` and `torch.optim.SGD`, and keep no account.
 """
 
 from dataclasses import replace
@@ -10,92 +10,116 @@ import pytest
 import torch
 import torch.nn.functional as F
 from interleaved import Race, Work, copies, multiplications
-from loops import BATCH, Images, Resident, alexnet_epoch, cifar_epoch, loader, standin, usual, usual_epoch
+from loops import BATCH, Images, Resident, epoch, loader, standin, started, usual, usual_epoch
 from stock import ideal_traffic, operations, stock_alexnet, stock_cifar_net, take_weights
 from table import Row
 from torch import Tensor
 from torchvision.transforms import v2
 
-from alexnet import train
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
-from alexnet.data.augment import Views
-from alexnet.layers import average_pool, max_pool, response_norm
-from alexnet.model import CifarNet
+from alexnet.models import CifarNet
+from alexnet.ops.lrn import local_response_norm
+from alexnet.ops.pooling import average_pool, max_pool
+from alexnet.training import Training
 
 STEPS = {"CPU": 10, "GPU": 50}  # of an epoch
 NORM = (9, 0.001 / 9, 0.75, 1.0)  # layers-conv-local-11pct.cfg
 
 
 class NormedNet(CifarNet):
-    """The first two stages of `layers-conv-local-11pct.cfg`, with both normalisations, and the last two of `CifarNet`."""
+    """The first two stages of `layers-conv-local-11pct.cfg`, and the last two of `CifarNet`."""
 
     def forward(self, images: Tensor) -> Tensor:
-        x = response_norm(F.relu(max_pool(self.conv1(images))), *NORM)
-        x = max_pool(response_norm(F.relu(self.conv2(x)), *NORM))
+        x = local_response_norm(F.relu(max_pool(self.conv1(images))), *NORM)
+        x = max_pool(local_response_norm(F.relu(self.conv2(x)), *NORM))
         x = average_pool(F.relu(self.conv3(x)))
         return self.fc10(x.flatten(1))
 
 
 NETS = {
     "Figure 1's network": (CifarNet, CifarNetConfig(), None, 2.5),
-    "a CIFAR network with two normalisations": (NormedNet, CifarNetConfig(widths=(64, 64, 64)), NORM, 4),
+    "a CIFAR network with two normalisations": (
+        NormedNet,
+        CifarNetConfig(widths=(64, 64, 64)),
+        NORM,
+        4,
+    ),
 }
 
 
-def rate(run: train.Run, each: int, steps: int, device: torch.device) -> Work:
+def rate(run: Training, each: int, steps: int, device: torch.device) -> Work:
     """An epoch's operations, `each` a step, in the number format of `run`."""
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
-    return Work(f"the rate of a {run.precision} matrix product", (multiplications(steps * each, device, dtype),))
+    return Work(
+        f"the rate of a {run.precision} matrix product",
+        (multiplications(steps * each, device, dtype),),
+    )
 
 
 @pytest.mark.parametrize("where", ["CPU", "GPU"])
 @pytest.mark.parametrize("name", NETS)
-def test_cifar(race: Race, monkeypatch: pytest.MonkeyPatch, where: str, name: str) -> None:
+def test_cifar(race: Race, where: str, name: str) -> None:
     kind, config, norm, bar = NETS[name]
     what, ours = f"training {name}, batch {BATCH}", "`train_row`"
-    through = Row(what, where, ours, "DataLoader, `transforms.v2`, fp32", 40 if where == "GPU" else bar)
+    through = Row(
+        what, where, ours, "DataLoader, `transforms.v2`, fp32", 40 if where == "GPU" else bar
+    )
     resident = Row(what, where, ours, "the loop in fp32 on resident images", 8)
     rows = (through, resident) if where == "GPU" else (through,)
     device, steps = race.prepare(*rows), STEPS[where]
     data = standin(steps * BATCH, 32)
-    monkeypatch.setattr(train, "CifarNet", kind)
-    batches = train.training_batches(config, data, data, device)
-    run = train.start(config, Recipe(learning_rate=1e-6), batches, seed=0, precision=None)
+    recipe = Recipe(learning_rate=1e-6)
+    run, batches = started(kind(config, seed=0), recipe, data, device)
     net = stock_cifar_net(config.widths, norm).to(device)
     take_weights(net, run.net)
-    images, _ = batches.take(torch.arange(BATCH, device=device))
+    images = next(batches.in_order(BATCH))[1][0]
     torch.testing.assert_close(net(images), run.net(images), rtol=1e-3, atol=1e-6)
     limit = rate(run, operations(net, images), steps, device)
     workers = (2, 4, 8) if where == "GPU" else (0, 2)  # whatever is fastest here
-    loaded = race.fastest(usual_epoch(net, loader(Images(data, usual()), count, device), device) for count in workers)
+    loaded = race.fastest(
+        usual_epoch(net, loader(Images(data, usual()), count, device), device) for count in workers
+    )
     peers = {through: loaded, resident: usual_epoch(net, Resident(data, usual(), device), device)}
-    race(cifar_epoch(run, batches), {row: peers[row] for row in rows}, limit, images=len(data))
+    race(epoch(run, recipe, batches), {row: peers[row] for row in rows}, limit, images=len(data))
 
 
 @pytest.mark.parametrize("where", ["CPU", "GPU"])
 def test_alexnet(race: Race, where: str) -> None:
-    config = replace(AlexNetConfig.paper(), norm_span="layer")  # torch's normalisation knows no columns
-    config, stored, size = (config, 256, "") if where == "GPU" else (config.mini(), 64, " of a quarter of its width")
+    config = replace(
+        AlexNetConfig.paper(), lrn_scope="layer"
+    )  # torch's normalisation knows no columns
+    config, stored, size = (
+        (config, 256, "") if where == "GPU" else (config.mini(), 64, " of a quarter of its width")
+    )
     what, ours = f"training AlexNet{size}, batch {BATCH}, images resident", "`train_row`"
-    eager = Row(what, where, ours, "autocast, channels-last, stock normalisation and SGD", 2.4 if where == "GPU" else 1)
+    eager = Row(
+        what,
+        where,
+        ours,
+        "autocast, channels-last, stock normalisation and SGD",
+        2.4 if where == "GPU" else 1,
+    )
     compiled = Row(what, where, ours, "the same through `torch.compile`", 1.3)
     roofline = Row(what, where, ours, "the roofline of the same run", 0.6)
     rows = (eager, compiled, roofline) if where == "GPU" else (eager,)
     device, steps, recipe = race.prepare(*rows), STEPS[where], AlexNetRecipe(learning_rate=1e-6)
     data = standin(steps * BATCH, stored)
-    views = Views(data, data, config.image_size, recipe, device)
-    run = train.start_alexnet(config, recipe, views, 0, None, None)
+    run, batches = started(config.build(0), recipe, data, device)
     net = stock_alexnet(config).to(device, memory_format=torch.channels_last)
     take_weights(net, run.net)
-    images, _ = next(views.epoch(0, 0, BATCH))
+    images, _ = next(batches.epoch(0, 0, BATCH))
     theirs = net[: list(net._modules).index("before_fc6")](images)
-    torch.testing.assert_close(theirs, run.net.convolve(images), rtol=1e-2, atol=1e-2 * theirs.abs().max().item())
+    torch.testing.assert_close(
+        theirs, run.net.conv_features(images), rtol=1e-2, atol=1e-2 * theirs.abs().max().item()
+    )
     limit = rate(run, operations(net, images), steps, device)
     if where == "GPU":
         moved = copies(steps * ideal_traffic(config, BATCH), device, at_once=1 << 30)
         limit = Work(f"{limit.name} and of a copy", (*limit.parts, moved))
-    crops = Resident(data, usual(v2.RandomCrop(config.image_size), v2.RandomHorizontalFlip()), device)
+    crops = Resident(
+        data, usual(v2.RandomCrop(config.image_size), v2.RandomHorizontalFlip()), device
+    )
     peers = {eager: usual_epoch(net, crops, device, autocast=True), roofline: limit}
     if where == "GPU":
         peers[compiled] = usual_epoch(torch.compile(net), crops, device, autocast=True)
-    race(alexnet_epoch(run, recipe, views), {row: peers[row] for row in rows}, limit, images=len(data))
+    race(epoch(run, recipe, batches), {row: peers[row] for row in rows}, limit, images=len(data))

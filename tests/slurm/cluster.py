@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: munged, slurmctld and two slurmd on loopback, also slurmdbd on MariaDB; no systemd or cgroups."""
+"""A real Slurm here: munged, slurmctld, two slurmd, also slurmdbd with MariaDB; no systemd."""
 
 import os
 import random
@@ -14,7 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PATH = os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin"))  # the daemons; not every user's PATH has them
+PATH = os.pathsep.join(
+    (os.environ["PATH"], "/usr/sbin", "/sbin")
+)  # the daemons; not every user's PATH has them
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "slurmdbd", "mariadbd")
 KEEPER = Path(__file__).with_name("keeper.py")
 NODES = ("node1", "node2")
@@ -30,7 +32,7 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 CredType=cred/munge
-# A requeued job waits cred_expire + 1 seconds before it starts again, by default 121; Slurm takes no less than 5.
+# A requeued job starts after cred_expire + 1 seconds, by default 121; Slurm takes at least 5.
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/%n
@@ -64,7 +66,8 @@ AccountingStorageType=accounting_storage/{storage}
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={accounting_port}
 AccountingStoragePass={folder}/munge.socket
-NodeName=node[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_ports}] CPUs={cpus} RealMemory=4096 Gres=gpu:{gpus}
+NodeName=node[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_ports}] CPUs={cpus} \
+RealMemory=4096 Gres=gpu:{gpus}
 PartitionName=gpu Nodes=node[1-2] Default=YES PriorityTier=1 GraceTime=5
 PartitionName=urgent Nodes=node[1-2] PriorityTier=2
 """
@@ -94,12 +97,15 @@ def obstacle() -> str | None:
     """Why no cluster can be started here, in one line; None where it can."""
     missing = [name for name in PROGRAMS if program(name) is None]
     if missing:
-        return f"Slurm is not installed here: no {', '.join(missing)} (Debian: slurm-wlm, slurmdbd, munge, mariadb-server-core)"
+        return (
+            f"Slurm is not installed here: no {', '.join(missing)} (Debian: slurm-wlm, slurmdbd, "
+            "munge, mariadb-server-core)"
+        )
     return None if os.geteuid() == 0 else "a Slurm cluster for tests has to be started by root"
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` consecutive free ports, below those that Linux gives to outgoing connections (from 32768), so they stay free."""
+    """`count` consecutive free ports, below those of outgoing connections (from 32768)."""
     while True:
         start = random.randrange(10_000, 32_000)
         try:
@@ -117,11 +123,13 @@ def tail(file: Path) -> str:
 
 
 class Cluster:
-    """Two nodes of eight CPUs and two GPUs, partitions `gpu` and `urgent`, which preempts it. A context manager.
+    """Two nodes of eight CPUs and two GPUs, partitions `gpu` and `urgent`, which preempts it.
 
-    Everything lives in `self.folder`, new below `parent`, closed to other users and left for a look at the logs. Each daemon runs
-    under a keeper (keeper.py), so nothing survives this process, however it ends. The GPUs are links to /dev/null: jobs get their
-    numbers alone.
+    A context manager.
+
+    Everything lives in `self.folder`, new below `parent`, closed to other users and left for a look
+    at the logs. Each daemon runs under a keeper (keeper.py), so nothing survives this process,
+    however it ends. The GPUs are links to /dev/null: jobs get their numbers alone.
     """
 
     def __init__(self, parent: Path, *, accounting: bool = False) -> None:
@@ -145,7 +153,12 @@ class Cluster:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -156,24 +169,37 @@ class Cluster:
     # What a test does
 
     def environment(self) -> dict[str, str]:
-        """The environment of a user of this cluster, without what a surrounding job of another one may have set."""
-        own = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM", "SBATCH", "SRUN"))}
+        """The environment of a user of this cluster, without a surrounding job's settings."""
+        own = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("SLURM", "SBATCH", "SRUN"))
+        }
         return {**own, "PATH": PATH, "SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def run(self, *command: str, check: bool = True) -> str:
-        """What a command of Slurm prints; subprocess.CalledProcessError where it fails, unless `check` is off."""
+        """A Slurm command's output; CalledProcessError where it fails, unless `check` is off."""
         return subprocess.run(
-            command, env=self.environment(), check=check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            env=self.environment(),
+            check=check,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ).stdout
 
     def states(self) -> dict[str, str]:
-        """The state of every job by id, up to five minutes beyond its end; the tasks of an array are 7_0, 7_1."""
-        lines = self.run("squeue", "--all", "--array", "--states=all", "--noheader", "--format=%i %T").splitlines()
+        """The state of every job by id, up to five minutes after its end; tasks are 7_0, 7_1."""
+        lines = self.run(
+            "squeue", "--all", "--array", "--states=all", "--noheader", "--format=%i %T"
+        ).splitlines()
         return dict(line.split() for line in lines)
 
     def nodes(self) -> dict[str, str]:
         """The state of every node by name; a star marks one that does not respond."""
-        lines = self.run("sinfo", "--Node", "--partition=gpu", "--noheader", "--format=%N %T").splitlines()
+        lines = self.run(
+            "sinfo", "--Node", "--partition=gpu", "--noheader", "--format=%N %T"
+        ).splitlines()
         return {name: state.upper() for name, state in map(str.split, lines)}
 
     def describe(self, job: str) -> dict[str, str]:
@@ -182,7 +208,7 @@ class Cluster:
         return dict(field.partition("=")[::2] for field in fields if "=" in field)
 
     def requeue(self, job: str) -> None:
-        """Kill a job and queue it again under its id; it starts six seconds after its end (cred_expire)."""
+        """Kill and requeue a job under its id; it starts six seconds after that (cred_expire)."""
         self.run("scontrol", "requeue", job)
 
     def cancel(self, *jobs: str) -> None:
@@ -190,7 +216,7 @@ class Cluster:
         self.run("scancel", *(jobs or ("--user=root",)))
 
     def kill_node(self, node: str, *, steps: bool = True) -> None:
-        """Kill a node's slurmd and its steps, as a power cut does; without `steps` they go on, as after a crash of slurmd."""
+        """Kill a node's slurmd and its steps like a power cut; without `steps` they go on."""
         self._down.add(node)
         if steps:
             self._kill(node)
@@ -219,7 +245,7 @@ class Cluster:
         self.wait_for(lambda: set(self.nodes().values()) == {"IDLE"}, 60)
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 30) -> None:
-        """Wait until a condition holds; after `timeout` seconds AssertionError, with the queue and the end of the logs."""
+        """Wait until a condition holds; AssertionError after `timeout` s, with queue and logs."""
         deadline = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > deadline:
@@ -252,7 +278,10 @@ class Cluster:
         key, own_socket = self.folder / "munge.key", self.folder / "munge.socket"
         key.touch(0o600)
         key.write_bytes(os.urandom(128))
-        files = [f"--{kind}-file={self.folder / 'munge'}.{kind}" for kind in ("key", "log", "pid", "seed")]
+        files = [
+            f"--{kind}-file={self.folder / 'munge'}.{kind}"
+            for kind in ("key", "log", "pid", "seed")
+        ]
         # By force: the folder is closed to other users, which munge takes for a mistake.
         self._start("munge", "munged", "--foreground", "--force", f"--socket={own_socket}", *files)
         self.wait_for(own_socket.exists)
@@ -261,11 +290,25 @@ class Cluster:
         data, own_socket = self.folder / "mariadb", self.folder / "mariadb.socket"
         data.mkdir()
         # No table of users and no port: who may open the socket, which is root, may do everything.
-        options = ("--skip-grant-tables", "--skip-networking", "--user=root", f"--pid-file={self.folder / 'mariadb.pid'}")
-        self._start("mariadb", "mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={own_socket}", *options)
+        options = (
+            "--skip-grant-tables",
+            "--skip-networking",
+            "--user=root",
+            f"--pid-file={self.folder / 'mariadb.pid'}",
+        )
+        self._start(
+            "mariadb",
+            "mariadbd",
+            "--no-defaults",
+            f"--datadir={data}",
+            f"--socket={own_socket}",
+            *options,
+        )
         self.wait_for(own_socket.exists)
         self._start("slurmdbd", "slurmdbd", "-D", MYSQL_UNIX_PORT=str(own_socket))
-        self.wait_for(lambda: "Cluster" in self.run("sacctmgr", "show", "cluster", check=False))  # the head of its table
+        self.wait_for(
+            lambda: "Cluster" in self.run("sacctmgr", "show", "cluster", check=False)
+        )  # the head of its table
         self.run("sacctmgr", "--immediate", "add", "cluster", "test")
 
     def _start_controller(self) -> None:
@@ -291,15 +334,22 @@ class Cluster:
         (self.folder / "slurm.conf").write_text(SLURM_CONF.format_map(values))
         (self.folder / "slurmdbd.conf").touch(0o600)  # slurmdbd refuses to read it otherwise
         (self.folder / "slurmdbd.conf").write_text(SLURMDBD_CONF.format_map(values))
-        (self.folder / "gres.conf").write_text(f"NodeName=node[1-2] Name=gpu File={self.folder}/gpu[0-{GPUS_PER_NODE - 1}]\n")
-        # The one that touches nothing before something asks it to; found by itself it fails where no cgroups are mounted.
+        (self.folder / "gres.conf").write_text(
+            f"NodeName=node[1-2] Name=gpu File={self.folder}/gpu[0-{GPUS_PER_NODE - 1}]\n"
+        )
+        # The one that touches nothing before something asks it to; found by itself it fails where
+        # no cgroups are mounted.
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
         for gpu in range(GPUS_PER_NODE):
             (self.folder / f"gpu{gpu}").symlink_to("/dev/null")
 
     def _situation(self) -> str:
-        queue = self.run("squeue", "--all", "--states=all", check=False) + self.run("sinfo", "--Node", check=False)
-        return "\n".join((queue, *(f"{log}:\n{tail(log)}" for log in sorted(map(self._log, self._keepers)))))
+        queue = self.run("squeue", "--all", "--states=all", check=False) + self.run(
+            "sinfo", "--Node", check=False
+        )
+        return "\n".join(
+            (queue, *(f"{log}:\n{tail(log)}" for log in sorted(map(self._log, self._keepers))))
+        )
 
     def _log(self, name: str) -> Path:
         """The log of a daemon, or what it printed where it keeps none or failed before."""

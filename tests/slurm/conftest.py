@@ -1,4 +1,7 @@
-"""A real Slurm for the tests in this folder: `nox -s slurm` or `pytest tests/slurm`; plain `pytest` does not come here."""
+"""A real Slurm for this folder's tests: `nox -s slurm` or `pytest tests/slurm`.
+
+Plain `pytest` does not collect this folder.
+"""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +11,11 @@ from cluster import Cluster, obstacle
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--require-slurm", action="store_true", help="fail where Slurm cannot be started, instead of skipping")
+    parser.addoption(
+        "--require-slurm",
+        action="store_true",
+        help="fail where Slurm cannot be started, instead of skipping",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,11 +51,13 @@ def lend(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]
 
 @pytest.fixture
 def slurm(slurm_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """The cluster without accounting, idle, with this process's commands pointed at it; idle again after the test."""
+    """The cluster without accounting, idle before and after; Slurm's commands point at it."""
     yield from lend(slurm_cluster, monkeypatch)
 
 
 @pytest.fixture
-def slurm_with_accounting(slurm_accounting_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def slurm_with_accounting(
+    slurm_accounting_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
     """The cluster with accounting, likewise."""
     yield from lend(slurm_accounting_cluster, monkeypatch)

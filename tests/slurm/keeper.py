@@ -1,8 +1,9 @@
-"""Run a command and take down everything it started once the caller is gone: python keeper.py COMMAND [ARGUMENT ...].
+"""Run a command and end all it started when the caller is gone: python keeper.py COMMAND.
 
-A step of Slurm outlives its slurmd, detached from it, so that no process group or session finds it. Linux hands such orphans to the
-nearest ancestor that has declared itself their reaper: this process. The caller holds the other end of its standard input,
-and Linux closes that end however the caller ends, by kill -9 too.
+A step of Slurm outlives its slurmd, detached from it, so that no process group or session finds it.
+Linux hands such orphans to the nearest ancestor that has declared itself their reaper: this
+process. The caller holds the other end of its standard input, and Linux closes that end however the
+caller ends, by kill -9 too.
 """
 
 import ctypes
@@ -20,7 +21,9 @@ def descendants(ancestor: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])  # the name in () may hold anything
+            parent = int(
+                (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            )  # the name in () may hold anything
         except OSError:  # ended meanwhile
             continue
         children.setdefault(parent, []).append(int(folder.name))
@@ -47,7 +50,9 @@ def main() -> None:
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "this kernel has no subreapers")
     subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries adopted processes; only now, since a child inherits it
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_IGN
+    )  # the kernel buries adopted processes; only now, since a child inherits it
     sys.stdin.buffer.read()  # ends with the caller
     kill_descendants()
 

@@ -16,7 +16,14 @@ pytestmark = pytest.mark.slurm
 
 def submit(slurm: Cluster, folder: Path, script: str, *options: str) -> str:
     """The id of a batch job that runs a shell script and prints into folder/out."""
-    out = slurm.run("sbatch", "--parsable", f"--output={folder / 'out'}", "--open-mode=append", *options, f"--wrap={script}")
+    out = slurm.run(
+        "sbatch",
+        "--parsable",
+        f"--output={folder / 'out'}",
+        "--open-mode=append",
+        *options,
+        f"--wrap={script}",
+    )
     return out.strip()
 
 
@@ -61,23 +68,40 @@ def test_gpus_are_handed_out_once(slurm, tmp_path):
     """Five jobs of one GPU on four GPUs: the last one waits."""
     script = "echo $SLURMD_NODENAME $SLURM_JOB_GPUS $CUDA_VISIBLE_DEVICES; sleep 600"
     jobs = [submit(slurm, tmp_path, script, "--gpus-per-node=1") for _ in range(5)]
-    slurm.wait_for(lambda: (tmp_path / "out").exists() and len((tmp_path / "out").read_text().splitlines()) == 4)
-    assert sorted((tmp_path / "out").read_text().splitlines()) == ["node1 0 0", "node1 1 1", "node2 0 0", "node2 1 1"]
+    slurm.wait_for(
+        lambda: (
+            (tmp_path / "out").exists() and len((tmp_path / "out").read_text().splitlines()) == 4
+        )
+    )
+    assert sorted((tmp_path / "out").read_text().splitlines()) == [
+        "node1 0 0",
+        "node1 1 1",
+        "node2 0 0",
+        "node2 1 1",
+    ]
     assert slurm.states()[jobs[4]] == "PENDING"
     assert slurm.describe(jobs[4])["Reason"] in {"Resources", "Priority"}
 
 
 def test_a_requeued_job_runs_again_under_its_id(slurm, tmp_path):
-    job = submit(slurm, tmp_path, 'echo run ${SLURM_RESTART_COUNT-none}; test -n "$SLURM_RESTART_COUNT" || sleep 600')
+    job = submit(
+        slurm,
+        tmp_path,
+        'echo run ${SLURM_RESTART_COUNT-none}; test -n "$SLURM_RESTART_COUNT" || sleep 600',
+    )
     slurm.wait_for(lambda: slurm.states()[job] == "RUNNING" and (tmp_path / "out").exists())
     slurm.requeue(job)
     ended(slurm, job)
-    assert [line for line in (tmp_path / "out").read_text().splitlines() if line.startswith("run")] == ["run none", "run 1"]
+    assert [
+        line for line in (tmp_path / "out").read_text().splitlines() if line.startswith("run")
+    ] == ["run none", "run 1"]
     assert slurm.describe(job)["Restarts"] == "1"
 
 
 def test_a_killed_node_is_noticed_and_comes_back(slurm, tmp_path):
-    job = submit(slurm, tmp_path, "echo $SLURMD_NODENAME; sleep 600", "--nodelist=node1", "--no-requeue")
+    job = submit(
+        slurm, tmp_path, "echo $SLURMD_NODENAME; sleep 600", "--nodelist=node1", "--no-requeue"
+    )
     slurm.wait_for((tmp_path / "out").exists)
     slurm.kill_node("node1")
     slurm.wait_for(lambda: slurm.nodes()["node1"].startswith("DOWN"))
@@ -88,7 +112,12 @@ def test_a_killed_node_is_noticed_and_comes_back(slurm, tmp_path):
 
 
 def test_a_crash_of_slurmd_alone_leaves_the_job_running(slurm, tmp_path):
-    job = submit(slurm, tmp_path, f"while test ! -e {tmp_path / 'go'}; do sleep 0.1; done; echo done", "--nodelist=node1")
+    job = submit(
+        slurm,
+        tmp_path,
+        f"while test ! -e {tmp_path / 'go'}; do sleep 0.1; done; echo done",
+        "--nodelist=node1",
+    )
     slurm.wait_for(lambda: slurm.states()[job] == "RUNNING")
     slurm.kill_node("node1", steps=False)
     slurm.restart_node("node1")
@@ -99,7 +128,9 @@ def test_a_crash_of_slurmd_alone_leaves_the_job_running(slurm, tmp_path):
 
 def test_the_queue_survives_a_restart_of_the_controller(slurm, tmp_path):
     held = submit(slurm, tmp_path, "echo held", "--hold")
-    running = submit(slurm, tmp_path, f"while test ! -e {tmp_path / 'go'}; do sleep 0.1; done; echo ran")
+    running = submit(
+        slurm, tmp_path, f"while test ! -e {tmp_path / 'go'}; do sleep 0.1; done; echo ran"
+    )
     slurm.wait_for(lambda: slurm.states()[running] == "RUNNING")
     slurm.restart_controller()
     assert slurm.states()[held] == "PENDING"
@@ -117,14 +148,27 @@ def test_without_accounting_sacct_fails(slurm):
 
 def test_with_accounting_sacct_knows_a_finished_job(slurm_with_accounting, tmp_path):
     job = submit(slurm_with_accounting, tmp_path, "exit 3")
-    ask = ("sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State,ExitCode", f"--jobs={job}")
+    ask = (
+        "sacct",
+        "--noheader",
+        "--parsable2",
+        "--allocations",
+        "--format=JobID,State,ExitCode",
+        f"--jobs={job}",
+    )
     slurm_with_accounting.wait_for(lambda: slurm_with_accounting.run(*ask) == f"{job}|FAILED|3:0\n")
 
 
 def test_nothing_outlives_the_keeper_of_a_killed_process(tmp_path):
-    """A child that detaches itself as a step does ends with the process that started its keeper, which dies by kill -9."""
-    detached = f"setsid sh -c 'echo $$ > {tmp_path / 'new'}; mv {tmp_path / 'new'} {tmp_path / 'id'}; exec sleep 600' & "
-    caller = f"import subprocess as s; s.Popen({[sys.executable, str(KEEPER), 'sh', '-c', detached]!r}, stdin=s.PIPE).wait()"
+    """A child that detaches itself, as a step does, ends when its keeper's parent is killed."""
+    detached = (
+        f"setsid sh -c 'echo $$ > {tmp_path / 'new'}; mv {tmp_path / 'new'} {tmp_path / 'id'}; "
+        "exec sleep 600' & "
+    )
+    caller = (
+        f"import subprocess as s; s.Popen({[sys.executable, str(KEEPER), 'sh', '-c', detached]!r}, "
+        "stdin=s.PIPE).wait()"
+    )
     with subprocess.Popen([sys.executable, "-c", caller]) as process:
         wait_until((tmp_path / "id").exists)
         step = Path("/proc") / (tmp_path / "id").read_text().strip()

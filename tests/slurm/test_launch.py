@@ -1,6 +1,7 @@
 """The suite on a real Slurm: what is submitted, interrupted in every way, finished, and said of it.
 
-A copy of the checkout gets two claims of its own: one that takes long enough to be interrupted, one with many short runs.
+A copy of the checkout gets two claims of its own: one that takes long enough to be interrupted, one
+with many short runs.
 """
 
 import json
@@ -27,11 +28,17 @@ SLOW = '''"""Long enough to be interrupted."""
 from dataclasses import replace
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from reproductions.harness import Claim, Scale, Value, Variant
+from reproductions.harness import (
+    Claim,
+    Scale,
+    Value,
+    Variant,
+)
 
-RECIPE = replace(AlexNetRecipe.original().smoke(), epochs=EPOCHS, drops=())
+RECIPE = replace(AlexNetRecipe.original().smoke(), epochs=EPOCHS, lr_milestones=())
 NET = Variant("net", replace(AlexNetConfig.original().smoke(), dropout=DROPOUT), RECIPE)
-CLAIM = Claim("a test", (Value("error", "an error", NET, "top1", paper=50.0, seeds=SEEDS),), {"paper": Scale("stand-in")})
+QUESTION = Value("error", "an error", NET, "top1", paper=50.0, seeds=SEEDS)
+CLAIM = Claim("a test", (QUESTION,), {"paper": Scale("stand-in")})
 '''
 EPOCHS = 40  # of the slow claim: some twenty seconds
 LONG = 8 * EPOCHS  # longer than a segment
@@ -42,18 +49,29 @@ class Checkout:
     """A copy of the packages whose code and claims a test may change, and its command line."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder, self.results = folder, folder / "our results"  # with a space: paths are quoted everywhere
+        self.folder, self.results = (
+            folder,
+            folder / "our results",
+        )  # with a space: paths are quoted everywhere
         for package in ("alexnet", "reproductions"):
-            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
+            )
         self.cache = cache
         self.claim("slow", EPOCHS, "(0,)")
 
     def claim(self, name: str, epochs: int, seeds: str, *, dropout: bool = True) -> None:
         """Add a claim to the checkout, or change it."""
-        text = SLOW.replace("EPOCHS", str(epochs)).replace("SEEDS", seeds).replace("DROPOUT", str(dropout))
+        text = (
+            SLOW.replace("EPOCHS", str(epochs))
+            .replace("SEEDS", seeds)
+            .replace("DROPOUT", str(dropout))
+        )
         (self.folder / "reproductions" / f"{name}.py").write_text(text)
 
-    def call(self, *arguments: object, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    def call(
+        self, *arguments: object, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """A command, as a user gives it in a shell of the cluster."""
         env = {
             **os.environ,
@@ -62,8 +80,17 @@ class Checkout:
             "OMP_NUM_THREADS": "1",
             **environment,
         }
-        command = [sys.executable, "-m", "reproductions", *map(str, arguments), "--results", str(self.results)]
-        done = subprocess.run(command, env=env, cwd=self.folder, capture_output=True, text=True, check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "reproductions",
+            *map(str, arguments),
+            "--results",
+            str(self.results),
+        ]
+        done = subprocess.run(
+            command, env=env, cwd=self.folder, capture_output=True, text=True, check=False
+        )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
@@ -103,7 +130,9 @@ def checkout(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Checko
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of the slow run made on this machine without Slurm."""
-    alone = Checkout(tmp_path_factory.mktemp("alone") / "checkout", tmp_path_factory.getbasetemp() / "cache")
+    alone = Checkout(
+        tmp_path_factory.mktemp("alone") / "checkout", tmp_path_factory.getbasetemp() / "cache"
+    )
     alone.call("run", "slow", "--threads", 1)
     return alone.records()[0].parent
 
@@ -119,7 +148,10 @@ def only_record(checkout: Checkout, uninterrupted: Path) -> dict[str, Any]:
     """The one record, which has the bits of the uninterrupted run in everything but the seconds."""
     (path,) = checkout.records()
     assert path.parent.name == uninterrupted.name
-    record, alone = json.loads(path.read_text()), json.loads((uninterrupted / "record.json").read_text())
+    record, alone = (
+        json.loads(path.read_text()),
+        json.loads((uninterrupted / "record.json").read_text()),
+    )
     assert record["metrics"] == alone["metrics"]
     assert history(path.parent) == history(uninterrupted)
     for name in ("correct.npy", "kernels.npy"):
@@ -129,12 +161,14 @@ def only_record(checkout: Checkout, uninterrupted: Path) -> dict[str, Any]:
 
 
 def steps_of(job: str, rank: int = 0) -> list[int]:
-    """The processes of a job that train as number `rank` of its several, and no srun that starts them."""
+    """The processes of a job that train as number `rank` of several, without srun."""
     found, wanted = [], {f"SLURM_JOB_ID={job}".encode(), f"SLURM_PROCID={rank}".encode()}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            trains = b"submitit.core._submit" in words and words[0].rpartition(b"/")[2].startswith(b"python")
+            trains = b"submitit.core._submit" in words and words[0].rpartition(b"/")[2].startswith(
+                b"python"
+            )
             if trains and wanted <= set((folder / "environ").read_bytes().split(b"\0")):
                 found.append(int(folder.name))
         except OSError:
@@ -146,7 +180,9 @@ def finished(slurm: Cluster, job: str) -> Callable[[], bool]:
     return lambda: slurm.states().get(job) == "COMPLETED"
 
 
-def test_requeued_in_mid_epoch_it_ends_with_the_same_bits(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+def test_requeued_in_mid_epoch_it_ends_with_the_same_bits(
+    slurm: Cluster, checkout: Checkout, uninterrupted: Path
+) -> None:
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     assert checkout.row()["state"] == "training"
@@ -161,12 +197,15 @@ FORKING = """
 import multiprocessing, os, time
 if "SLURM_JOB_ID" in os.environ:
     for _ in range(2):
-        multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), daemon=True).start()
+        fork = multiprocessing.get_context("fork")
+        fork.Process(target=time.sleep, args=(600,), daemon=True).start()
 """
 
 
-def test_preempted_with_children_alive_it_is_requeued_once(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
-    """Slurm signals every process of a step, and forked children have submitit's handler of that signal."""
+def test_preempted_with_children_alive_it_is_requeued_once(
+    slurm: Cluster, checkout: Checkout, uninterrupted: Path
+) -> None:
+    """Slurm signals every process of a step; forked children inherit submitit's handler."""
     claim = checkout.folder / "reproductions" / "slow.py"
     claim.write_text(claim.read_text() + FORKING)
     job = checkout.submit()
@@ -179,8 +218,13 @@ def test_preempted_with_children_alive_it_is_requeued_once(slurm: Cluster, check
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
 
 
-def test_told_to_end_it_waits_for_the_kill(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
-    """Sites without preempt_send_user_signal say so when a time of grace begins; Slurm requeues only what outlives that."""
+def test_told_to_end_it_waits_for_the_kill(
+    slurm: Cluster, checkout: Checkout, uninterrupted: Path
+) -> None:
+    """Sites without preempt_send_user_signal signal at the start of the grace time.
+
+    Slurm requeues only what is still running after it.
+    """
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     slurm.run("scancel", "--signal=TERM", job)
@@ -189,8 +233,10 @@ def test_told_to_end_it_waits_for_the_kill(slurm: Cluster, checkout: Checkout, u
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 1
 
 
-def test_killed_it_is_lost_then_sent_again(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
-    """Without accounting nobody else knows: Slurm says FAILED, which is no end that the run told of itself."""
+def test_killed_it_is_lost_then_sent_again(
+    slurm: Cluster, checkout: Checkout, uninterrupted: Path
+) -> None:
+    """Without accounting Slurm says FAILED, which does not mean that the run failed."""
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     os.kill(steps_of(job)[0], signal.SIGKILL)
@@ -205,24 +251,34 @@ def test_killed_it_is_lost_then_sent_again(slurm: Cluster, checkout: Checkout, u
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
 
 
-def test_cancelled_in_mid_epoch_it_goes_on_when_asked(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+def test_cancelled_in_mid_epoch_it_goes_on_when_asked(
+    slurm: Cluster, checkout: Checkout, uninterrupted: Path
+) -> None:
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     slurm.cancel(job)
     slurm.wait_for(lambda: slurm.states()[job] == "CANCELLED")
-    assert (checkout.row()["state"], checkout.row()["why"]) == ("cancelled", "by scancel; the next `run` sends it again")
+    assert (checkout.row()["state"], checkout.row()["why"]) == (
+        "cancelled",
+        "by scancel; the next `run` sends it again",
+    )
     again = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     assert RUN in checkout.call("cancel", "slow").stdout
     slurm.wait_for(lambda: slurm.states()[again] == "CANCELLED")
-    assert (checkout.row()["state"], checkout.row()["why"]) == ("cancelled", "by `cancel`; the next `run` sends it again")
+    assert (checkout.row()["state"], checkout.row()["why"]) == (
+        "cancelled",
+        "by `cancel`; the next `run` sends it again",
+    )
     third = checkout.submit()
     slurm.wait_for(finished(slurm, third), 120)
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 3
 
 
-def test_at_its_time_limit_it_goes_on_in_another_segment(slurm: Cluster, checkout: Checkout) -> None:
-    """Limits are whole minutes, and the signal comes up to half a minute early: with two there is time to get on for sure."""
+def test_at_its_time_limit_it_goes_on_in_another_segment(
+    slurm: Cluster, checkout: Checkout
+) -> None:
+    """Limits are whole minutes, the signal comes up to 30 s early: two leave time to start."""
     checkout.claim("slow", LONG, "(0,)")
     job = checkout.submit("slow", "--minutes", 2)
     slurm.wait_for(lambda: slurm.describe(job)["Restarts"] != "0", 200)
@@ -230,11 +286,15 @@ def test_at_its_time_limit_it_goes_on_in_another_segment(slurm: Cluster, checkou
     (path,) = checkout.records()
     record = json.loads(path.read_text())
     assert record["cost"]["attempts"] == 1 + int(slurm.describe(job)["Restarts"]) > 1
-    epochs = [row.split(",")[1] for row in (path.parent / "history.csv").read_text().splitlines()[1:]]
+    epochs = [
+        row.split(",")[1] for row in (path.parent / "history.csv").read_text().splitlines()[1:]
+    ]
     assert len(epochs) == len(set(epochs)) == 5 * LONG  # every row once
 
 
-def test_a_node_that_dies_loses_nothing(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+def test_a_node_that_dies_loses_nothing(
+    slurm: Cluster, checkout: Checkout, uninterrupted: Path
+) -> None:
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     node = slurm.describe(job)["NodeList"]
@@ -246,8 +306,10 @@ def test_a_node_that_dies_loses_nothing(slurm: Cluster, checkout: Checkout, unin
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
 
 
-def test_where_slurmd_alone_dies_the_copy_waits_for_the_first(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
-    """Slurm takes the node for lost and starts the job on the other one, while the process goes on where it was."""
+def test_where_slurmd_alone_dies_the_copy_waits_for_the_first(
+    slurm: Cluster, checkout: Checkout, uninterrupted: Path
+) -> None:
+    """Slurm takes the node for lost and starts the job on the other one; the process goes on."""
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     slurm.kill_node(slurm.describe(job)["NodeList"], steps=False)
@@ -256,7 +318,9 @@ def test_where_slurmd_alone_dies_the_copy_waits_for_the_first(slurm: Cluster, ch
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 1
 
 
-def test_a_job_of_more_priority_takes_its_place_and_it_goes_on(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+def test_a_job_of_more_priority_takes_its_place_and_it_goes_on(
+    slurm: Cluster, checkout: Checkout, uninterrupted: Path
+) -> None:
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     node = slurm.describe(job)["NodeList"]
@@ -268,7 +332,9 @@ def test_a_job_of_more_priority_takes_its_place_and_it_goes_on(slurm: Cluster, c
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
 
 
-def test_a_controller_that_is_away_is_no_loss(slurm: Cluster, checkout: Checkout, uninterrupted: Path) -> None:
+def test_a_controller_that_is_away_is_no_loss(
+    slurm: Cluster, checkout: Checkout, uninterrupted: Path
+) -> None:
     job = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
     slurm.restart_controller()
@@ -293,7 +359,9 @@ def test_without_an_answer_of_slurm_signs_of_life_count(slurm: Cluster, checkout
     assert json.loads(done.stdout)[0]["state"] == "lost"
 
 
-def test_code_of_another_version_than_was_submitted_is_not_run(slurm: Cluster, checkout: Checkout) -> None:
+def test_code_of_another_version_than_was_submitted_is_not_run(
+    slurm: Cluster, checkout: Checkout
+) -> None:
     job = checkout.submit("slow", "--sbatch", "hold")
     assert checkout.row()["state"] == "queued"
     version = checkout.folder / "alexnet" / "version.py"
@@ -312,7 +380,7 @@ def test_code_of_another_version_than_was_submitted_is_not_run(slurm: Cluster, c
 
 
 def test_two_nodes_train_what_one_does(slurm: Cluster, checkout: Checkout, tmp_path: Path) -> None:
-    """Each process draws dropout masks of its own, so without dropout. bf16 products of half a batch round differently."""
+    """Processes draw their own dropout masks, so no dropout; bf16 rounds half batches otherwise."""
     checkout.claim("slow", 2, "(0,)", dropout=False)
     job = checkout.submit("slow", "--nodes", 2)
     slurm.wait_for(finished(slurm, job), 180)
@@ -323,15 +391,22 @@ def test_two_nodes_train_what_one_does(slurm: Cluster, checkout: Checkout, tmp_p
     records = [json.loads(path.read_text()) for path in (one, two)]
     assert [record["machine"]["processes"] for record in records] == [1, 2]
     assert records[0]["metrics"].keys() == records[1]["metrics"].keys()
-    counts = [{name: metric["examples"] for name, metric in record["metrics"].items()} for record in records]
+    counts = [
+        {name: metric["examples"] for name, metric in record["metrics"].items()}
+        for record in records
+    ]
     assert counts[0] == counts[1]
     rows = [history(path.parent)[1:] for path in (one, two)]
     assert [row[2] for row in rows[0]] == [row[2] for row in rows[1]], "images per row"
-    np.testing.assert_allclose(*([float(row[3]) for row in some[:5]] for some in rows), rtol=2e-3)  # later rows amplify it
+    np.testing.assert_allclose(
+        *([float(row[3]) for row in some[:5]] for some in rows), rtol=2e-3
+    )  # later rows amplify it
     assert len(np.load(two.parent / "correct.npy")) == len(np.load(one.parent / "correct.npy"))
 
 
-def test_one_of_several_processes_that_is_killed_ends_the_others(slurm: Cluster, checkout: Checkout) -> None:
+def test_one_of_several_processes_that_is_killed_ends_the_others(
+    slurm: Cluster, checkout: Checkout
+) -> None:
     checkout.claim("slow", LONG, "(0,)")
     job = checkout.submit("slow", "--nodes", 2)
     slurm.wait_for(checkout.gets_on(), 60)
@@ -367,16 +442,29 @@ def test_many_runs_few_at_once_and_none_twice(slurm: Cluster, checkout: Checkout
     assert written == {path: path.read_bytes() for path in checkout.results.glob("report.*")}
 
 
-def test_a_thousand_runs_are_submitted_in_parts_and_looked_at_quickly(slurm: Cluster, checkout: Checkout) -> None:
+def test_a_thousand_runs_are_submitted_in_parts_and_looked_at_quickly(
+    slurm: Cluster, checkout: Checkout
+) -> None:
     checkout.claim("slow", 1, "tuple(range(1000))")
-    (checkout.folder / "site.toml").write_text('max_array = 300\nsbatch.hold = true\nsbatch.comment = "of a test"\n')
-    sent = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 0, "--site", checkout.folder / "site.toml")
-    assert re.findall(r"^  \d+: (\d+) runs, ", sent.stdout, re.MULTILINE) == ["300", "300", "300", "100"]
+    (checkout.folder / "site.toml").write_text(
+        'max_array = 300\nsbatch.hold = true\nsbatch.comment = "of a test"\n'
+    )
+    sent = checkout.call(
+        "run", "slow", "--launch", "slurm", "--gpus", 0, "--site", checkout.folder / "site.toml"
+    )
+    assert re.findall(r"^  \d+: (\d+) runs, ", sent.stdout, re.MULTILINE) == [
+        "300",
+        "300",
+        "300",
+        "100",
+    ]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     rows = checkout.rows()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert (len(rows), {row["state"] for row in rows}) == (1000, {"queued"})
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2  # of the processor: the machine may be busy
+    assert (
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+    )  # of the processor: the machine may be busy
     assert "cancelled: " in checkout.call("cancel", "slow").stdout
     assert {row["state"] for row in checkout.rows()} == {"cancelled"}
 
@@ -392,13 +480,17 @@ def test_what_it_would_cost_and_what_would_be_submitted(slurm: Cluster, checkout
     capped = checkout.call(*on_gpu, "--max-gpu-hours", 0, check=False)
     assert capped.returncode == 2
     assert "more than --max-gpu-hours 0; nothing was submitted" in capped.stderr
-    refused = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 0, "--partition", "nowhere", check=False)
+    refused = checkout.call(
+        "run", "slow", "--launch", "slurm", "--gpus", 0, "--partition", "nowhere", check=False
+    )
     assert refused.returncode == 3
     assert "invalid partition" in refused.stderr.lower()
     assert not slurm.states().keys() - before
 
 
-def test_accounting_remembers_what_the_controller_forgot(slurm_with_accounting: Cluster, checkout: Checkout) -> None:
+def test_accounting_remembers_what_the_controller_forgot(
+    slurm_with_accounting: Cluster, checkout: Checkout
+) -> None:
     """Jobs that ended before a restart with a clean state are known to accounting alone."""
     slurm = slurm_with_accounting
     checkout.claim("slow", 1, "(0, 1)")
@@ -406,7 +498,9 @@ def test_accounting_remembers_what_the_controller_forgot(slurm_with_accounting: 
     array = task.partition("_")[0]
     assert checkout.row()["why"] == "JobHeldUser"
     slurm.cancel(array)
-    slurm.wait_for(lambda: "CANCELLED" in slurm.run("sacct", "-X", "-n", f"--jobs={array}", "--format=State"))
+    slurm.wait_for(
+        lambda: "CANCELLED" in slurm.run("sacct", "-X", "-n", f"--jobs={array}", "--format=State")
+    )
     slurm.wait_for(lambda: task not in slurm.states(), 120)
     assert [row["state"] for row in checkout.rows()] == ["cancelled", "cancelled"]
 
@@ -417,8 +511,17 @@ def test_the_whole_suite_goes_through_slurm(slurm: Cluster, checkout: Checkout) 
     whole = ("run", "all", "--scale", "smoke", "--launch", "slurm", "--cpus", 1)
     before = slurm.states().keys()
     checkout.call(*whole)
-    slurm.wait_for(lambda: {state for job, state in slurm.states().items() if job not in before} == {"COMPLETED"}, 900)
-    states = {row["state"] for row in checkout.rows("all") if "/smoke-" in row["run"] or "/count/" in row["run"]}
+    slurm.wait_for(
+        lambda: (
+            {state for job, state in slurm.states().items() if job not in before} == {"COMPLETED"}
+        ),
+        900,
+    )
+    states = {
+        row["state"]
+        for row in checkout.rows("all")
+        if "/smoke-" in row["run"] or "/count/" in row["run"]
+    }
     assert states == {"done"}
     again = checkout.call(*whole)
     assert "nothing to send" in again.stdout

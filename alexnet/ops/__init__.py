@@ -1,0 +1,1 @@
+"""The operations of the paper, one file each; the C body of one beside it."""

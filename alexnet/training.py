@@ -1,0 +1,226 @@
+"""One training loop for every network of the paper, and for others: resumable to the bit."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from alexnet.checkpoint import Checkpoint
+from alexnet.compile import compile_net
+from alexnet.config import TrainingRecipe
+from alexnet.data.batches import Batches, Images, batches_of, fingerprint_of
+from alexnet.distributed import all_reduce_row, rank_and_world_size
+from alexnet.evaluation import predict, top_errors
+from alexnet.optim import PaperSGD, layer_groups
+from alexnet.precision import batch_loss, image_type
+
+Step = tuple[Tensor, Tensor, float]  # images, labels, and how much their loss counts
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of history: means over the images since the row before, as the 2012 code printed."""
+
+    step: int  # updates so far
+    epoch: float  # passes over the training images so far
+    images: int  # images in this row
+    train_loss: float  # mean log-loss in nats, each batch before its update
+    train_error: float  # percent
+    seconds: float  # of training so far, without checkpoints
+    checkpoint_seconds: float  # that writing checkpoints took so far
+    learning_rate: float  # of the weights
+    validation_error: float | None = None  # top-1, percent; in the last row of each epoch
+
+
+@dataclass
+class Training:
+    """A training in progress, or finished: what a checkpoint holds."""
+
+    net: nn.Module
+    optimizer: PaperSGD
+    precision: str
+    history: list[Row] = field(default_factory=list)
+    attempts: int = 1
+    checkpoint_seconds: float = 0.0
+
+    @property
+    def step(self) -> int:
+        """Updates so far."""
+        return self.history[-1].step if self.history else 0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss is no longer a finite number."""
+        return bool(self.history) and not math.isfinite(self.history[-1].train_loss)
+
+    @property
+    def validation_errors(self) -> list[float]:
+        """Top-1 validation error of every finished epoch, percent."""
+        errors = (row.validation_error for row in self.history)
+        return [error for error in errors if error is not None]
+
+    def is_over(self, recipe: TrainingRecipe, steps: int) -> bool:
+        """Whether the recipe is at its end or the loss diverged; an epoch has so many steps."""
+        last = self.history[-1].train_error if self.history else None
+        return self.diverged or recipe.is_over(self.step // steps, self.validation_errors, last)
+
+
+def train(
+    net: nn.Module,
+    recipe: TrainingRecipe,
+    train_images: Images,
+    test_images: Images | None = None,
+    *,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    precision: str = "fp32",
+    compiled: bool = False,
+    checkpoint: Checkpoint | None = None,
+    on_row: Callable[[Row], None] = lambda _: None,
+) -> Training:
+    """Train a network in place by a recipe, until that is at its end or the loss diverges.
+
+    With `test_images` every epoch ends with their top-1 error. `device` is by default CUDA where it
+    is there. The result depends on the network's weights, the recipe, the images and the seed, and
+    on the arithmetic of device, precision ("fp32" or "bf16") and thread count: a training that was
+    killed goes on from `checkpoint` to the same bits. Order, augmentation and dropout follow from
+    the seed; torch's generators are afterwards what they were. With a `DataLoader` order and
+    augmentation are its own, and equal bits are not promised.
+
+    Under `torch.distributed` each process trains its share of every batch. With `compiled` steps
+    go through `torch.compile`. Raises ValueError if the network has another number of classes than
+    the images or larger inputs, if a batch is smaller than the number of processes, or if the
+    network cannot be compiled.
+    """
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batches = batches_of(train_images, net, recipe, where, mean_of=train_images)
+    held_out = test_images and batches_of(test_images, net, recipe, where, mean_of=train_images)
+    _check_smallest(batches, recipe)
+    optimizer = PaperSGD(layer_groups(net), lr=recipe.learning_rate, momentum=recipe.momentum)
+    training = Training(net, optimizer, precision)
+    if checkpoint:
+        given = [images for images in (train_images, test_images) if images is not None]
+        checkpoint.resume(
+            training,
+            config=getattr(net, "config", type(net).__name__),
+            recipe=recipe,
+            seed=seed,
+            images=[fingerprint_of(images) for images in given],
+            processes=rank_and_world_size()[1],
+        )
+    batches.dtype = image_type(training.precision)
+    steps = batches.steps(recipe.batch_size)
+    with torch.random.fork_rng([where] if where.type == "cuda" else []):
+        model = net
+        if compiled and not training.is_over(recipe, steps):
+            images, labels, _ = next(seeded_steps(batches, recipe, seed, epoch=0))
+            model = compile_net(net, images, labels, training.precision)
+        while not training.is_over(recipe, steps):
+            for row in train_epoch(training, model, recipe, batches, seed):
+                if held_out and row.step % steps == 0 and math.isfinite(row.train_loss):
+                    error = top_errors(*predict(net, held_out, precision=training.precision))
+                    row = replace(row, validation_error=error["top1"])  # noqa: PLW2901
+                training.history.append(row)
+                if checkpoint:
+                    checkpoint.row_done(training)
+                on_row(row)
+                if training.is_over(recipe, steps):
+                    break
+    if checkpoint:
+        checkpoint.finish(training)
+    return training
+
+
+def train_epoch(
+    training: Training, model: nn.Module, recipe: TrainingRecipe, batches: Batches, seed: int
+) -> Iterator[Row]:
+    """What is left of the current epoch, row by row; each is to be appended to the history.
+
+    `model` is what a step calls: the network, or the same weights compiled.
+    """
+    steps = batches.steps(recipe.batch_size)
+    epoch, done = divmod(training.step, steps)
+    set_layer_rates(training, recipe, epoch)
+    if rank_and_world_size()[1] > 1:  # anew in every epoch, since layers may have been frozen
+        model = DistributedDataParallel(model)
+    left = seeded_steps(batches, recipe, seed, epoch, done)
+    for k in range(recipe.rows_per_epoch):
+        end = round(steps * (k + 1) / recipe.rows_per_epoch)
+        if end > done:
+            training.net.train()
+            row = train_row(training, model, islice(left, end - done))
+            step = epoch * steps + end
+            lr = recipe.lr(epoch, training.validation_errors)
+            row = replace(row, step=step, epoch=step / steps, learning_rate=lr)
+            yield all_reduce_row(row, batches.device)
+            done = end
+
+
+def seeded_steps(
+    batches: Batches, recipe: TrainingRecipe, seed: int, epoch: int, skip: int = 0
+) -> Iterator[Step]:
+    """An epoch's batches for this process; before each, torch's generators are seeded.
+
+    So dropout is a function of (seed, step, process). DistributedDataParallel averages over
+    processes, of which some have fewer images: a loss counts so that each image counts once.
+    """
+    rank, world_size = rank_and_world_size()
+    size, steps = recipe.batch_size, batches.steps(recipe.batch_size)
+    own = batches.epoch(seed, epoch, size, skip, rank, world_size)
+    for number, (images, labels) in enumerate(own, start=skip):
+        sequence = np.random.SeedSequence((seed, epoch * steps + number, rank))
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
+        whole = min(size, batches.count - number * size)
+        yield images, labels, 1.0 if world_size == 1 else world_size * len(labels) / whole
+
+
+def set_layer_rates(training: Training, recipe: TrainingRecipe, epoch: int) -> None:
+    """Give every layer its rate and decay of an epoch; with rate 0 it needs no gradients."""
+    for group in training.optimizer.param_groups:
+        layer, kind = group["layer"]
+        rates = recipe.layer_lr(layer, kind, epoch, training.validation_errors)
+        group["lr"], group["weight_decay"] = rates
+        for parameter in group["params"]:
+            parameter.requires_grad_(group["lr"] > 0)
+
+
+def train_row(training: Training, model: nn.Module, steps: Iterable[Step]) -> Row:
+    """Make the updates of some steps and average their losses and errors."""
+    began, count = time.perf_counter(), 0
+    loss_sum, wrong = torch.zeros(2, dtype=torch.float64)
+    for images, labels, share in steps:
+        loss, scores = train_step(training, model, images, labels, share)
+        loss_sum = loss_sum + loss.double() * len(labels)
+        wrong = wrong + (scores.argmax(1) != labels).sum()
+        count += len(labels)
+    error = 100 * wrong.item() / count  # the first number that comes back from a GPU
+    before = training.history[-1].seconds if training.history else 0.0
+    seconds = before + time.perf_counter() - began
+    written = training.checkpoint_seconds
+    return Row(0, 0.0, count, loss_sum.item() / count, error, seconds, written, 0.0)
+
+
+def train_step(
+    training: Training, model: nn.Module, images: Tensor, labels: Tensor, share: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """One update by the rule of §5; the batch's loss and scores [N, classes] from before it."""
+    loss, scores = batch_loss(model, images, labels, training.precision)
+    training.optimizer.zero_grad(set_to_none=True)
+    (loss * share).backward()  # type: ignore[no-untyped-call]
+    training.optimizer.step()
+    return loss.detach(), scores.detach()
+
+
+def _check_smallest(batches: Batches, recipe: TrainingRecipe) -> None:
+    """Raise ValueError if the smallest batch leaves a process without an image."""
+    size, (_, world_size) = recipe.batch_size, rank_and_world_size()
+    smallest = min(batches.count, size, batches.count % size or size)
+    if smallest < world_size:
+        raise ValueError(f"a batch of {smallest} images is too small for {world_size} processes")

@@ -1,0 +1,1 @@
+"""What is declared: claims, their questions, variants and scales."""

@@ -1,0 +1,1 @@
+"""One planned run becomes one record."""

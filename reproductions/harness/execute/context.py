@@ -1,0 +1,217 @@
+"""Where runs are made: images, device and results folder, and what a record says of them."""
+
+import ctypes
+import os
+import resource
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alexnet.distributed import rank_and_world_size
+from alexnet.ops import lrn
+from alexnet.precision import PRECISIONS
+from reproductions.harness.claims.claim import PlannedRun
+from reproductions.harness.plan.choose_data import Images, fingerprints_of
+from reproductions.harness.plan.counted import Way
+from reproductions.harness.records import provenance
+from reproductions.harness.records.paths import WORKSPACE
+from reproductions.harness.records.record import COMPILED, Data, Machine
+
+# What lets the libraries on a processor compute with other instructions, and so round otherwise.
+INSTRUCTIONS = (
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "OPENBLAS_CORETYPE",
+)
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where runs are made: the images by data set, the device and the results folder."""
+
+    root: Path  # results folder
+    images: Images
+    device: torch.device
+    threads: int
+    precision: str | None = None  # of runs that train; None: what `harness.precision` chooses
+    compiled: bool = False  # whether they go through torch.compile
+
+    @property
+    def hardware(self) -> str:
+        """The class of the processor or accelerator that computes."""
+        return (
+            torch.cuda.get_device_name() if self.device.type == "cuda" else provenance.cpu_model()
+        )
+
+    @property
+    def way(self) -> Way:
+        """What is known of how runs are made here, beside the machine."""
+        return Way(precision=self.precision, compiled=self.compiled)
+
+    def recorded(self, precision: str) -> str:
+        """What the record of a run that is trained here in a precision says of it."""
+        return precision + COMPILED * (self.compiled and precision in PRECISIONS)
+
+    @property
+    def arithmetic(self) -> list[Any]:
+        """What decides how numbers are rounded here, beside the versions of libraries."""
+        return [
+            self.hardware,
+            self.threads,
+            {name: os.environ[name] for name in INSTRUCTIONS if name in os.environ},
+        ]
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """One digest for both splits of each data set."""
+        return fingerprints_of(self.images)
+
+
+def set_up(device_name: str | None, threads: int) -> torch.device:
+    """Choose the device and make its arithmetic repeatable.
+
+    Raises ValueError if the device is not there.
+    """
+    device = choose_device(device_name)
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
+    # Convolutions in "fp32" are TF32 on Ampere and newer otherwise, and bf16 is compared with fp32.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    _keep_freed_memory()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
+    return device
+
+
+def choose_device(device_name: str | None) -> torch.device:
+    """The device of this name, or without one CUDA where it is.
+
+    Raises ValueError, one line, if it is not there or not served.
+    """
+    if device_name is None:
+        device_name = "cuda" if torch.cuda.is_available() else "cpu"
+    if device_name not in ("cpu", "cuda"):
+        raise ValueError(f"no device is called {device_name!r}; say --device cpu or --device cuda")
+    if device_name == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"{why_no_cuda()}; leave --device out or give --device cpu")
+    if device_name == "cuda":
+        check_card(torch.cuda.get_device_capability(), torch.cuda.get_arch_list())
+    return torch.device(device_name)
+
+
+def why_no_cuda() -> str:
+    """Why torch sees no GPU, in a few words."""
+    if torch.version.cuda is None:
+        return "this torch is built without CUDA"
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return "CUDA_VISIBLE_DEVICES hides every GPU"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # such as "The NVIDIA driver on your system is too old (found version 11040)."
+        return str(error).split(". ")[0].splitlines()[0]
+    return "no CUDA device found"
+
+
+def check_card(capability: tuple[int, int], built_for: Sequence[str]) -> None:
+    """Raise ValueError if this torch has no code for a card of this generation."""
+    major, minor = capability
+    binaries = [
+        arch.removeprefix("sm_").rstrip("abcdefghijklmnopqrstuvwxyz")
+        for arch in built_for
+        if arch.startswith("sm_")
+    ]
+    fits = [int(digits[-1]) <= minor for digits in binaries if digits[:-1] == str(major)]
+    later = [arch.removeprefix("compute_") for arch in built_for if arch.startswith("compute_")]
+    if not any(fits) and not any(
+        int(digits) <= 10 * major + minor for digits in later if digits.isdigit()
+    ):
+        raise ValueError(
+            f"this PyTorch build supports {', '.join(built_for)}, not this GPU "
+            f"(sm_{major}{minor}); install another"
+        )
+
+
+def check_c(device: torch.device, runs: Iterable[PlannedRun]) -> None:
+    """Build and check our C code before training, so that a failure is the first line shown."""
+    if any(run.role != "inspect" for run in runs):
+        lrn.backend(device)
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse what it has instead of returning it to the kernel after every step.
+
+    A step frees and asks again for tens of megabytes; fresh pages must be zeroed by the kernel each
+    time.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc only
+        for parameter, value in (
+            (M_MMAP_THRESHOLD, 1 << 30),
+            (M_TRIM_THRESHOLD, (1 << 31) - 1),
+            (M_TOP_PAD, 1 << 28),
+        ):
+            libc.mallopt(parameter, value)
+
+
+def data_of(bench: Bench, dataset: str) -> Data:
+    """What a record says of the images of a data set."""
+    training, test = (bench.images[dataset][split].meta for split in ("train", "test"))
+    return Data(
+        name=training.name,
+        fingerprint=bench.fingerprints[dataset],
+        canonical=training.canonical and test.canonical,
+        source=training.source,
+        train_images=training.count,
+        test_images=test.count,
+    )
+
+
+def versions_of(run: PlannedRun, bench: Bench) -> dict[str, str]:
+    """Versions of what computes the numbers, and which implementation normalises."""
+    return provenance.versions() | (
+        {"norm": lrn.backend(bench.device)} if run.role in ("train", "unshared") else {}
+    )
+
+
+def machine_of(run: PlannedRun, bench: Bench, precision: str) -> Machine:
+    """What a record says of where it was made."""
+    return Machine(
+        hardware=bench.hardware,
+        device="cuda" if bench.device.type == "cuda" else "cpu",
+        threads=bench.threads,
+        processes=rank_and_world_size()[1],
+        precision=precision,
+        determinism="as torch.compile leaves it"
+        if COMPILED in precision
+        else provenance.REPEATABLE,
+        versions=versions_of(run, bench),
+    )
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Forget what earlier runs of this process had at most."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with suppress(
+        OSError
+    ):  # a system that does not let it: then the peak is that of the process so far
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Peak memory in bytes of this process since `reset_peak_memory`; of the GPU if used."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

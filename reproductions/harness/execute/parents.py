@@ -1,0 +1,84 @@
+"""Weights passed between runs: kept beside a record and checked against it when loaded."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from alexnet.io import is_passing, is_there, move_aside
+from alexnet.models import AlexNet
+from alexnet.weights import WeightsError, export_weights, import_weights, network
+from reproductions.harness.claims.claim import PlannedRun, as_data
+from reproductions.harness.plan.missing import kept
+from reproductions.harness.records.record import WEIGHTS, RecordError, Source, Stored, records_of
+
+
+class NeedsError(RecordError):
+    """What a run needs is not here; the message says what would make it."""
+
+
+def needed(
+    need: PlannedRun,
+    root: Path,
+    fingerprints: Mapping[str, str],
+    hardware: str,
+    *,
+    dirty: bool = False,
+) -> Stored:
+    """The record of a run that another needs.
+
+    Raises NeedsError if it is not there with its weights, by this class of machine.
+    """
+    found = kept(need, records_of(root, need), fingerprints, hardware, dirty=dirty)
+    if found is None:
+        raise NeedsError(
+            f"needs the weights of {need}, trained on {hardware}; run the same command again to "
+            "train it first"
+        )
+    return found
+
+
+def source_of(item: Stored) -> Source:
+    """What the record of a run says of one that it was made from."""
+    record, below = item.record, "/".join(item.folder.parts[-3:])
+    assert record.data is not None
+    return Source(
+        record=below,
+        dataset=record.data.name,
+        fingerprint=record.data.fingerprint,
+        weights=record.weights,
+    )
+
+
+def save_weights(path: Path, net: AlexNet) -> str:
+    """Write a network's weights and give the file's sha256."""
+    export_weights(path, net.config, net.state_dict())
+    return _sha256(path)
+
+
+def load_network(need: PlannedRun, item: Stored) -> AlexNet:
+    """The network of a record, on the CPU.
+
+    Raises NeedsError if its file is gone or not what the record says, and then moves it aside;
+    OSError if it cannot be read now.
+    """
+    path = item.folder / WEIGHTS
+    try:
+        if _sha256(path) != item.record.weights:
+            raise WeightsError(f"{path} is not what was kept with its record")
+        config, weights = import_weights(path)
+        if as_data(config) != need.config:
+            raise WeightsError(f"{path} has another network than its record")
+    except (OSError, WeightsError) as error:
+        cause = error.__cause__ or error
+        if is_passing(cause):
+            raise cause from error
+        done = f"renamed to {move_aside(path).name}" if is_there(path) else "the file is gone"
+        raise NeedsError(
+            f"{error}; {done}; run the same command again to retrain {need}"
+        ) from error
+    return network(config, weights)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,94 @@
+"""A run's precision: the one requested, that of its seed's other arms, or the one measured."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from alexnet.data.batches import batches_of
+from alexnet.distributed import broadcast, rank_and_world_size
+from alexnet.precision import PRECISIONS, Choice, Probe, choose_precision, native_bf16
+from reproductions.harness.claims.claim import (
+    NETWORKS,
+    Claim,
+    PlannedRun,
+    blocks,
+    config_of,
+    planned_runs,
+    recipe_of,
+)
+from reproductions.harness.claims.imagenet import ORIGINAL
+from reproductions.harness.claims.variant import Scale
+from reproductions.harness.execute.context import Bench
+from reproductions.harness.plan.counted import earliest_first, first_on, kind_to_complete, why_not
+from reproductions.harness.records.record import Stored, read_records
+
+
+def asked(run: PlannedRun, claim: Claim, bench: Bench, *, dirty: bool) -> Choice | None:
+    """The precision of `bench.precision`, else of the seed's records by this machine; else None.
+
+    Where several processes train together all of them call this, and the first decides. With
+    `dirty` records of uncommitted code count too.
+    """
+    if run.role not in NETWORKS:
+        return None
+    choice = Choice(bench.precision, "set by --precision") if bench.precision else None
+    if choice is None:
+        choice = broadcast(
+            _made(run, claim, bench, dirty=dirty) if rank_and_world_size()[0] == 0 else None
+        )
+    if choice and choice.precision == "bf16" and not native_bf16(bench.device):
+        choice = replace(
+            choice, reason=f"{choice.reason}; this device emulates it, many times slower than fp32"
+        )
+    return choice
+
+
+def _made(run: PlannedRun, claim: Claim, bench: Bench, *, dirty: bool) -> Choice | None:
+    """The precision in which this kind of machine completes the seed, and the record it is from."""
+    together = [
+        block for block in blocks(claim, run.scale) if run.key in {arm.key for arm in block}
+    ]
+    for block in (*together, (run,)):
+        answers = {arm.key: _answers(arm, bench, dirty=dirty) for arm in block}
+        kind = kind_to_complete(block, answers, bench.hardware, bench.way, dirty=dirty)
+        recorded = {bench.recorded(precision): precision for precision in PRECISIONS}
+        if kind and kind[1] in recorded:
+            have = [arm for arm in block if first_on(answers[arm.key], kind)]
+            named = next((arm for arm in have if arm.key != run.key), run)
+            return Choice(
+                recorded[kind[1]],
+                f"same as {named.variant} seed {run.seed} on this kind of machine",
+            )
+    return None
+
+
+def _answers(arm: PlannedRun, bench: Bench, *, dirty: bool) -> list[Stored]:
+    found = earliest_first(read_records(bench.root, arm)[0])
+    return [item for item in found if not why_not(item, arm, bench.fingerprints, dirty=dirty)]
+
+
+def measured(run: PlannedRun, claim: Claim, bench: Bench) -> Choice | None:
+    """The metrics of the baseline of a run's comparisons; None if it trains nothing."""
+    if run.role not in NETWORKS:
+        return None
+    images, device = bench.images[str(run.dataset)]["train"], bench.device
+    config, recipe = _baseline(run, claim)
+
+    def probe() -> Probe:
+        """The network at the start of seed 0 and its first batch."""
+        net = config.build(0).to(device, memory_format=torch.channels_last)
+        batches = batches_of(images, net, recipe, device, mean_of=images)
+        return (net, *next(batches.epoch(0, 0, recipe.batch_size)))
+
+    return choose_precision(config, recipe.batch_size, device, config.bf16_tolerance, probe)
+
+
+def _baseline(run: PlannedRun, claim: Claim) -> tuple[Any, Any]:
+    """Config and recipe that decide for a scale: of AlexNets the original, else the first."""
+    if run.role == "train":
+        base = ORIGINAL.at(run.scale, Scale(run.dataset))
+        return base.config, base.recipe
+    verdicts = (r for r in planned_runs(claim, run.scale) if r.role in ("evaluate", "unshared"))
+    first = next(verdicts, run)
+    return config_of(first), recipe_of(first)

@@ -1,0 +1,140 @@
+"""What each kind of run does: train a network and measure it, average several, or count."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from alexnet.checkpoint import Checkpoint
+from alexnet.config import AlexNetConfig, AlexNetRecipe
+from alexnet.data.imageset import ImageSet
+from alexnet.models import AlexNet
+from alexnet.training import Row, Training, train
+from alexnet.weights import load_matching
+from reproductions.harness.claims.claim import Claim, Exact, PlannedRun, config_of, recipe_of
+from reproductions.harness.claims.imagenet import ORIGINAL
+from reproductions.harness.execute.context import Bench
+from reproductions.harness.execute.ensemble import average
+from reproductions.harness.execute.metrics import MEASURES, examples_of, kernels
+from reproductions.harness.execute.parents import load_network
+from reproductions.harness.records.record import COMPILED, Metric, Stored
+
+# Variant and seed whose examples make Figure 4's picture: other records stay small.
+EXAMPLES_RUN = (ORIGINAL.name, 0)
+OnRow = Callable[[Row], None]
+
+
+@dataclass
+class Outcome:
+    """What a run found out, before it is a record."""
+
+    status: str
+    metrics: dict[str, Metric]
+    precision: str = "exact"
+    history: Sequence[Row] = ()
+    correct: NDArray[Any] | None = None  # per image; see array_files
+    kernels: NDArray[np.float32] | None = None
+    images: int = 0
+    wall_seconds: float | None = None
+    attempts: int = 1
+    failure: str | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+    net: AlexNet | None = None  # whose weights are stored
+
+
+def carry_out(
+    run: PlannedRun,
+    claim: Claim,
+    bench: Bench,
+    parents: Sequence[Stored],
+    checkpoint: Checkpoint,
+    on_row: OnRow,
+) -> Outcome:
+    """Do what a run plans. A run with a parent that diverged has diverged as well."""
+    if run.role == "inspect":
+        return _count(claim)
+    if any(item.record.status == "diverged" for item in parents):
+        return Outcome("diverged", {}, _precision(parents))
+    if run.role == "average":
+        return _average(run, bench, parents)
+    return _train(run, bench, parents, checkpoint, on_row)
+
+
+def _train(
+    run: PlannedRun,
+    bench: Bench,
+    parents: Sequence[Stored],
+    checkpoint: Checkpoint,
+    on_row: OnRow,
+) -> Outcome:
+    config, recipe = config_of(run), recipe_of(run)
+    training, test = _splits(bench, run)
+    net: nn.Module = config.build(run.seed)
+    for need, item in zip(run.needs, parents, strict=True):
+        load_matching(net, load_network(need, item).state_dict())
+    done = train(
+        net,
+        recipe,
+        training,
+        test if isinstance(config, AlexNetConfig) else None,  # others have no validation error
+        seed=run.seed,
+        device=bench.device,
+        precision=bench.precision or "fp32",
+        compiled=bench.compiled,
+        checkpoint=checkpoint,
+        on_row=on_row,
+    )
+    outcome = _outcome(done)
+    measured = MEASURES[type(config)](done, training, test, recipe, run)
+    outcome.metrics, outcome.correct = measured.metrics, measured.correct
+    outcome.status = measured.status or outcome.status
+    if outcome.status == "ok" and isinstance(done.net, AlexNet):
+        outcome.kernels, outcome.net = kernels(done.net), done.net
+        if (run.variant, run.seed) == EXAMPLES_RUN:
+            outcome.files = examples_of(done, training, test, recipe)
+    return outcome
+
+
+def _outcome(done: Training) -> Outcome:
+    """A training's history and cost: the finite part of it, and whether it diverged."""
+    finite = [row for row in done.history if np.isfinite(row.train_loss)]
+    return Outcome(
+        "diverged" if done.diverged else "ok",
+        {},
+        done.precision,
+        finite,
+        images=sum(row.images for row in done.history),
+        wall_seconds=done.history[-1].seconds,
+        attempts=done.attempts,
+    )
+
+
+def _average(run: PlannedRun, bench: Bench, parents: Sequence[Stored]) -> Outcome:
+    def networks() -> Iterator[tuple[AlexNet, AlexNetRecipe, str]]:
+        for need, item in zip(run.needs, parents, strict=True):  # in memory one after the other
+            net = load_network(need, item).to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            yield net, recipe_of(need), item.record.machine.precision.removesuffix(COMPILED)
+
+    metrics, correct = average(networks(), *_splits(bench, run))
+    return Outcome("ok", metrics, _precision(parents), correct=correct)
+
+
+def _precision(parents: Sequence[Stored]) -> str:
+    """What the networks were trained in; of several all, which is a kind of its own."""
+    return " and ".join(sorted({item.record.machine.precision for item in parents}))
+
+
+def _splits(bench: Bench, run: PlannedRun) -> tuple[ImageSet, ImageSet]:
+    """Training and test images of a run."""
+    assert run.dataset is not None
+    return bench.images[run.dataset]["train"], bench.images[run.dataset]["test"]
+
+
+def _count(claim: Claim) -> Outcome:
+    exact = [question for question in claim.questions if isinstance(question, Exact)]
+    found = {q.name: Metric(value=float(q.measure()), unit=q.unit or "count") for q in exact}
+    return Outcome("ok", found)

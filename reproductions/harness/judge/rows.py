@@ -1,0 +1,411 @@
+"""From records to judged rows: which records belong together, and what the rule says of them.
+
+Pure; imports no torch.
+"""
+
+import math
+import statistics
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from reproductions.harness.claims.claim import (
+    SHARED,
+    SPEED_METRICS,
+    Claim,
+    Exact,
+    PlannedRun,
+    Question,
+    SpeedUp,
+    Trained,
+    Value,
+    at_scale,
+    planned_runs,
+    question_runs,
+    seed_blocks,
+)
+from reproductions.harness.judge.verdict import (
+    Verdict,
+    at_most_earned,
+    judge_difference,
+    judge_exact,
+    judge_speedup,
+    judge_value,
+)
+from reproductions.harness.plan.counted import (
+    Key,
+    Kind,
+    block_kind,
+    differences,
+    earliest_first,
+    first_on,
+    why_not,
+)
+from reproductions.harness.records.evidence import epochs_to
+from reproductions.harness.records.record import Record, Stored, version_of
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row of the verdict table: one question, records of one data set and one code version.
+
+    Both arms of a seed are of one kind of machine and one precision; seeds of several kinds stand
+    in one row, which names them.
+    """
+
+    claim: Claim
+    question: Question
+    scale: str
+    verdict: Verdict
+    planned: int
+    n: int  # seeds per arm that count
+    data: str
+    kinds: Mapping[
+        Kind, tuple[int, ...]
+    ]  # the seeds that count by the kind of machine and precision of their records
+    members: tuple[Stored, ...] = ()  # the records that count, by arm and seed
+    sweep: tuple[Stored, ...] = ()
+    extra: tuple[Stored, ...] = field(
+        default=()
+    )  # repeats and seeds outside the plan: shown, not counted
+
+    @property
+    def cell(self) -> str:
+        """The row's name: claim and question."""
+        return f"{self.claim.name}.{self.question.name}"
+
+    @property
+    def hardware(self) -> str:
+        """Kinds of machine in words, with their seeds if several; of all shown if none counts."""
+        if not self.kinds:
+            shown = sorted({_in_words(item.record.kind) for item in (*self.sweep, *self.extra)})
+            return f"none counted: {'; '.join(shown)}" if shown else "–"
+        if len(self.kinds) == 1:
+            return _in_words(*self.kinds)
+        return "; ".join(
+            f"{_in_words(kind)}: seeds {', '.join(map(str, seeds))}"
+            for kind, seeds in self.kinds.items()
+        )
+
+    @property
+    def kinds_as_data(self) -> list[dict[str, object]]:
+        """The kinds of machine with the seeds that each gave, for JSON."""
+        return [
+            {"hardware": kind[0], "precision": kind[1], "seeds": list(seeds)}
+            for kind, seeds in self.kinds.items()
+        ]
+
+    @property
+    def sensitivity(self) -> bool:
+        """Whether the question is asked apart from the verdict."""
+        return isinstance(self.question, SpeedUp) and self.question.sensitivity
+
+    @property
+    def measured(self) -> float | None:
+        """The count of an exact question."""
+        if isinstance(self.question, Exact) and self.members:
+            return self.members[0].record.metrics[self.question.name].value
+        return None
+
+    @property
+    def target(self) -> float | None:
+        """The training error of a speed-up at this row's scale, percent."""
+        return (
+            (self.claim.scales[self.scale].target or self.question.target)
+            if isinstance(self.question, SpeedUp)
+            else None
+        )
+
+    def arm(self, variant: str) -> list[Stored]:
+        """The counted records of one variant, by seed."""
+        return [item for item in self.members if item.record.variant == variant]
+
+
+def judge(claim: Claim, stored: Sequence[Stored]) -> list[Judged]:
+    """All rows of a claim: one per data set, version and scale, or a single `not run` row."""
+    rows = []
+    there = {item.record.scale for item in stored}
+    planned = {
+        scale: {run.key: run for run in planned_runs(claim, scale)}
+        for scale in claim.scales
+        if scale in there
+    }
+    for question in claim.questions:
+        found = []
+        for scale, runs in planned.items():
+            asked = (
+                set()
+                if isinstance(question, Exact)
+                else {run.key for run in question_runs(claim, question, scale)}
+            )
+            mine = [
+                item
+                for item in stored
+                if item.record.scale == scale and _concerns(claim, question, asked, item)
+            ]
+            found += [
+                _judge_group(claim, question, scale, items, runs)
+                for items in _groups(mine, _metrics_of(question))
+            ]
+        rows += found or [_not_run(claim, question)]
+    return rows
+
+
+def epochs_of(items: Sequence[Stored], target: float | None = None) -> list[float | None]:
+    """Each record's epochs to the target, None if not reached: its metric, or from its history."""
+    found = []
+    for item in items:
+        metric = item.record.metrics.get("epochs_to_target")
+        if metric is not None:
+            found.append(metric.value if item.record.status == "ok" else None)
+        else:
+            assert target is not None
+            curve = [(row["epoch"], row["train_error"]) for row in item.history()]
+            found.append(epochs_to(curve, target) if item.record.status == "ok" else None)
+    return found
+
+
+def _concerns(claim: Claim, question: Question, asked: Collection[Key], item: Stored) -> bool:
+    """Whether a record is about a question.
+
+    Of networks that other claims have in more seeds, only those that it asks for are.
+    """
+    record = item.record
+    if isinstance(question, Exact):
+        return (
+            record.claim == claim.name
+            and record.role == "inspect"
+            and question.name in record.metrics
+        )
+    if record.role in SHARED:
+        mine = record.key in asked
+    else:
+        variants = {variant.name for variant in question.variants}
+        mine = record.claim == claim.name and (
+            record.question == question.name or record.variant in variants
+        )
+    return mine and record.status != "failed"
+
+
+def _metrics_of(question: Question) -> tuple[str, ...]:
+    """The metrics that a question reads."""
+    if isinstance(question, Exact):
+        return (question.name,)
+    return SPEED_METRICS if isinstance(question, SpeedUp) else question.metrics
+
+
+def _groups(items: Sequence[Stored], metrics: Sequence[str]) -> Iterator[list[Stored]]:
+    """Records whose data, versions and parents' data agree as far as they matter for `metrics`.
+
+    What uncommitted code made stands apart from what committed code made.
+    """
+    groups: dict[tuple[str, ...], list[Stored]] = {}
+    for item in items:
+        record = item.record
+        data = (record.data.name, record.data.fingerprint) if record.data else ("", "")
+        versions = [
+            record.version.metrics.get(group, today)
+            for group, today in version_of(record.role, metrics).metrics.items()
+        ]
+        groups.setdefault(
+            (*data, str([record.version.training, *versions]), str(bool(record.code.dirty))), []
+        ).append(item)
+    for _, mine in sorted(groups.items()):
+        for origins in sorted({item.record.origins for item in mine} - {()}) or [()]:
+            yield [item for item in mine if item.record.origins in ((), origins)]
+
+
+def _judge_group(
+    claim: Claim,
+    question: Question,
+    scale: str,
+    items: Sequence[Stored],
+    runs: dict[Key, PlannedRun],
+) -> Judged:
+    answers, stale = _sort(items, runs)
+    tried = [firsts[0] for key, firsts in answers.items() if firsts and runs[key].role == "tune"]
+    members = _members(claim, question, scale, answers)
+    if isinstance(question, Exact):
+        planned, n, verdict = 1, len(members), _judge_exact(question, members)
+    else:
+        brief = at_scale(claim, question, scale)
+        planned = len(brief.seeds)
+        arms = [
+            [item for item in members if item.record.variant == variant.name]
+            for variant in brief.variants
+        ]
+        n = min(len(arm) for arm in arms)
+        verdict = _judge_trained(brief, arms)
+    outdated = [(item, why) for item, why in stale if item.record.role != "tune"]
+    if n < planned and outdated:
+        verdict = Verdict("stale", f"{len(outdated)} records: {'; '.join(outdated[0][1])}")
+    if not members and verdict.reason == "no records" and not isinstance(question, Exact):
+        verdict = replace(verdict, reason="no seed has both arms yet")
+    shown = {id(item) for item in (*members, *tried)}
+    first = min(items, key=lambda item: item.record.id).record
+    canonical = first.data is None or first.data.canonical
+    return Judged(
+        claim,
+        question,
+        scale,
+        at_most_earned(verdict, scale, canonical, comparable=not isinstance(question, Value)),
+        planned,
+        n,
+        _data_words(first),
+        _kinds(members),
+        tuple(members),
+        tuple(sorted(tried, key=_by_arm)),
+        tuple(sorted((item for item in items if id(item) not in shown), key=_by_arm)),
+    )
+
+
+def _by_arm(item: Stored) -> tuple[str, str, int, int, str]:
+    record = item.record
+    return record.role, record.variant, record.seed, item.repeat, item.folder.name
+
+
+def _in_words(kind: Kind) -> str:
+    return kind[0] if kind[0] == "any" else ", ".join(" ".join(part.split()) for part in kind)
+
+
+def _kinds(items: Sequence[Stored]) -> dict[Kind, tuple[int, ...]]:
+    found: dict[Kind, set[int]] = {}
+    for item in items:
+        found.setdefault(item.record.kind, set()).add(item.record.seed)
+    return {kind: tuple(sorted(seeds)) for kind, seeds in sorted(found.items())}
+
+
+def _sort(
+    items: Sequence[Stored], runs: Mapping[Key, PlannedRun]
+) -> tuple[dict[Key, list[Stored]], list[tuple[Stored, list[str]]]]:
+    """The records that answer each planned run, earliest first, and rejected ones with reasons."""
+    answers: dict[Key, list[Stored]] = {}
+    stale = []
+    for item in earliest_first(items):
+        run = runs.get(item.record.key)
+        if run is None:
+            continue
+        if why := differences(item.record, run, {}):
+            stale.append((item, why))
+        elif not why_not(item, run, {}, dirty=True):
+            answers.setdefault(run.key, []).append(item)
+    return answers, stale
+
+
+def _members(
+    claim: Claim, question: Question, scale: str, answers: Mapping[Key, Sequence[Stored]]
+) -> list[Stored]:
+    """The records behind a verdict: each seed's arms from the first kind of machine with both."""
+    if isinstance(question, Exact):
+        return [firsts[0] for firsts in answers.values() if firsts][:1]
+    found = []
+    for block in seed_blocks(claim, question, scale):
+        kind = block_kind(block, answers)
+        found += [first_on(answers[run.key], kind) for run in block] if kind else []
+    return sorted((item for item in found if item), key=_by_arm)
+
+
+def _data_words(record: Record) -> str:
+    if record.data is None:
+        return "none; uncommitted code" if record.code.dirty else "none"
+    if record.scale == "smoke":
+        return "stand-in; uncommitted code" if record.code.dirty else "stand-in"
+    mark = "; uncommitted code" if record.code.dirty else ""
+    return (
+        f"{record.data.name}, {'canonical' if record.data.canonical else 'other copy'} "
+        f"{record.data.fingerprint[:6]}{mark}"
+    )
+
+
+def _judge_exact(question: Exact, counted: Sequence[Stored]) -> Verdict:
+    value = counted[0].record.metrics[question.name].value if counted else None
+    if value is None:
+        return Verdict("not run", "no records")
+    return judge_exact(
+        value, paper=question.paper, tolerance=question.tolerance, at_most=question.at_most
+    )
+
+
+def _judge_trained(question: Trained, arms: Sequence[Sequence[Stored]]) -> Verdict:
+    planned = len(question.seeds)
+    diverged = [item for arm in arms for item in arm if item.record.status == "diverged"]
+    if diverged and not isinstance(question, SpeedUp):
+        names = ", ".join(f"{item.record.variant} seed {item.record.seed}" for item in diverged)
+        return Verdict(
+            "inconclusive",
+            f"{len(diverged)} of {sum(map(len, arms))} runs diverged and have no error: {names}",
+        )
+    if isinstance(question, SpeedUp):
+        fast, slow = (epochs_of(arm, question.target) for arm in arms)
+        return judge_speedup(
+            fast,
+            slow,
+            budget=question.fast.recipe.epochs,
+            paper=question.paper,
+            worthwhile=question.worthwhile,
+            planned=planned,
+        )
+    if isinstance(question, Value):
+        return judge_value(
+            values_of(arms[0], question.metric), paper=question.paper, planned=planned
+        )
+    lower, higher = (
+        values_of(arm, name)
+        for arm, name in zip((arms[0], arms[-1]), question.metrics, strict=True)
+    )
+    return judge_difference(
+        lower,
+        higher,
+        paired=len(arms) == 1,
+        paper=question.paper,
+        worthwhile=question.worthwhile,
+        planned=planned,
+        unit=question.unit,
+        at_least=question.at_least,
+    )
+
+
+def values_of(items: Sequence[Stored], metric: str) -> list[float]:
+    """A metric of each record that has it; diverged runs have none and leave the arm short."""
+    found = (item.record.metrics.get(metric) for item in items)
+    return [m.value for m in found if m is not None and m.value is not None]
+
+
+def _not_run(claim: Claim, question: Question) -> Judged:
+    scale = next(iter(claim.scales))
+    planned = 1 if isinstance(question, Exact) else len(at_scale(claim, question, scale).seeds)
+    return Judged(claim, question, scale, Verdict("not run", "no records"), planned, 0, "–", {})
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A sweep run's epochs to the target (None if not reached) and its last training error."""
+
+    epochs: float | None
+    error: float  # percent; infinite if the run diverged
+
+
+def sweep_table(row: Judged) -> dict[str, dict[float, list[Tuned]]]:
+    """The tuning runs of a speed-up by arm and rate."""
+    question = row.question
+    assert isinstance(question, SpeedUp)
+    assert question.sweep is not None
+    table: dict[str, dict[float, list[Tuned]]] = {variant.name: {} for variant in question.variants}
+    for item in row.sweep:
+        arm, _, _ = item.record.variant.rpartition("-rate")
+        error = (
+            item.record.metrics["train_error"].value if item.record.status != "diverged" else None
+        )
+        tuned = Tuned(epochs_of([item])[0], math.inf if error is None else error)
+        table[arm].setdefault(item.record.recipe["learning_rate"], []).append(tuned)
+    return {arm: dict(sorted(rates.items())) for arm, rates in table.items()}
+
+
+def best_rate(rates: dict[float, list[Tuned]]) -> float | None:
+    """The rate with the fewest mean epochs to the target, else with the lowest training error."""
+
+    def merit(rate: float) -> tuple[float, float]:
+        runs = rates[rate]
+        epochs = [math.inf if run.epochs is None else run.epochs for run in runs]
+        return statistics.fmean(epochs), statistics.fmean(run.error for run in runs)
+
+    return min(rates, key=merit) if rates else None

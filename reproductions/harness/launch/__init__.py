@@ -1,0 +1,1 @@
+"""Runs elsewhere: other processes, Slurm."""

@@ -1,0 +1,86 @@
+"""Runs sent elsewhere: one small file per run with its job, one if it ended without a record."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from alexnet.io import write_atomic
+from reproductions.harness.claims.claim import PlannedRun
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that was given to Slurm, or to a process of its own on this machine."""
+
+    id: Annotated[
+        str, Field(pattern=r"^\d+(_\d+)?$")
+    ]  # Slurm's number, "12" or "12_3"; of a local run its process
+    launcher: Literal["slurm", "local"]
+    folder: str  # of submitit's files, the logs among them
+    submitted: float  # seconds since 1970
+
+    @property
+    def logs(self) -> list[Path]:
+        """What its first process printed, and its warnings and errors."""
+        return [Path(self.folder) / f"{self.id}_0_log.{kind}" for kind in ("out", "err")]
+
+    @property
+    def errors_of_others(self) -> list[Path]:
+        """Errors of the other processes of a training: one of them may have stopped the first."""
+        found = Path(self.folder).glob(f"{self.id}_*_log.err")
+        return [path for path in sorted(found) if path not in self.logs and path.stat().st_size]
+
+
+@dataclass(frozen=True)
+class End:
+    """How a job ended that left no record."""
+
+    job: str  # the id of the job that ended so; another job of the same run starts anew
+    state: Literal["failed", "refused", "cancelled"]
+    why: str
+
+
+JOB, END = TypeAdapter(Job), TypeAdapter(End)
+
+
+def _file(root: Path, run: PlannedRun, kind: str) -> Path:
+    return root / ".work" / "jobs" / run.claim / run.variant / f"{run.scale}-seed{run.seed}.{kind}"
+
+
+def write_job(root: Path, run: PlannedRun, job: Job) -> None:
+    """Remember where a run was sent."""
+    write_atomic(_file(root, run, "job"), json.dumps(asdict(job)))
+
+
+def new_job(job_id: str, launcher: Literal["slurm", "local"], folder: Path) -> Job:
+    """A job that was submitted just now."""
+    return Job(job_id, launcher, str(folder), time.time())
+
+
+def write_end(root: Path, run: PlannedRun, end: End) -> None:
+    """Remember how a run's job ended without a record."""
+    write_atomic(_file(root, run, "end"), json.dumps(asdict(end)))
+
+
+def clear_end(root: Path, run: PlannedRun) -> None:
+    """Forget how a job ended that was started again under its number."""
+    _file(root, run, "end").unlink(missing_ok=True)
+
+
+def read_job(root: Path, run: PlannedRun) -> tuple[Job | None, End | None]:
+    """Where a run was sent and how that ended; None if not sent, not ended, or broken.
+
+    Raises OSError if a file is there that cannot be read: the run may be under way.
+    """
+    job: Job | None = None
+    end: End | None = None
+    try:
+        job = JOB.validate_json(_file(root, run, "job").read_bytes())
+        end = END.validate_json(_file(root, run, "end").read_bytes())
+    except (FileNotFoundError, ValueError):
+        pass
+    return job, end if job and end and end.job == job.id else None

@@ -1,0 +1,120 @@
+"""A Slurm site's settings, from a small TOML file and flags, and the resources of a run."""
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reproductions.harness.claims.claim import PlannedRun
+from reproductions.harness.plan.choose_data import GPU_SCALES
+
+
+class Site(BaseModel):
+    """Where and how jobs run.
+
+    Every field may stand in the TOML file; those that are flags of `run` are overridden by them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    gpus: int | None = Field(
+        default=None, ge=0
+    )  # of a training run on each node; None: one at scales paper and reduced, else none
+    cpus: int = Field(default=4, ge=1)  # of each process of a run
+    nodes: int = Field(default=1, ge=1)  # of an AlexNet's training run
+    minutes: int = Field(
+        default=240, ge=1
+    )  # of one segment: a longer run is requeued and goes on from its checkpoint
+    max_parallel: int | None = Field(default=None, ge=1)  # jobs at once
+    max_array: int | None = Field(
+        default=None, ge=1
+    )  # tasks in one array; None: what Slurm says is its limit
+    sbatch: dict[str, str | int | bool] = {}  # any other key of sbatch, such as constraint = "h100"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says of how runs are sent."""
+
+    launcher: str  # local or slurm
+    site: Site
+    device: str | None = None
+    threads: int | None = None
+    retry_failed: bool = False
+    max_gpu_hours: float | None = None
+    dry_run: bool = False
+    precision: str | None = None
+    compiled: bool = False
+
+
+@dataclass(frozen=True, order=True)
+class Shape:
+    """The resources of one job."""
+
+    nodes: int
+    processes: int  # on each node: one for each GPU, or one
+    gpus: int  # on each node
+    cpus: int  # of each process
+
+    def __str__(self) -> str:
+        return (
+            f"{self.nodes}x{self.gpus}gpu-{self.cpus}cpu"
+            if self.gpus
+            else f"{self.nodes}x{self.processes}-{self.cpus}cpu"
+        )
+
+
+def read_site(path: Path | None, flags: dict[str, Any]) -> Site:
+    """The site of a TOML file with what `flags` have that is not None.
+
+    Raises ValueError, one line, if either does not fit.
+    """
+    declared: dict[str, Any] = {}
+    if path is not None:
+        try:
+            declared = tomllib.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ValueError(f"the site file {path} cannot be read ({reason})") from error
+    given = {key: value for key, value in flags.items() if value is not None}
+    if isinstance(declared.get("sbatch"), dict):  # its keys add up
+        given["sbatch"] = {**declared["sbatch"], **given.get("sbatch", {})}
+    try:
+        return Site.model_validate({**declared, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        near = difflib.get_close_matches(name, Site.model_fields, n=1)
+        hint = f"; did you mean {near[0]}?" if near and near[0] != name else ""
+        raise ValueError(f"{path or 'flags'}: {name}: {first['msg'].lower()}{hint}") from error
+
+
+def computing_on(site: Site, device: str | None) -> Site:
+    """The site as jobs of a device need it: those on CUDA ask for a GPU.
+
+    Raises ValueError if they are not to have one.
+    """
+    if device != "cuda":
+        return site
+    if site.gpus == 0:
+        raise ValueError("--device cuda with 0 GPUs: a job would have none; leave one of them out")
+    return site if site.gpus else site.model_copy(update={"gpus": 1})
+
+
+def shape_of(run: PlannedRun, site: Site) -> Shape:
+    """What a run gets.
+
+    Only an AlexNet's training can use several GPUs and nodes; a count needs one processor.
+    """
+    if run.role == "inspect":
+        return Shape(1, 1, 0, 1)
+    gpus = site.gpus if site.gpus is not None else int(run.scale in GPU_SCALES)
+    if run.role != "train":
+        return Shape(1, 1, min(gpus, 1), site.cpus)
+    return Shape(site.nodes, max(gpus, 1), gpus, site.cpus)

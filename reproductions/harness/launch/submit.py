@@ -1,0 +1,183 @@
+"""`run --launch local` and `--launch slurm`: collect missing runs, print the cost, send them."""
+
+import itertools
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from alexnet.io import locked
+from reproductions.harness.claims.claim import PlannedRun, with_needs
+from reproductions.harness.launch import slurm
+from reproductions.harness.launch.arrays import (
+    Order,
+    arrays,
+    sbatch_text,
+    sendable,
+    to_processes,
+    to_slurm,
+)
+from reproductions.harness.launch.job_files import Job
+from reproductions.harness.launch.signals import interrupt
+from reproductions.harness.launch.slurm_config import Wishes, shape_of
+from reproductions.harness.launch.status import BUSY, standings
+from reproductions.harness.plan.choose_data import console
+from reproductions.harness.plan.claim_plan import Work, notes
+from reproductions.harness.plan.cost import gpu_hours
+from reproductions.harness.plan.counted import Key
+from reproductions.harness.plan.missing import sweep_note
+from reproductions.harness.records import provenance
+from reproductions.harness.records.paths import (
+    REPOSITORY,
+)  # where jobs start: the packages are found there
+
+
+def send(works: Sequence[Work], wishes: Wishes) -> bool:
+    """Send every missing run once for all claims; returns whether any is in progress now.
+
+    Local runs are over when this returns, Slurm's are queued. Raises ValueError if they would take
+    more GPU-hours than allowed, SlurmError if Slurm does not take them.
+    """
+    results = works[0].results
+    with (
+        nullcontext() if wishes.dry_run else locked(results / ".work" / "submit.lock")
+    ):  # two at once would send all twice
+        state = provenance.code_notes() if any(work.missing for work in works) else []
+        for line in (
+            *notes(works),
+            *state,
+            *_recorded(works),
+            *sweep_note(sum(work.sweeps_left_out for work in works)),
+        ):
+            _say(line)
+        chosen, busy = _choose(works, wishes)
+        orders = [order for order, _ in chosen]
+        if orders and wishes.launcher == "slurm":
+            _by_slurm(chosen, results, wishes)
+            return True
+        epochs = sum(order.run.recipe.get("epochs", 0) for order in orders)
+        _say(
+            f"plan: {len(orders)} runs to make (at most {epochs:,} epochs)"
+            if orders
+            else "nothing to send"
+        )
+    if orders and not wishes.dry_run:
+        _by_processes(orders, results, wishes)
+    return busy
+
+
+def _recorded(works: Sequence[Work]) -> list[str]:
+    """What the records say of one claim that is to be trained; of several, `list` says it."""
+    if len(works) > 1 or not works[0].missing:
+        return []
+    from reproductions.harness.report.answers import recorded  # noqa: PLC0415 - pandas is not needed for more than one
+
+    return recorded(works[0].claim, works[0].results)
+
+
+def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Work]], bool]:
+    """The runs to send, each once, and whether others are in progress; prints what is left out."""
+    chosen: dict[object, tuple[Order, Work]] = {}
+    left: dict[str, set[object]] = {}
+    for work in works:
+        found = standings(work.root, work.planned)
+        jobs = {item.planned.run.key: item.job for item in found if item.state in BUSY}
+        send_now, others = sendable(found, wishes.retry_failed)
+        for item in send_now:
+            run, data = item.planned.run, work.data and work.data.absolute()
+            order = Order(
+                run,
+                work.claim.name,
+                work.root,
+                data,
+                _after(run, jobs),
+                wishes.precision,
+                wishes.compiled,
+            )
+            chosen.setdefault((work.root, item.planned.run.key), (order, work))
+        for state, items in others.items():
+            left.setdefault(state, set()).update(
+                (work.root, item.planned.run.key) for item in items
+            )
+    for state, keys in left.items():
+        hint = "; --retry failed sends them again" if state == "failed" else ""
+        _say(f"left out: {len(keys)} runs that are {state}{hint}")
+    return list(chosen.values()), any(state in left for state in BUSY)
+
+
+def _after(run: PlannedRun, jobs: Mapping[Key, Job | None]) -> tuple[str, ...]:
+    """Slurm's jobs under way that make what a run needs, whole arrays."""
+    found = [jobs.get(need.key) for need in with_needs(run.needs)]
+    return tuple(
+        dict.fromkeys(job.id.partition("_")[0] for job in found if job and job.launcher == "slurm")
+    )
+
+
+def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishes) -> None:
+    site, orders = wishes.site, [order for order, _ in chosen]
+    on_gpus = [(order, work) for order, work in chosen if shape_of(order.run, site).gpus]
+    costs = [gpu_hours(work, order.run) for order, work in on_gpus]
+    hours = sum(cost for cost, _ in costs)
+    guessed = (
+        ", by arithmetic: there is no record from a GPU yet"
+        if not all(known for _, known in costs)
+        else ""
+    )
+    _say(f"plan: {len(orders)} runs, about {hours:,.1f} GPU-hours{guessed}")
+    if wishes.max_gpu_hours is not None and hours > wishes.max_gpu_hours:
+        raise ValueError(
+            f"about {hours:,.1f} GPU-hours are more than --max-gpu-hours {wishes.max_gpu_hours:g}; "
+            "nothing was submitted"
+        )
+    largest = site.max_array or (1000 if wishes.dry_run else slurm.largest_array())
+    parts = arrays(orders, site, largest)
+    if wishes.dry_run:
+        for part in parts:
+            names = ", ".join(str(order.run) for order in part.orders[:3])
+            _say(f"\n# {len(part.orders)} runs: {names}{', ...' if len(part.orders) > 3 else ''}")
+            _say(sbatch_text(part, site, results, REPOSITORY))
+        return
+    to_slurm(parts, site, results, wishes.device, _say, REPOSITORY)
+    _say("submitted; `status` shows how far they are")
+
+
+def _by_processes(orders: Sequence[Order], results: Path, wishes: Wishes) -> None:
+    gpus = [] if wishes.device == "cpu" else _gpus()
+    if wishes.device == "cuda" and not gpus:
+        from reproductions.harness.execute.context import why_no_cuda  # noqa: PLC0415 - torch takes seconds to import
+
+        raise ValueError(f"{why_no_cuda()}; leave --device out or give --device cpu")
+    cores = len(os.sched_getaffinity(0))
+    most = min(len(orders), len(gpus) or len(orders))  # a GPU each
+    parallel = min(
+        wishes.site.max_parallel or len(gpus) or max(1, cores // (wishes.threads or 1)), most
+    )
+    threads = wishes.threads or max(1, cores // parallel)
+    signal.signal(signal.SIGTERM, interrupt)  # else the processes would be left behind
+    _say(f"  {parallel} at once, {threads} threads each{', a GPU each' if gpus else ''}")
+    to_processes(orders, results, wishes.device, threads, gpus, parallel, _say)
+
+
+def _gpus() -> list[int]:
+    """The GPUs that this process may use, by the numbers that CUDA_VISIBLE_DEVICES wants."""
+    import torch  # noqa: PLC0415 - takes seconds to import
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return list(range(torch.cuda.device_count()))
+    names = [name.strip() for name in visible.split(",") if name.strip()]
+    if unlike := [
+        name for name in names if not name.removeprefix("-").isdigit()
+    ]:  # submitit takes numbers alone
+        raise ValueError(
+            f"CUDA_VISIBLE_DEVICES names {unlike[0]}; --launch local needs the numbers of GPUs, "
+            "such as 0,1"
+        )
+    return [
+        int(name) for name in itertools.takewhile(str.isdigit, names)
+    ]  # CUDA ignores what follows a -1, too
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False)

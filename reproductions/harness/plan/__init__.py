@@ -1,0 +1,1 @@
+"""What is missing, what of the records counts, and what it costs."""

@@ -1,0 +1,199 @@
+"""Which images a claim runs on: real ones if present or downloadable, else synthetic ones."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from alexnet.data.catalogue import DATASETS, HALVES
+from alexnet.data.imagenet import part_of
+from alexnet.data.imageset import DataError, ImageSet
+from alexnet.data.prepare import Progress as Tell
+from alexnet.data.sources import data_root, download_cifar10, find_cifar10, locate, open_dataset
+from reproductions.harness.claims.claim import Claim, digest
+from reproductions.harness.records import provenance
+
+console = Console(highlight=False, soft_wrap=True)
+SCALES = ("paper", "reduced", "mini", "smoke")  # the most faithful first
+GPU_SCALES = ("paper", "reduced")  # whose networks take weeks on a processor
+Splits = dict[str, ImageSet]
+Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by name
+Settled = tuple[
+    str, dict[str, Splits], str
+]  # scale, the images of each of its data sets, and the first line to print
+
+
+def settle(
+    claim: Claim,
+    *,
+    scale: str | None,
+    dataset: str | None,
+    data: Path | None,
+    pack: bool,
+    gpu: bool = False,
+    device: str | None = None,
+) -> Settled:
+    """Choose a claim's scale and open its images.
+
+    With `pack` False nothing is written or downloaded.
+
+    By default it is the most faithful scale whose images are there or can be downloaded and whose
+    network this machine can train on `device`, or a `gpu` elsewhere. Raises DataError if images
+    that were insisted on are absent, or any are broken; ValueError for a scale or data set that the
+    claim does not have.
+    """
+    if scale not in (None, *SCALES) or dataset not in (None, *DATASETS):
+        raise ValueError(
+            f"no such scale or data set; there are {', '.join(SCALES)} and {', '.join(DATASETS)}"
+        )
+    if all(declared.dataset is None for declared in claim.scales.values()):
+        return next(iter(claim.scales)), {}, f"{claim.name}: counting, no images needed"
+    insisted, refused = scale is not None or dataset is not None, list[str]()
+    for name in _fitting(claim, scale, dataset):
+        used = claim.scales[name].dataset
+        if HALVES.get(str(used), used) == "stand-in":
+            why = "built-in stand-in images"
+            if not insisted:
+                why = f"NO REAL IMAGES ({'; '.join(refused)}); using the {why}"
+            return _standin(claim, name, why, pack)
+        if (
+            scale is None
+            and needs_gpu(claim, name)
+            and not (gpu or provenance.computes_on_gpu(device))
+        ):
+            lame = provenance.has_driver() and device != "cpu"
+            which = (
+                "NVIDIA GPU that torch can use (`doctor` says why it cannot)"
+                if lame
+                else "NVIDIA GPU"
+            )
+            refused.append(f"scale {name} needs an {which}, or --scale {name} to insist")
+            continue
+        try:
+            return _real(claim, name, data, pack, refused)
+        except AbsentError as error:
+            refused.append(str(error))
+    raise DataError("; ".join(refused))
+
+
+class AbsentError(DataError):
+    """Images that are not there, or not all of them.
+
+    A scale that needs less can do without them.
+    """
+
+
+def _fitting(claim: Claim, scale: str | None, dataset: str | None) -> list[str]:
+    """The claim's scales that were asked for, the most faithful first."""
+    if scale is not None and scale not in claim.scales:
+        raise ValueError(f"{claim.name} has no scale {scale!r}; it has {', '.join(claim.scales)}")
+    fitting = [
+        name
+        for name in SCALES
+        if name in claim.scales and dataset in (None, claim.scales[name].dataset)
+    ]
+    fitting = [name for name in fitting if scale in (None, name)]
+    if not fitting:
+        uses = ", ".join(f"{s.dataset} at scale {name}" for name, s in claim.scales.items())
+        raise ValueError(
+            f"{claim.name} does not use {dataset!r}{f' at scale {scale}' if scale else ''}; it "
+            f"uses {uses}"
+        )
+    return fitting
+
+
+def needs_gpu(claim: Claim, scale: str) -> bool:
+    """Whether a run takes a processor weeks, where the claim has a scale made for processors."""
+    return scale == "reduced" or (scale == "paper" and "mini" in claim.scales)
+
+
+def _standin(claim: Claim, scale: str, why: str, pack: bool) -> Settled:
+    images = {
+        used: open_dataset(used, Path(), pack_missing=pack) for used in claim.scales[scale].datasets
+    }
+    return (
+        scale,
+        images,
+        (
+            f"{claim.name}: {why} (scale {scale}): this proves that the code runs and is no "
+            "evidence for any claim"
+        ),
+    )
+
+
+def _real(claim: Claim, scale: str, data: Path | None, pack: bool, refused: list[str]) -> Settled:
+    """Open the real images of a scale.
+
+    Raises AbsentError if they are not there, or too few for scale paper.
+    """
+    used = claim.scales[scale].datasets
+    if not used:
+        return scale, {}, f"{claim.name}: no images needed (scale {scale})"
+    root = data_root(data)
+    for dataset in used:
+        _fetch(dataset, root, pack)
+    images = {dataset: opened(dataset, root, pack) for dataset in used}
+    metas = [split.meta for splits in images.values() for split in splits.values()]
+    lacking = ", ".join(f"{part} for {meta.split}" for meta in metas if (part := part_of(meta)))
+    if lacking and scale == "paper":
+        raise AbsentError(
+            f"{' and '.join(used)} under {root} has {lacking}, and scale paper needs them all"
+        )
+    kind = "not packed yet"
+    if all(images.values()):
+        canonical = all(meta.canonical for meta in metas)
+        kind = (
+            "the publisher's own files" if canonical else "a copy that is not the publisher's bytes"
+        )
+    told = [
+        f"{claim.name}: {' and '.join(used)} under {root}",
+        kind,
+        *([f"a part of it ({lacking})"] if lacking else []),
+    ]
+    instead = f"; not a more faithful scale: {'; '.join(refused)}" if refused else ""
+    return scale, images, f"{', '.join(told)} (scale {scale}){instead}"
+
+
+def _fetch(dataset: str, root: Path, pack: bool) -> None:
+    """Download CIFAR-10 where it may and must be.
+
+    Raises AbsentError if a data set is not there in the end.
+    """
+    try:
+        if dataset == "cifar10" and find_cifar10(root) is None:
+            if not pack:
+                raise DataError(f"CIFAR-10 is not under {root} (`run` would try to download it)")
+            download_cifar10(root)
+        locate(dataset, root)
+    except DataError as error:
+        raise AbsentError(str(error)) from error
+
+
+def fingerprints_of(images: Images) -> dict[str, str]:
+    """One digest for the content of all splits of each data set that is open."""
+    return {
+        name: digest(sorted((split, data.meta.fingerprint) for split, data in splits.items()))
+        for name, splits in images.items()
+        if splits
+    }
+
+
+def opened(dataset: str, root: Path, pack: bool = True) -> Splits:
+    """Open a data set, with a bar while it is packed."""
+    with bar(f"opening {dataset}") as tell:
+        return open_dataset(dataset, root, tell, pack_missing=pack)
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Tell]:
+    """A progress bar on the terminal, gone when it is done; gives the function that moves it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as display:
+        task = display.add_task(what, total=None)
+        yield lambda what, done, total: display.update(
+            task, description=what, completed=done, total=total
+        )

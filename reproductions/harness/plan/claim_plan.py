@@ -1,0 +1,181 @@
+"""A claim's plan at a scale: planned runs, their records, and the images for the rest."""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reproductions.harness.claims.claim import (
+    SHARED,
+    Claim,
+    PlannedRun,
+    asked_runs,
+    blocks,
+    with_needs,
+)
+from reproductions.harness.plan.choose_data import (
+    GPU_SCALES,
+    Images,
+    console,
+    fingerprints_of,
+    settle,
+)
+from reproductions.harness.plan.counted import Way
+from reproductions.harness.plan.missing import Planned, plan
+from reproductions.harness.records import provenance
+from reproductions.harness.records.evidence import Fault
+from reproductions.harness.records.paths import root_of
+from reproductions.harness.records.record import Stored, UnreadableError, may_be_of, read_records
+
+VERDICT = ("evaluate", *SHARED)  # the roles of runs that verdicts rest on
+
+
+@dataclass(frozen=True)
+class Work:
+    """A claim at a scale: what is planned, what is there, and the images for it."""
+
+    claim: Claim
+    scale: str
+    root: Path  # the results folder of this scale: stand-in runs live in a folder of their own
+    results: Path  # the results folder that was asked for
+    images: Images
+    planned: list[Planned]
+    stored: list[Stored]
+    note: str  # the first line to print
+    data: Path | None  # the folder of data sets that was named
+    force: bool = False  # make runs again that have a current record
+    sweeps_left_out: int = 0  # runs of sweeps that are missing and were not asked for
+    faults: tuple[Fault, ...] = ()  # of records that were left out
+
+    @property
+    def missing(self) -> list[Planned]:
+        """The planned runs without a current record."""
+        return [item for item in self.planned if item.current is None]
+
+
+def prepare(
+    claim: Claim,
+    results: Path,
+    *,
+    scale: str | None,
+    dataset: str | None,
+    data: Path | None,
+    seeds: str | None = None,
+    force: bool = False,
+    made: Collection[str] = (),
+    pack: bool = True,
+    gpu: bool | None = False,
+    device: str | None = None,
+    precision: str | None = None,
+    compiled: bool = False,
+    sweep: bool = False,
+) -> Work:
+    """Settle scale and data of a claim and plan its runs.
+
+    With `pack` False nothing is written or downloaded.
+
+    With `sweep` the runs that chose the learning rates are planned, too; all others take their
+    rates from the claim file. With `gpu` the runs will have one, whatever this machine has, or
+    where that is None at the scales that are made for one; else they compute on `device`.
+    `precision` is the one insisted on. With `force` all runs are made again but those in `made`,
+    which another claim of the same command has made again.
+
+    Raises DataError if data that were insisted on are absent or broken, ValueError for a scale,
+    data set or seed that the claim does not have.
+    """
+    scale, images, note = settle(
+        claim,
+        scale=scale,
+        dataset=dataset,
+        data=data,
+        pack=pack,
+        gpu=gpu is not False,
+        device=device,
+    )
+    runs = asked_runs(claim, scale)
+    if seeds is not None:
+        wanted = _parse_seeds(seeds, runs)
+        runs = [run for run in runs if run.role not in VERDICT or run.seed in wanted]
+    sweeps = [] if sweep else [run for run in runs if run.role == "tune"]
+    runs = with_needs(run for run in runs if run not in sweeps)
+    root = root_of(results, scale)
+    stored, faults = read_records(root)
+    fingerprints = fingerprints_of(images)
+    unknown = bool(set(claim.scales[scale].datasets) - fingerprints.keys())
+    if unknown:
+        planned = [Planned(run, None, "not known before the images are packed") for run in runs]
+    else:
+        here = provenance.hardware(device) if gpu is False else None
+        on = None if here else "cuda" if gpu or scale in GPU_SCALES else "cpu"
+        together, way = blocks(claim, scale), Way(on, precision, compiled)
+        planned = plan(
+            runs,
+            stored,
+            fingerprints,
+            here,
+            blocks=together,
+            way=way,
+            dirty=provenance.uncommitted(),
+        )
+    if force:
+        planned = [
+            item if str(item.run) in made else Planned(item.run, None, "asked for with --force")
+            for item in planned
+        ]
+    unasked = plan(sweeps, stored, fingerprints, dirty=provenance.uncommitted())
+    left_out = sum(unknown or item.current is None for item in unasked)
+    return Work(
+        claim,
+        scale,
+        root,
+        results,
+        images,
+        planned,
+        stored,
+        note,
+        data,
+        force,
+        left_out,
+        tuple(faults),
+    )
+
+
+def notes(works: Sequence[Work]) -> list[str]:
+    """The first lines of several claims, one for all that have the same images and scale."""
+    names: dict[str, list[str]] = {}
+    for work in works:
+        names.setdefault(work.note.removeprefix(f"{work.claim.name}: "), []).append(work.claim.name)
+    return [f"{', '.join(claims)}: {note}" for note, claims in names.items()]
+
+
+def refuse_hidden(*works: Work) -> None:
+    """Say which records were left out.
+
+    Raises UnreadableError where one that cannot be read may be of a run that is missing.
+    """
+    for fault in dict.fromkeys(fault for work in works for fault in work.faults):
+        console.print(f"warning: {fault}", markup=False)
+    for work in works:
+        for item in work.missing if not work.force else ():
+            for fault in work.faults:
+                if fault.unreadable and may_be_of(fault, item.run):
+                    raise UnreadableError(
+                        f"{work.root}/{fault.where} {fault.why}, and may hold the record of "
+                        f"{item.run}; fix this, or rerun with --force"
+                    )
+
+
+def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        raise ValueError(f"--seeds {text!r} is no list of seeds; write it like 0-4 or 0,2")
+    seeds: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        seeds |= set(range(int(first), int(last or first) + 1))
+    planned = {run.seed for run in runs if run.role in VERDICT}
+    if not seeds or seeds - planned:
+        raise ValueError(
+            f"--seeds {text}: the plan has seeds {', '.join(map(str, sorted(planned)))}, fixed "
+            "before the runs"
+        )
+    return seeds

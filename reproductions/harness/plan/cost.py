@@ -1,0 +1,67 @@
+"""What a plan will take before anything runs: minutes and GPU-hours."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from alexnet.data.catalogue import images_of
+from reproductions.harness.claims.claim import (
+    NETWORKS,
+    PlannedRun,
+    config_of,
+)
+from reproductions.harness.plan.claim_plan import Work
+from reproductions.harness.plan.missing import expected_seconds
+from reproductions.harness.records import provenance
+from reproductions.harness.records.paths import RESULTS, root_of
+from reproductions.harness.records.record import Stored, read_records
+
+# operations per second of a GPU before there is a record from one; a guess, said with the number
+ASSUMED_RATE = 10e12
+
+
+def estimates(work: Work, threads: int) -> Callable[[PlannedRun], float | None]:
+    """Seconds of a run by these records, or by the committed ones if the folder is empty."""
+    known = [
+        *work.stored,
+        *(read_records(root_of(RESULTS, work.scale))[0] if not work.stored else []),
+    ]
+    hardware = provenance.cpu_model()
+    return lambda run: expected_seconds(run, known, _images(work, run), hardware, threads)
+
+
+def gpu_hours(work: Work, run: PlannedRun) -> tuple[float, bool]:
+    """A run's time on a GPU and whether it is measured: from GPU records, else from its FLOPs."""
+    images = _images(work, run)
+    known = [
+        _on_one_gpu(stored) for stored in work.stored if stored.record.machine.device == "cuda"
+    ]
+    kinds = {stored.record.machine.hardware for stored in known}
+    seconds = [expected_seconds(run, known, images, hardware, 1) for hardware in kinds]
+    if some := [each for each in seconds if each is not None]:
+        return max(some) / 3600, True  # of the slowest: nobody knows yet which kind it will get
+    return images * run.recipe.get("epochs", 0) * _operations(run) / ASSUMED_RATE / 3600, False
+
+
+def _images(work: Work, run: PlannedRun) -> int:
+    """A run's training images; before packing, those of the whole data set; 0 for a count."""
+    splits = work.images.get(run.dataset or "")
+    return len(splits["train"]) if splits else images_of(run.dataset) if run.dataset else 0
+
+
+def _on_one_gpu(stored: Stored) -> Stored:
+    """A record with the speed of each of its GPUs, whatever number of threads fed it."""
+    record = stored.record
+    speed = record.cost.images_per_second
+    cost = record.cost.model_copy(
+        update={"images_per_second": speed and speed / record.machine.processes}
+    )
+    machine = record.machine.model_copy(update={"threads": 1})
+    return replace(stored, record=record.model_copy(update={"cost": cost, "machine": machine}))
+
+
+def _operations(run: PlannedRun) -> float:
+    """Training FLOPs per image: two per multiply-accumulate, forward once, backward twice that."""
+    if run.role not in NETWORKS:
+        return 0.0
+    layers = config_of(run).layers()
+    return float(6 * sum(layer.multiply_accumulates for layer in layers))

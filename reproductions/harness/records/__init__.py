@@ -1,0 +1,1 @@
+"""What was measured, on disk: records, their evidence and provenance."""

@@ -1,0 +1,260 @@
+"""Records to report.md, report.json, runs.csv, discrepancies.csv and figures, purely.
+
+A pure function of the records; imports no torch.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from alexnet.io import locked, write_atomic
+from reproductions.harness.claims.claim import SHARED, Claim, Exact, digest
+from reproductions.harness.judge.rows import Judged, judge
+from reproductions.harness.records.evidence import EvidenceError, Fault
+from reproductions.harness.records.record import RecordError, Stored, UnreadableError, read_records
+from reproductions.harness.report.discrepancies import HEADER, discrepancies_csv
+from reproductions.harness.report.figures import Picture, picture_of, stored_digest
+from reproductions.harness.report.format import path_of
+from reproductions.harness.report.page import HEAD, only_standin, page
+
+RUNS = "claim,question,variant,scale,seed,role,status,"  # how runs.csv begins
+STARTS = {".md": (HEAD,), ".csv": (RUNS, HEADER)}  # how the report's texts begin
+
+
+@dataclass(frozen=True)
+class Built:
+    """A report in memory: texts and pictures by file name, what was left out, and the rows."""
+
+    texts: dict[str, str]
+    pictures: dict[str, Picture]
+    faults: tuple[Fault, ...]  # of records, and of files that pictures alone need
+    rows: list[Judged]
+    foreign: tuple[
+        str, ...
+    ] = ()  # files in the report's places that it did not make, and did not touch
+    claims: tuple[str, ...] = ()  # by name: pictures are called after them
+
+
+def build(root: Path, claims: dict[str, Claim]) -> Built:
+    """Judge all records under `root`, check them against their evidence, build the report.
+
+    Raises UnreadableError where a record cannot be read, or none counts of those that the last
+    report was made of: a report without them would say less than is known.
+    """
+    stored, faults = read_records(root, recheck=True)
+    if hidden := [fault for fault in faults if fault.unreadable]:
+        more = f" (and {len(hidden) - 1} more)" if len(hidden) > 1 else ""
+        raise UnreadableError(
+            f"{root}/{hidden[0].where} {hidden[0].why}{more}; no report is written without it"
+        )
+    if not stored and (listed := _listed(root / "report.json")):
+        first = f" ({faults[0].where} {faults[0].why})" if faults else ""
+        raise UnreadableError(
+            f"no record under {root} counts{first}, and report.json lists {listed}; restore them "
+            "or move it away"
+        )
+    rows = [row for claim in claims.values() for row in judge(claim, stored)]
+    if only_standin(stored):
+        rows = [row for row in rows if row.members]
+    pictures: dict[str, Picture] = {}
+    shown: dict[int, str] = {}
+    taken = set[str]()
+    for row in rows:
+        name = _picture_name(row, taken)
+        try:
+            picture = picture_of(row)
+        except EvidenceError as error:
+            faults.append(replace(error.fault, why=f"{error.fault.why}: no picture is drawn of it"))
+            taken.add(name)
+            continue
+        if picture:
+            taken.add(name)
+            pictures[name], shown[id(row)] = picture, picture.markdown(name)
+    broken = [str(fault) for fault in faults]
+    texts = {
+        "report.md": page(claims, rows, stored, broken, shown),
+        "report.json": json.dumps(_as_json(rows, stored, broken), indent=1, ensure_ascii=False)
+        + "\n",
+        "runs.csv": _runs(stored, root).to_csv(index=False, lineterminator="\n"),
+        "discrepancies.csv": discrepancies_csv(),
+    }
+    return Built(texts, pictures, tuple(faults), rows, claims=tuple(claims))
+
+
+def write(root: Path, claims: dict[str, Claim]) -> Built:
+    """Rebuild the report's files where they differ; redraw only pictures whose numbers changed.
+
+    A file that `report` did not make is left as it is and named in `foreign`. Raises RecordError
+    where there are no records, and UnreadableError as `build` does; then nothing is written.
+    """
+    if not has_records(root):
+        raise RecordError(f"{root} holds no records, so no report is written there")
+    with locked(
+        root / ".work" / "report.lock"
+    ):  # of two processes that end together, the later one sees all records
+        built = build(root, claims)
+        foreign = []
+        for name in differing(root, built):
+            if os.path.lexists(root / name) and not is_ours(root / name):
+                foreign.append(name)
+            elif name in built.pictures:
+                write_atomic(root / name, built.pictures[name].png())
+            elif name in built.texts:
+                write_atomic(root / name, built.texts[name])
+            else:
+                (root / name).unlink()
+    return replace(built, foreign=tuple(foreign))
+
+
+def has_records(root: Path) -> bool:
+    """Whether there is a folder of records under `root`, whatever is in it."""
+    return os.path.lexists(root / "records")
+
+
+def is_ours(path: Path) -> bool:
+    """Whether `report` made a file, by its content; False where it cannot be read."""
+    if path.suffix == ".png":
+        return stored_digest(path) is not None
+    try:
+        with path.open("rb") as file:
+            if path.suffix == ".json":
+                found = json.load(file)
+                return isinstance(found, dict) and {"records", "broken", "rows"} <= found.keys()
+            starts = [start.encode() for start in STARTS[path.suffix]]
+            return file.read(max(map(len, starts))).startswith(tuple(starts))
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _listed(path: Path) -> int:
+    """How many records a report.json of ours was made of; 0 where it is none."""
+    found = json.loads(path.read_bytes())["records"] if is_ours(path) else 0
+    return found if isinstance(found, int) else 0
+
+
+def differing(root: Path, built: Built) -> list[str]:
+    """The files under `root` that differ from the records, and our pictures that no record needs.
+
+    While anything is left out, nobody knows what it asks for: then no picture is too many.
+    """
+    wrong = [name for name, text in built.texts.items() if _content(root / name) != text.encode()]
+    for name, picture in built.pictures.items():
+        if stored_digest(root / name) != digest(picture.numbers):
+            wrong.append(name)
+    there = sorted(
+        path
+        for path in (root / "figures").glob("*.png")
+        if _called_after(path, built.claims) and is_ours(path)
+    )
+    old = {f"figures/{path.name}" for path in there} - built.pictures.keys()
+    return wrong + sorted(old) * (not built.faults)
+
+
+def _called_after(path: Path, claims: Sequence[str]) -> bool:
+    """Whether a picture has a name that `report` gives; a renamed copy is the user's."""
+    return any(path.stem == claim or path.stem.startswith(f"{claim}-") for claim in claims)
+
+
+def _content(path: Path) -> bytes | None:
+    """The bytes of a file, None where it is none or cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _picture_name(row: Judged, taken: Iterable[str]) -> str:
+    base = (
+        row.claim.name
+        if row.question.name == row.claim.questions[0].name
+        else f"{row.claim.name}-{row.question.name}"
+    )
+    names = [f"figures/{base}.png", *(f"figures/{base}-{k}.png" for k in range(2, 100))]
+    return next(name for name in names if name not in taken)
+
+
+def _short(value: float | None) -> float | None:
+    """Round to nine digits: more would differ between processors' mathematical libraries."""
+    return None if value is None else float(f"{value:.9g}")
+
+
+def _as_json(
+    rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "records": len(stored),
+        "broken": list(broken),
+        "rows": [
+            {
+                "cell": row.cell,
+                "source": row.claim.source,
+                "text": row.question.text,
+                "paper": row.question.paper,
+                "scale": row.scale,
+                "data": row.data,
+                "hardware": row.hardware,
+                "kinds": row.kinds_as_data,
+                "planned": row.planned,
+                "n": row.n,
+                "measured": _short(
+                    row.measured if isinstance(row.question, Exact) else row.verdict.effect
+                ),
+                "low": _short(row.verdict.low),
+                "high": _short(row.verdict.high),
+                "prediction": row.verdict.prediction
+                and [_short(end) for end in row.verdict.prediction],
+                "verdict": row.verdict.word,
+                "magnitude": row.verdict.magnitude,
+                "reason": row.verdict.reason,
+                "censored": row.verdict.censored,
+                "sensitivity": row.sensitivity,
+                "evidence": [path_of(item) for item in row.members],
+            }
+            for row in rows
+        ],
+    }
+
+
+def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
+    """One flat row per record, plain numbers."""
+    measures = sorted(
+        {name for item in stored if item.record.role in SHARED for name in item.record.metrics}
+        - {"train_error"}
+    )
+    lines = []
+    for item in stored:
+        r = item.record
+        line: dict[str, Any] = {
+            "claim": r.claim,
+            "question": r.question,
+            "variant": r.variant,
+            "scale": r.scale,
+            "seed": r.seed,
+            "role": r.role,
+            "status": r.status,
+            "learning_rate": r.recipe.get("learning_rate"),
+            "data": r.data.name if r.data else None,
+            "fingerprint": r.data.fingerprint if r.data else None,
+            "canonical": r.data.canonical if r.data else None,
+            "hardware": r.machine.hardware,
+            "threads": r.machine.threads,
+            "precision": r.machine.precision,
+            "wall_seconds": r.cost.wall_seconds,
+            "images": r.cost.images,
+            "images_per_second": r.cost.images_per_second,
+            "attempts": r.cost.attempts,
+            "training_version": r.version.training,
+            "commit": r.code.commit,
+            "uncommitted": r.code.dirty,
+            "started": r.started,
+            "record": str(item.folder.relative_to(root)),
+        }
+        names = ["train_error", "epochs_to_target", "test_error", *measures]
+        line |= {name: r.metrics[name].value if name in r.metrics else None for name in names}
+        lines.append(line)
+    return pd.DataFrame(lines)

@@ -1,0 +1,268 @@
+"""The page that people read: judged rows to Markdown."""
+
+import statistics
+from collections.abc import Sequence
+
+from reproductions.harness.claims.claim import Claim, Exact
+from reproductions.harness.judge.rows import Judged
+from reproductions.harness.records.record import Stored
+from reproductions.harness.report.discrepancies import summary
+from reproductions.harness.report.format import log, measured, number, paper, path_of, table
+from reproductions.harness.report.question_section import section
+from reproductions.harness.report.statements import ledger_table
+
+HEAD = "<!-- Generated from the records by `nox -s report`; this page is never edited. -->"
+LEDGER = (
+    "Every quantitative statement of the paper, with the rows above that decide it, or why none "
+    "does. Numbers of other people are quoted, not judged."
+)
+DISCREPANCIES = (
+    f"The paper's text and the code that printed its numbers differ in {summary()}. "
+    "[`discrepancies.csv`](discrepancies.csv) has each with its section, the file of 2012 and "
+    "what this suite does. They are compared, not judged, and no count above has them."
+)
+SHORT = {  # the rows of the README in the paper's order, and what it calls them
+    "fig1_relu.speedup": "epochs to 25 % training error: tanh / ReLU",
+    "two_gpu_gain.top1": "top-1 improvement from two columns",
+    "lrn_gain.top1": "top-1 improvement from response normalisation",
+    "overlap_gain.top1": "top-1 improvement from overlapping pooling",
+    "color_noise_gain.top1": "top-1 improvement from colour noise",
+    "dropout.iterations": "epochs to the same training error: with / without dropout",
+    "fig3_kernels.colour": "colour gap between the columns' kernels, minus that of random halves",
+    "depth.conv4": "top-1 loss without conv4",
+}
+METHOD = """\
+- The unit of replication is a whole training run with its own seed (weights and image order).
+  Epochs and images are not.
+- Differences are judged with Welch's t interval over seeds, or run by run where both sides are of
+  the same runs; speed-ups likewise on log(epochs). The rule, its words and its thresholds are in
+  `reproductions/harness/judge/verdict.py`, fixed before the runs. n must equal what was planned, no
+  more and no less.
+- The paper's number is one run per arm; `compatible` says that such a pair could have drawn it.
+- A run that never reaches the target within its budget is censored: it counts as later than all
+  that did, and the ratio becomes a bound. No run is dropped.
+- Records made from other data, by another version of the code or with uncommitted changes form rows
+  of their own and are never pooled. A record whose recipe or version has changed since is `stale`.
+  Both arms of a seed are made on one kind of machine and in one precision, the earliest on which
+  both exist; seeds of several kinds stand in one row, which names them.
+- An AlexNet is trained once for all claims that ask for it, so its record holds the declaration of
+  its variant and not that of every claim: that their rules were fixed before the run is seen from
+  the commit in the record and the history of the claim file.
+- `confirmed` takes the claim's own data, verified by checksum, at its own scale; elsewhere the
+  strongest word is `consistent`.
+- sd is the standard deviation over seeds; [low, high] is a 95 % confidence interval of the mean or
+  ratio, never of one run."""
+
+
+def only_standin(stored: Sequence[Stored]) -> bool:
+    """Whether there are records and all are of the stand-in images."""
+    return bool(stored) and all(item.record.scale == "smoke" for item in stored)
+
+
+def _verdict_row(row: Judged) -> dict[str, str]:
+    word = f"**{row.verdict.word}**" if not row.sensitivity else f"{row.verdict.word} (sensitivity)"
+    return {
+        "Claim": f"`{row.cell}`",
+        "§": row.claim.source,
+        "What is asked": row.question.text,
+        "Paper": paper(row),
+        "2012 log": log(row),
+        "Scale": row.scale,
+        "Data": row.data,
+        "n of planned": f"{row.n} of {row.planned}",
+        "Measured [95 %]": measured(row),
+        "Verdict": word,
+        "Evidence": f"[page](#{row.claim.name}), {len(row.members)} records",
+    }
+
+
+def verdict_table(rows: Sequence[Judged]) -> str:
+    """The first table of the report."""
+    return table([_verdict_row(row) for row in rows])
+
+
+def short_table(rows: Sequence[Judged]) -> str:
+    """The README's table: a trained result per section of the paper, and how many counts hold."""
+    lines = []
+    for cell, text in SHORT.items():
+        mine = sorted(
+            (row for row in rows if row.cell == cell), key=lambda row: row.n != row.planned
+        )
+        lines += [  # of those that are complete the first, which has the most faithful scale
+            {
+                "§": row.claim.source,
+                "Claim": f"[{text}](reproductions/{row.claim.name}.py)",
+                "Paper": paper(row),
+                "Measured [95 %]": measured(row),
+                "n": f"{row.n} of {row.planned}",
+                "Scale": row.scale,
+                "Verdict": row.verdict.word,
+            }
+            for row in mine[:1]
+        ]
+    counted = [row.verdict.word for row in rows if isinstance(row.question, Exact) and row.members]
+    tally = ", ".join(f"{counted.count(word)} {word}" for word in dict.fromkeys(sorted(counted)))
+    return f"{table(lines)}\n\nOf {len(counted)} counts and formulas without training: {tally}."
+
+
+def page(
+    claims: dict[str, Claim],
+    rows: list[Judged],
+    stored: list[Stored],
+    broken: list[str],
+    shown: dict[int, str],
+) -> str:
+    """The whole of report.md.
+
+    `shown` are the pictures of rows, in Markdown, by the row's `id()`.
+    """
+    parts = [HEAD, "# AlexNet (2012): do the claims hold?"]
+    if only_standin(stored):
+        parts.append(
+            "**Everything below comes from the built-in stand-in images. It proves that the code "
+            "runs and is no evidence for or against any claim.**"
+        )
+    parts += [_summary(rows, stored), "## Verdicts", verdict_table(rows)]
+    asked = [claim for claim in claims.values() if any(row.claim is claim for row in rows)]
+    parts += [
+        _claim_page(claim, [row for row in rows if row.claim is claim], shown) for claim in asked
+    ]
+    parts += ["## The paper's 58 statements", LEDGER, ledger_table(rows)]
+    parts += ["## Text against code", DISCREPANCIES]
+    parts += ["## Failures and negative results", _failures(rows, stored, broken)]
+    parts += ["## Cost", _cost(stored), "## Provenance", _provenance(stored)]
+    parts += ["## Reproduce any row", _commands(rows), "## Method", METHOD]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(rows: Sequence[Judged], stored: Sequence[Stored]) -> str:
+    words: dict[str, int] = {}
+    for row in rows:
+        words[row.verdict.word] = words.get(row.verdict.word, 0) + 1
+    counts = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
+    hours = sum(item.record.cost.wall_seconds for item in stored) / 3600
+    return f"{len(stored)} records, {hours:.2f} hours of runs; questions: {counts}."
+
+
+def _claim_page(claim: Claim, rows: Sequence[Judged], shown: dict[int, str]) -> str:
+    parts = [f"## {claim.name}", f"**{claim.statement}**"]
+    parts += [" ".join(block.split()) for block in claim.protocol.split("\n\n") if block]
+    for row in rows:
+        if not isinstance(row.question, Exact):
+            parts += section(row, shown.get(id(row)))
+    notes = [
+        f"- `{row.cell}` is {row.verdict.word}: {row.question.note}"
+        for row in rows
+        if isinstance(row.question, Exact) and row.question.note and row.verdict.word == "refuted"
+    ]
+    if notes:
+        parts += ["### Where it fails", "\n".join(notes)]
+    if claim.deviations:
+        parts += [
+            "### Differences from the paper",
+            "\n".join(f"- {line}" for line in claim.deviations),
+        ]
+    return "\n\n".join(parts)
+
+
+def _failures(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[str]) -> str:
+    negative = ("refuted", "reversed", "not supported", "direction only", "inconclusive", "stale")
+    lines = [
+        f"`{row.cell}` ({row.scale}): {row.verdict.word}; {row.verdict.reason}"
+        for row in rows
+        if row.verdict.word in negative
+    ]
+    unfinished = [item for item in stored if item.record.status != "ok"]
+    lines += [
+        f"{item.record.status}: "
+        f"`{path_of(item)}`{': ' + item.record.failure if item.record.failure else ''}"
+        for item in unfinished
+        if item.record.role != "tune" or item.record.status == "failed"
+    ]
+    tuning = [item.record.status for item in unfinished if item.record.role == "tune"]
+    lines += [
+        f"{tuning.count(word)} tuning runs {word}: see the tables of learning rates"
+        for word in sorted(set(tuning) - {"failed"})
+    ]
+    return "\n".join(f"- {line}" for line in [*lines, *broken]) or "(none)"
+
+
+def _cost(stored: Sequence[Stored]) -> str:
+    groups: dict[tuple[str, str, str, str], list[Stored]] = {}
+    for item in stored:
+        record = item.record
+        if record.role != "inspect":
+            groups.setdefault(
+                (
+                    record.claim,
+                    record.role,
+                    record.scale,
+                    f"{record.machine.hardware}, {record.machine.threads} threads",
+                ),
+                [],
+            ).append(item)
+    return table(
+        [
+            {
+                "Claim": claim,
+                "runs for": role,
+                "scale": scale,
+                "machine": machine,
+                "runs": str(len(items)),
+                "hours": f"{sum(i.record.cost.wall_seconds for i in items) / 3600:.2f}",
+                "images/s (median)": number(statistics.median(speeds), 0)
+                if (speeds := _speeds(items))
+                else "–",
+                "peak memory (GB)": f"{_peak_memory(items) / 1e9:.2f}",
+            }
+            for (claim, role, scale, machine), items in sorted(groups.items())
+        ]
+    )
+
+
+def _peak_memory(items: Sequence[Stored]) -> int:
+    """Bytes of the largest of these runs."""
+    return max(item.record.cost.peak_memory_bytes or 0 for item in items)
+
+
+def _speeds(items: Sequence[Stored]) -> list[float]:
+    """Images per second of the runs that train."""
+    return [
+        item.record.cost.images_per_second for item in items if item.record.cost.images_per_second
+    ]
+
+
+def _provenance(stored: Sequence[Stored]) -> str:
+    groups: dict[tuple[str, ...], int] = {}
+    for item in stored:
+        r = item.record
+        dirty = " with uncommitted changes" if r.code.dirty else ""
+        commit = f"{(r.code.commit or 'no git')[:10]}{dirty}"
+        data = f"{r.data.name} {r.data.fingerprint} ({r.data.source})" if r.data else "–"
+        versions = ", ".join(f"{name} {version}" for name, version in r.machine.versions.items())
+        made = ", ".join(f"{name} {number}" for name, number in r.version.metrics.items())
+        made = made if r.version.training is None else f"training {r.version.training}; {made}"
+        key = (made, commit, data, f"{r.machine.hardware}, {r.machine.precision}", versions)
+        groups[key] = groups.get(key, 0) + 1
+    names = ("version", "commit", "data", "machine", "versions")
+    return table(
+        [
+            {"records": str(count), **dict(zip(names, key, strict=True))}
+            for key, count in sorted(groups.items())
+        ]
+    )
+
+
+def _commands(rows: Sequence[Judged]) -> str:
+    lines: list[dict[str, str]] = []
+    for row in {(row.cell, row.scale): row for row in rows}.values():
+        scale = f" --scale {row.scale}" if len(row.claim.scales) > 1 else ""
+        where = " --results results/smoke" if row.scale == "smoke" else ""
+        command, explain = (
+            f"`nox -s reproduce -- {row.claim.name}{scale}`",
+            f"`python -m reproductions explain {row.cell}{where}`",
+        )
+        lines.append(
+            {"Row": f"`{row.cell}` ({row.scale})", "Run it": command, "See its records": explain}
+        )
+    return table(lines)

@@ -1,0 +1,77 @@
+"""What each kind of run does: a training becomes a record with metrics, or diverged."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from networks import ALEXNET, CPU, LOCAL, Splits
+
+from alexnet.data.batches import batches_of
+from alexnet.evaluation import predict, top_errors
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.metrics import measure_alexnet, measure_locally_connected
+from reproductions.harness.execute.run import make
+from reproductions.harness.records.record import read_records
+
+pytestmark = pytest.mark.numerical
+
+
+def test_metrics_of_a_locally_connected_net(splits: Splits) -> None:
+    done = LOCAL.train(splits, batch_size=32, epochs=8, lr_milestones=(6, 7))
+    found = measure_locally_connected(done, splits["train"], splits["test"], LOCAL.recipe, None)  # type: ignore[arg-type]
+    metrics, correct = found.metrics, found.correct
+    assert done.history[-1].train_error < 40
+    assert metrics["top1"].value < 60, "chance is 90"
+    assert metrics["top1_ten"].value == pytest.approx(100 * (1 - correct.mean()))
+    last = done.history[-5:]
+    error = sum(row.train_error * row.images for row in last) / 320
+    assert metrics["train_error"].value == pytest.approx(error)
+    batches = batches_of(splits["test"], done.net, LOCAL.recipe, CPU, mean_of=splits["train"])
+    assert metrics["top1"].value == top_errors(*predict(done.net, batches))["top1"]
+    assert {(name, m.split, m.examples) for name, m in metrics.items()} == {
+        ("top1", "test", 100),
+        ("top1_ten", "test", 100),
+        ("train_error", "train", 320),
+    }
+
+
+def test_a_planned_run_becomes_a_record(splits: Splits, tmp_path: Path) -> None:
+    claim = discover()["cifar_lrn_gain"]
+    run = next(run for run in planned_runs(claim, "smoke") if run.variant == "11pct")
+    bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
+    folder = make(run, claim, bench)
+    assert folder is not None
+    (stored,), broken = read_records(tmp_path)
+    assert broken == []
+    record = stored.record
+    assert (record.claim, record.role, record.status) == ("unshared-stand-in", "unshared", "ok")
+    assert record.metrics.keys() == {"top1", "top1_ten", "train_error"}
+    assert record.cost.images == 2 * 320
+    assert "norm" in record.machine.versions
+    assert record.weights is None
+    assert make(run, claim, bench) == folder, "it is there already"
+
+
+def test_a_run_that_diverged_has_no_metrics(splits: Splits, tmp_path: Path) -> None:
+    claim = discover()["cifar_lrn_gain"]
+    planned = planned_runs(claim, "smoke")[0]
+    hasty = replace(planned, recipe={**planned.recipe, "learning_rate": 1e30})
+    make(hasty, claim, Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1))
+    (stored,), _ = read_records(tmp_path)
+    assert (stored.record.status, stored.record.metrics) == ("diverged", {})
+
+
+@pytest.mark.parametrize(
+    ("network", "measure"), [(LOCAL, measure_locally_connected), (ALEXNET, measure_alexnet)]
+)
+def test_a_training_whose_last_update_lost_its_weights_diverged(
+    network, measure, splits: Splits
+) -> None:
+    """Losses are from before the update, so all of them are finite."""
+    done = network.train(splits, epochs=1)
+    assert not done.diverged
+    next(done.net.parameters()).data.fill_(torch.inf)
+    found = measure(done, splits["train"], splits["test"], network.recipe, None)
+    assert (found.status, found.metrics, found.correct) == ("diverged", {}, None)
