@@ -63,3 +63,7 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(import_module(f"alexnet.{module}"), name)
     raise AttributeError(f"module 'alexnet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

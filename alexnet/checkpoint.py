@@ -55,18 +55,16 @@ class Checkpoint:
     """
 
     path: Path
-    belongs_to: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # what the trainer cannot know, such as a run's name
+    # what the trainer cannot know, such as a run's name
+    belongs_to: Mapping[str, Any] = field(default_factory=dict)
     interval: float = 60.0  # seconds between two files, at least
     say: Callable[[str], None] = logging.getLogger("alexnet").warning  # one line
     clock: Callable[[], float] = time.monotonic
     dirty: bool = (
         False  # uncommitted code made a part of it: this process, or one that it goes on from
     )
-    written: float | None = field(
-        default=None, init=False
-    )  # when, by the clock; None before this process has done so
+    # when, by the clock; None before this process has done so
+    written: float | None = field(default=None, init=False)
     step: int = field(default=0, init=False)  # that the file holds
 
     def resume(self, run: "Training", **made_of: Any) -> bool:
@@ -123,9 +121,8 @@ class Checkpoint:
         return True
 
     def _find_room(self, run: "Training") -> None:
-        size = (
-            ROOM * 2 * sum(p.numel() * p.element_size() for p in run.net.parameters())
-        )  # a velocity for each weight
+        # a velocity for each weight
+        size = ROOM * 2 * sum(p.numel() * p.element_size() for p in run.net.parameters())
         self.path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.path.parent).free
         if free < size:
@@ -168,7 +165,7 @@ def read(
         theirs = about.get("belongs_to")
         if belongs_to is not None and theirs != belongs_to:
             raise BrokenError(
-                f"is of another training: {_first_difference(theirs, belongs_to)}", _seconds(about)
+                f"belongs to another run: {_first_difference(theirs, belongs_to)}", _seconds(about)
             )
         file.seek(0)
         for _ in range(3):
@@ -176,7 +173,7 @@ def read(
         try:  # its bytes are what was written: whatever is raised is no fault of the file
             return torch.load(io.BytesIO(file.read()), weights_only=True, map_location=device)
         except pickle.UnpicklingError as error:
-            raise BrokenError("holds what no training writes") from error
+            raise BrokenError("contains objects that no checkpoint has") from error
         except (MemoryError, RuntimeError) as error:
             cause = (str(error).splitlines() or ["out of memory"])[0][:200]
             why = f"cannot be taken into memory ({cause})"
@@ -187,7 +184,7 @@ def _checked(file: BinaryIO) -> dict[str, Any]:
     """What the JSON of a checkpoint says, if the checksum is right."""
     mark, said, line = file.readline(len(MARK)), file.readline(65), file.readline(HEAD)
     if mark != MARK:
-        raise BrokenError("is no checkpoint of this version")
+        raise BrokenError("is not a checkpoint in the current format")
     digest = hashlib.sha256(line)
     while part := file.read(PART):
         digest.update(part)
@@ -233,10 +230,10 @@ def restore(run: "Training", state: Mapping[str, Any]) -> None:
         )
         own = {name: tensor.shape for name, tensor in run.net.state_dict().items()}
         if own != {name: tensor.shape for name, tensor in state["net"].items()}:
-            raise BrokenError("holds another network")
+            raise BrokenError("was saved from another network")
         run.optimizer.load_state_dict(state["optimizer"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise BrokenError("holds no state of such a training") from error
+        raise BrokenError("does not fit this optimizer or history") from error
     run.net.load_state_dict(state["net"])
     run.history, run.precision, run.attempts, run.checkpoint_seconds = (
         history,
@@ -250,6 +247,8 @@ def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
     """What a training belongs to, as it is read from a file; configs and recipes field by field."""
 
     def plain(item: Any) -> Any:
+        if f" object at {id(item):#x}>" in repr(item):  # another in every process
+            raise TypeError(f"a checkpoint cannot be told from others by {item}; use a dataclass")
         return (
             dataclasses.asdict(item)
             if dataclasses.is_dataclass(item) and not isinstance(item, type)
@@ -263,7 +262,7 @@ def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
 def _first_difference(theirs: Any, ours: Mapping[str, Any]) -> str:
     """The first field in which two trainings differ, with both values where they are short."""
     if not isinstance(theirs, dict):
-        return "it does not say of which"
+        return "it does not name its run"
     name = min(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
     old, new = theirs.get(name), ours.get(name)
     if isinstance(old, dict) and isinstance(new, dict):

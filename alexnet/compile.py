@@ -26,14 +26,12 @@ def compile_net(net: nn.Module, images: Tensor, labels: Tensor, precision: str) 
         found = _gradients(compiled, net, images, labels, precision)
     except RuntimeError as error:  # of torch's compiler, or of the one that it calls
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-        raise ValueError(f"torch.compile fails here ({reason}); train without it") from error
+        raise ValueError(f"torch.compile failed ({reason}); train without it") from error
     distance = float((found - plain).norm() / plain.norm())
     if not distance <= AGREEMENT[precision]:
-        apart = (
-            f"{100 * distance:.2g} % from the plain ones, {100 * AGREEMENT[precision]:g} % allowed"
-        )
+        apart = f"by {100 * distance:.2g} %, {100 * AGREEMENT[precision]:g} % allowed"
         raise ValueError(
-            f"torch.compile gives other gradients for this network ({apart}); train without it"
+            f"torch.compile changes this network's gradients ({apart}); train without it"
         )
     return compiled
 
@@ -43,6 +41,10 @@ def _gradients(
 ) -> Tensor:
     """The gradients of all weights in one line, by a training pass of `called`."""
     weights = [weight for weight in net.train().parameters() if weight.requires_grad]
+    buffers = [(buffer, buffer.clone()) for buffer in net.buffers()]  # running statistics, say
     with same_random_numbers(images.device):
         loss, _ = batch_loss(called, images, labels, precision)
-    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, weights)])
+    gradients = torch.autograd.grad(loss, weights)
+    for buffer, before in buffers:
+        buffer.copy_(before)
+    return torch.cat([gradient.flatten() for gradient in gradients])

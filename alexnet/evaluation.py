@@ -13,7 +13,7 @@ from alexnet.data.batches import Batches, Images, LoaderBatches, batches_of
 from alexnet.data.loader import Loader
 from alexnet.distributed import rank_and_world_size
 from alexnet.models import AlexNet
-from alexnet.precision import batch_loss, image_type
+from alexnet.precision import batch_loss, check_precision, image_type
 
 BATCH = 250  # images that are asked at once
 
@@ -31,15 +31,18 @@ def evaluate(
 
     `mean_of` are the training images, whose mean is subtracted; `recipe` says how stored images
     are resized or standardised, if they are. The network computes where it is, and is left in the
-    mode that it was in. Raises ValueError as `train` does, and for ten crops of a DataLoader.
+    modes that its modules were in. Raises ValueError as `train` does, and for ten crops of a
+    DataLoader.
     """
     device = next(net.parameters()).device
     recipe = recipe or Recipe(learning_rate=0.0)
     batches = batches_of(images, net, recipe, device, mean_of=mean_of)
-    training = net.training
-    errors = top_errors(*predict(net, batches, crops=crops, precision=precision))
-    net.train(training)
-    return errors
+    modes = [(module, module.training) for module in net.modules()]
+    try:
+        return top_errors(*predict(net, batches, crops=crops, precision=precision))
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 @torch.no_grad()
@@ -52,6 +55,9 @@ def predict(
     images and all get the whole: every image counts once. The network is in evaluation mode
     afterwards.
     """
+    check_precision(precision)
+    if crops not in (1, 10):
+        raise ValueError(f"one crop of an image is evaluated or ten, not {crops}")
     net.eval()
     if isinstance(batches, LoaderBatches):
         return _predict_loader(net, batches, crops, precision)
@@ -87,7 +93,7 @@ def _probabilities(net: nn.Module, images: Tensor, precision: str) -> Tensor:
 
 
 def topk_correct(scores: Tensor, labels: Tensor, k: int) -> Tensor:
-    """For every image, how much of its label is among the k best classes: float64 [N], 1 or 0.
+    """For every image, whether its label is among the k best classes: float64 [N], 1, 0 or between.
 
     Where classes tie, they share what is left, as in the 2012 code: of e equal classes for s free
     places, each has min(1, s / e).

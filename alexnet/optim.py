@@ -62,10 +62,14 @@ def _update(
 
 
 def layer_groups(net: nn.Module) -> list[dict[str, Any]]:
-    """One parameter group per layer and kind, such as ("conv1", "bias"), each with its own rate."""
+    """One parameter group per layer and kind, such as ("conv1", "bias"), each with its own rate.
+
+    Parameters that need no gradient are in none.
+    """
     return [
         {"params": [parameter], "layer": layer_and_kind(name), "lr": 0.0}
         for name, parameter in net.named_parameters()
+        if parameter.requires_grad
     ]
 
 

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from alexnet.distributed import broadcast, rank_and_world_size
 from alexnet.io import cache_root, locked, write_atomic
+from alexnet.rng import own_generators, seed_generators
 
 PRECISIONS = ("fp32", "bf16")
 Probe = tuple[nn.Module, Tensor, Tensor]  # a network, a batch of images and its labels
@@ -104,12 +105,12 @@ def decide(measured: Measured, tolerance: float) -> Choice:
     far, speedup = measured.distance, measured.speedup
     apart = f"gradients {100 * far:.2g} % apart, {100 * tolerance:.0f} % allowed"
     if not far <= tolerance:
-        return Choice("fp32", f"bf16 does not agree with it here ({apart})")
+        return Choice("fp32", f"bf16 disagrees with fp32 here ({apart})")
     if speedup >= MARGIN:
-        return Choice("bf16", f"its steps are {speedup:.2f} times as fast here as fp32's ({apart})")
+        return Choice("bf16", f"{speedup:.2f} times as fast as fp32 here ({apart})")
     if speedup >= 1:
-        return Choice("fp32", f"bf16's steps are no more than {speedup:.2f} times as fast here")
-    return Choice("fp32", f"its steps are {1 / speedup:.2f} times as fast here as bf16's")
+        return Choice("fp32", f"bf16 is only {speedup:.2f} times as fast here, {MARGIN:.2f} needed")
+    return Choice("fp32", f"{1 / speedup:.2f} times as fast as bf16 here")
 
 
 def measure(
@@ -155,9 +156,15 @@ def step_seconds(
 @contextmanager
 def same_random_numbers(device: torch.device) -> Iterator[None]:
     """Torch's generators start from 0, and are afterwards what they were."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
+    with own_generators(device):
+        seed_generators(device, 0)
         yield
+
+
+def check_precision(precision: str) -> None:
+    """Raise ValueError unless it is one of PRECISIONS."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"no precision is called {precision!r}; say {' or '.join(PRECISIONS)}")
 
 
 def batch_loss(

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -14,11 +15,12 @@ from torch.nn.parallel import DistributedDataParallel
 from alexnet.checkpoint import Checkpoint
 from alexnet.compile import compile_net
 from alexnet.config import TrainingRecipe
-from alexnet.data.batches import Batches, Images, batches_of, fingerprint_of
+from alexnet.data.batches import Batches, Images, LoaderBatches, batches_of, fingerprint_of
 from alexnet.distributed import all_reduce_row, rank_and_world_size
 from alexnet.evaluation import predict, top_errors
 from alexnet.optim import PaperSGD, layer_groups
-from alexnet.precision import batch_loss, image_type
+from alexnet.precision import batch_loss, check_precision, image_type
+from alexnet.rng import own_generators, seed_generators
 
 Step = tuple[Tensor, Tensor, float]  # images, labels, and how much their loss counts
 
@@ -93,16 +95,19 @@ def train(
     the seed; torch's generators are afterwards what they were. With a `DataLoader` order and
     augmentation are its own, and equal bits are not promised.
 
-    Under `torch.distributed` each process trains its share of every batch. With `compiled` steps
-    go through `torch.compile`. Raises ValueError if the network has another number of classes than
-    the images or larger inputs, if a batch is smaller than the number of processes, or if the
-    network cannot be compiled.
+    Under `torch.distributed` each process trains its share of every batch of an ImageSet. With
+    `compiled` steps go through `torch.compile`. A layer whose parameters need no gradient stays as
+    it is. Raises ValueError for images that do not fit the network or each other, a batch smaller
+    than the number of processes, a DataLoader in several processes, a recipe that waits for a
+    plateau without `test_images`, or a network that cannot be compiled.
     """
+    check_precision(precision)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = batches_of(train_images, net, recipe, where, mean_of=train_images)
     held_out = test_images and batches_of(test_images, net, recipe, where, mean_of=train_images)
-    _check_smallest(batches, recipe)
+    _check(batches, recipe, validated=held_out is not None)
+    trained = [weight for weight in net.parameters() if weight.requires_grad]
     optimizer = PaperSGD(layer_groups(net), lr=recipe.learning_rate, momentum=recipe.momentum)
     training = Training(net, optimizer, precision)
     if checkpoint:
@@ -117,7 +122,7 @@ def train(
         )
     batches.dtype = image_type(training.precision)
     steps = batches.steps(recipe.batch_size)
-    with torch.random.fork_rng([where] if where.type == "cuda" else []):
+    with own_generators(where), _unfrozen_afterwards(trained):
         model = net
         if compiled and not training.is_over(recipe, steps):
             images, labels, _ = next(seeded_steps(batches, recipe, seed, epoch=0))
@@ -176,7 +181,7 @@ def seeded_steps(
     own = batches.epoch(seed, epoch, size, skip, rank, world_size)
     for number, (images, labels) in enumerate(own, start=skip):
         sequence = np.random.SeedSequence((seed, epoch * steps + number, rank))
-        torch.manual_seed(int(sequence.generate_state(1)[0]))
+        seed_generators(batches.device, int(sequence.generate_state(1)[0]))
         whole = min(size, batches.count - number * size)
         yield images, labels, 1.0 if world_size == 1 else world_size * len(labels) / whole
 
@@ -218,9 +223,25 @@ def train_step(
     return loss.detach(), scores.detach()
 
 
-def _check_smallest(batches: Batches, recipe: TrainingRecipe) -> None:
-    """Raise ValueError if the smallest batch leaves a process without an image."""
+def _check(batches: Batches, recipe: TrainingRecipe, *, validated: bool) -> None:
+    """Raise ValueError for what `train` cannot do with these images and this recipe."""
     size, (_, world_size) = recipe.batch_size, rank_and_world_size()
+    if batches.count == 0:
+        raise ValueError("there are no images to train on")
+    if isinstance(batches, LoaderBatches) and world_size > 1:
+        raise ValueError("a DataLoader trains in one process; give an ImageSet to several")
     smallest = min(batches.count, size, batches.count % size or size)
     if smallest < world_size:
         raise ValueError(f"a batch of {smallest} images is too small for {world_size} processes")
+    if getattr(recipe, "plateau_patience", None) and not validated:
+        raise ValueError("a recipe that waits for a plateau of the test error needs test images")
+
+
+@contextmanager
+def _unfrozen_afterwards(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Whatever the recipe freezes, the parameters that needed gradients need them afterwards."""
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

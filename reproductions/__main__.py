@@ -89,9 +89,8 @@ def plan(
         for line in notes(works):
             typer.echo(line, err=as_json)
         rows = [row for work in works for row in plan_rows(work)]
-        show_table(
-            list({row["run"]: row for row in reversed(rows)}.values())[::-1], as_json
-        )  # claims share runs
+        # claims share runs
+        show_table(list({row["run"]: row for row in reversed(rows)}.values())[::-1], as_json)
         for line in sweep_note(sum(work.sweeps_left_out for work in works)):
             typer.echo(line, err=as_json)
         end(dict.fromkeys(fault for work in works for fault in work.faults))

@@ -8,13 +8,7 @@ the lower it is, the sooner the net learned.
 from dataclasses import replace
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    Difference,
-    ablated,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
 
 ZERO = ablated("zero-biases", replace(AlexNetConfig.original(), bias_one_layers=()))
 

@@ -7,12 +7,7 @@ that have the test image's label, in the same run. The second question asks what
 "not supported" there says that they lose less than is worth having.
 """
 
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    Difference,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, Difference, imagenet_scales
 
 CLAIM = Claim(
     source="§6.1",

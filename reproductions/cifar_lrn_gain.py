@@ -14,12 +14,7 @@ Errors are of ten views averaged. The 2012 walk-through of the 13 % file ends at
 from dataclasses import replace
 
 from alexnet.config import LocallyConnectedConfig, LocallyConnectedRecipe
-from reproductions.harness import (
-    Claim,
-    Difference,
-    Scale,
-    Variant,
-)
+from reproductions.harness import Claim, Difference, Scale, Variant
 
 BOTH = ("conv1", "conv2")
 NARROW = Variant("13pct", LocallyConnectedConfig(), LocallyConnectedRecipe())

@@ -5,17 +5,10 @@ pixels. The net is trained with that noise and without it. Errors are of ten vie
 of 2012 isolates this.
 """
 
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    Difference,
-    ablated,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
 
-WITHOUT = ablated(
-    "without-colour-noise", color_noise="none"
-)  # without noise there is no division by `color_noise_divisor` either, see augment.py
+# without noise there is no division by `color_noise_divisor` either, see alexnet/data/loader.py
+WITHOUT = ablated("without-colour-noise", color_noise="none")
 
 CLAIM = Claim(
     source="§4.1",

@@ -5,13 +5,7 @@ central view and without dropout. The net that only ever saw the central square 
 compared with the original. Colour noise and dropout stay in both.
 """
 
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    Difference,
-    ablated,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
 
 WITHOUT = ablated("without-crops-and-flips", crops=False, flips=False)
 

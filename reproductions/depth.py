@@ -9,13 +9,7 @@ convolution made results worse.
 from dataclasses import replace
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    Difference,
-    ablated,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
 
 CLAIM = Claim(
     source="§7, §1",

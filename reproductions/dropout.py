@@ -9,14 +9,7 @@ reach before their rate first drops: there the two courses differ in nothing but
 from dataclasses import replace
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    Difference,
-    SpeedUp,
-    ablated,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, Difference, SpeedUp, ablated, imagenet_scales
 
 WITHOUT = ablated("without-dropout", replace(AlexNetConfig.original(), dropout=False))
 
@@ -46,9 +39,8 @@ CLAIM = Claim(
             worthwhile=1.25,  # a quarter more iterations, a quarter of the claimed excess
         ),
     ),
-    scales=imagenet_scales(
-        targets=(80.0, 90.0, 95.0)
-    ),  # at smoke 90 is chance; 95 only lets all of the code run
+    # at smoke 90 is chance; 95 only lets all of the code run
+    scales=imagenet_scales(targets=(80.0, 90.0, 95.0)),
     deviations=(
         "The paper gives no number for overfitting; what is substantial is our reading.",
         (

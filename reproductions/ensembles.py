@@ -7,13 +7,7 @@ which have nothing in common. Only ILSVRC-2012 can decide the printed numbers; t
 anywhere.
 """
 
-from reproductions.harness import (
-    FIVE_CNNS,
-    Claim,
-    Value,
-    both_errors,
-    imagenet_scales,
-)
+from reproductions.harness import FIVE_CNNS, Claim, Value, both_errors, imagenet_scales
 
 SEEDS = (0, 1, 2)  # averages, of five networks each
 

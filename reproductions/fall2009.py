@@ -6,12 +6,7 @@ confirmed if it could be one more of them. Only that release can decide it; the 
 images are shown and not judged.
 """
 
-from reproductions.harness import (
-    SIX,
-    Claim,
-    Value,
-    imagenet_scales,
-)
+from reproductions.harness import SIX, Claim, Value, imagenet_scales
 
 CLAIM = Claim(
     source="§6",

@@ -14,19 +14,12 @@ caption says that the size of the effect varies with the architecture.
 from dataclasses import replace
 
 from alexnet.config import CifarNetConfig, Recipe
-from reproductions.harness import (
-    Claim,
-    Scale,
-    SpeedUp,
-    Sweep,
-    Variant,
-)
+from reproductions.harness import Claim, Scale, SpeedUp, Sweep, Variant
 
 TARGET = 25.0  # training error in percent: the dashed line of Figure 1
 RECIPE = Recipe(learning_rate=0.002, epochs=60, target_train_error=TARGET)
-SWEEP = Sweep(
-    rates=(0.001, 0.002, 0.004, 0.008, 0.016), seeds=(100,), epochs=15
-)  # layer-params-19pct.cfg ships 0.001
+# layer-params-19pct.cfg ships 0.001
+SWEEP = Sweep(rates=(0.001, 0.002, 0.004, 0.008, 0.016), seeds=(100,), epochs=15)
 
 RELU = Variant("relu", CifarNetConfig(activation="relu"), RECIPE)
 TANH = Variant("tanh", CifarNetConfig(activation="tanh"), replace(RECIPE, learning_rate=0.008))

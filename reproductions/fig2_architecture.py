@@ -13,27 +13,14 @@ LAYERS = AlexNetConfig().layers()
 PARAMETERS = sum(layer.parameters for layer in LAYERS)
 ROUNDED = 0.02
 
-PRINTED_NEURONS = (
-    253_440,
-    186_624,
-    64_896,
-    64_896,
-    43_264,
-    4096,
-    4096,
-    1000,
-)  # caption of Figure 2
+# caption of Figure 2
+PRINTED_NEURONS = (253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000)
 PRINTED_WIDTHS = (96, 256, 384, 384, 256, 4096, 4096)  # §3.5
 PRINTED_KERNELS = (11 * 11 * 3, 5 * 5 * 48, 3 * 3 * 256, 3 * 3 * 192, 3 * 3 * 192)  # §3.5
-OWN_COLUMN = (
-    "conv2",
-    "conv4",
-    "conv5",
-)  # §3.5: connected to the kernel maps of the previous layer on the same GPU alone
-NORMED, POOLED = (
-    ("conv1", "conv2"),
-    ("conv1", "conv2", "conv5"),
-)  # §3.5: followed by response normalisation, by max-pooling
+# §3.5: connected to the kernel maps of the previous layer on the same GPU alone
+OWN_COLUMN = ("conv2", "conv4", "conv5")
+# §3.5: followed by response normalisation, by max-pooling
+NORMED, POOLED = (("conv1", "conv2"), ("conv1", "conv2", "conv5"))
 
 CLAIM = Claim(
     source="Figure 2, §1, §3.2, §3.5",
@@ -111,10 +98,11 @@ CLAIM = Claim(
             "one_gpu_parameters",
             "the one-GPU net has about as many parameters: its share of them (§3.2)",
             1.0,
+            # of 59,798,312
             lambda: (
                 sum(layer.parameters for layer in AlexNetConfig().one_column().layers())
                 / PARAMETERS
-            ),  # of 59,798,312
+            ),
             ROUNDED,
         ),
     ),

@@ -6,13 +6,7 @@ higher, with the same number for two arbitrary halves of a net whose one column 
 "Every run" and "independent of the initial weights" are asked by several seeds.
 """
 
-from reproductions.harness import (
-    ONE_COLUMN,
-    ORIGINAL,
-    Claim,
-    Difference,
-    imagenet_scales,
-)
+from reproductions.harness import ONE_COLUMN, ORIGINAL, Claim, Difference, imagenet_scales
 
 CLAIM = Claim(
     source="Figure 3, §6.1",

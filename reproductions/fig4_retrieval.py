@@ -7,12 +7,7 @@ with their five most probable classes; the picture here shows both for the same 
 evenly spread over the test split, of the run with seed 0.
 """
 
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    Difference,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, Difference, imagenet_scales
 
 CLAIM = Claim(
     source="Figure 4, §6.1",

@@ -12,15 +12,10 @@ from alexnet.config import AlexNetConfig, AlexNetRecipe
 from reproductions.harness import Claim, Exact, Scale
 
 NET, RECIPE = AlexNetConfig.paper(), AlexNetRecipe.paper()
-MAPS, SUMS = (
-    (1, -2, 3, 4, 0, 5),
-    (14, 30, 30, 54, 50, 41),
-)  # activities of six maps; by hand, the squares of each one's neighbours
-WEIGHTS = (
-    (0.5, -1.0, 2.0, 0.3),
-    (1.5, 0.2, -0.7, 1.0),
-    (-0.4, 0.8, 0.1, -1.2),
-)  # three classes that read four hidden neurons
+# activities of six maps; by hand, the squares of each one's neighbours
+MAPS, SUMS = ((1, -2, 3, 4, 0, 5), (14, 30, 30, 54, 50, 41))
+# three classes that read four hidden neurons
+WEIGHTS = ((0.5, -1.0, 2.0, 0.3), (1.5, 0.2, -0.7, 1.0), (-0.4, 0.8, 0.1, -1.2))
 HIDDEN = (1.0, 2.0, 0.5, 3.0)
 VIEWS = {
     (y, x, turned)

@@ -6,13 +6,7 @@ validation images of ILSVRC-2012.
 """
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    ablated,
-    both_errors,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, ablated, both_errors, imagenet_scales
 
 WITHOUT = ablated("without-norm", AlexNetConfig.original().without_lrn())
 
@@ -23,10 +17,8 @@ CLAIM = Claim(
         lower=ORIGINAL,
         higher=WITHOUT,
         paper=(1.4, 1.2),
-        log=(
-            1.37,
-            1.152,
-        ),  # 42.034 and 19.362 (layer-params-148.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
+        # 42.034 and 19.362 (layer-params-148.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
+        log=(1.37, 1.152),
         # points: one standard error of a difference of two nets on 50,000 images
         worthwhile=0.3,
     ),

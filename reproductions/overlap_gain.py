@@ -5,13 +5,7 @@ layers keep their sizes. Errors are of ten views averaged. The paper does not na
 logs with these numbers are of the validation images of ILSVRC-2012.
 """
 
-from reproductions.harness import (
-    NON_OVERLAPPING,
-    ORIGINAL,
-    Claim,
-    both_errors,
-    imagenet_scales,
-)
+from reproductions.harness import NON_OVERLAPPING, ORIGINAL, Claim, both_errors, imagenet_scales
 
 CLAIM = Claim(
     source="§3.4",
@@ -20,10 +14,8 @@ CLAIM = Claim(
         lower=ORIGINAL,
         higher=NON_OVERLAPPING,
         paper=(0.4, 0.3),
-        log=(
-            0.394,
-            0.3,
-        ),  # 41.058 and 18.510 (layer-params-147.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
+        # 41.058 and 18.510 (layer-params-147.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
+        log=(0.394, 0.3),
         # points: a quarter of what is claimed; one standard error on 50,000 images is 0.3
         worthwhile=0.1,
     ),

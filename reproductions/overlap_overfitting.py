@@ -5,13 +5,7 @@ central view and without dropout. The gap with windows of 2 pixels every 2 is co
 with windows of 3 every 2. The paper reports what its authors generally observed, without a number.
 """
 
-from reproductions.harness import (
-    NON_OVERLAPPING,
-    ORIGINAL,
-    Claim,
-    Difference,
-    imagenet_scales,
-)
+from reproductions.harness import NON_OVERLAPPING, ORIGINAL, Claim, Difference, imagenet_scales
 
 CLAIM = Claim(
     source="§3.4",

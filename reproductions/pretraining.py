@@ -1,4 +1,4 @@
-"""Pre-training on Fall 2011 gives 39.0 and 16.6 %, seven nets 36.7 and 15.4 % (Table 2, §6).
+"""Pre-trained nets have 39.0 and 16.6 % error, two with five more 36.7 and 15.4 % (§6).
 
 These are the rows "1 CNN*" and "7 CNNs*" of Table 2. A network with a sixth convolution is trained
 on the whole Fall 2011 release and then fine-tuned on ILSVRC-2012: layers that fit are taken over,
@@ -50,10 +50,8 @@ CLAIM = Claim(
             lower=PRETRAINED,
             higher=SIX,
             prefix="gain_",
-            paper=(
-                None,
-                None,
-            ),  # 40.7 − 39.0 = 1.7 is of two networks that differ in the sixth convolution too
+            # 40.7 − 39.0 = 1.7 is of two networks that differ in the sixth convolution too
+            paper=(None, None),
             # points: one standard error of a difference of two nets on 50,000 images
             worthwhile=0.3,
         ),

@@ -6,12 +6,7 @@ confirmed if it could be one more of them. Only ILSVRC-2010 itself can decide th
 other images are shown and not judged.
 """
 
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    Value,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, Value, imagenet_scales
 
 CLAIM = Claim(
     source="Table 1, §6",

@@ -9,12 +9,7 @@ one trained on the Fall 2011 release (`pretraining`). The labels of the 2012 tes
 published.
 """
 
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    Value,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, Value, imagenet_scales
 
 CLAIM = Claim(
     source="Table 2, §6",

@@ -5,12 +5,7 @@ Without the ten views the paper's net has 39.0 % and 18.3 % on ILSVRC-2010 inste
 average of ten (four corners, centre, and their mirror images).
 """
 
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    both_errors,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, both_errors, imagenet_scales
 
 CLAIM = Claim(
     source="§4.1, §6",

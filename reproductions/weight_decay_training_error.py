@@ -6,13 +6,7 @@ it; the second the error of the finished net on central views of training images
 a run without decay; doubling it in the hidden layers made validation worse by 0.4 and 0.3.
 """
 
-from reproductions.harness import (
-    ORIGINAL,
-    Claim,
-    Difference,
-    ablated,
-    imagenet_scales,
-)
+from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
 
 WITHOUT = ablated("without-weight-decay", weight_decay=0.0)
 WORTHWHILE = (

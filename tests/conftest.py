@@ -65,9 +65,8 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """No test sees the user's data or cache; a shared cache packs the synthetic images once."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("ALEXNET_DATA", raising=False)
-    monkeypatch.setattr(
-        sources, "CIFAR10_HOST", "localhost.invalid"
-    )  # a name that never resolves: no test downloads
+    # a name that never resolves: no test downloads
+    monkeypatch.setattr(sources, "CIFAR10_HOST", "localhost.invalid")
 
 
 @pytest.fixture(scope="session")

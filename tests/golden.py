@@ -177,11 +177,12 @@ def golden_runs() -> dict[str, GoldenRun]:
         color_noise_end=3,
         images_per_draw=8,
     )
+    # learn something in 32 steps
     lively: dict[str, Any] = {
         "conv_init_std": 0.08,
         "conv3plus_init_std": 0.12,
         "fc_init_std": 0.08,
-    }  # learn something in 32 steps
+    }
     original = replace(AlexNetConfig.original().smoke(), **lively)
     paper = replace(AlexNetRecipe.paper(), batch_size=40, epochs=4, plateau_patience=1)
     first = planned("train", original, recipe, "original")
@@ -432,11 +433,8 @@ def moved(golden: GoldenRun, old: Numbers, new: Numbers) -> list[str]:
 def version_behind(golden: GoldenRun, key: str) -> tuple[str, str]:
     """The version to raise before another number under `key` may be stored: table and name."""
     part, group, *_ = key.split(".")
-    if key in (
-        "arrays.answers",
-        "arrays.scores",
-        "arrays.centre",
-    ):  # what is computed of trained weights
+    # what is computed of trained weights
+    if key in ("arrays.answers", "arrays.scores", "arrays.centre"):
         return "metrics", "errors"
     return ("metrics", group) if part == "metrics" else ("training", golden.family)
 

@@ -31,9 +31,8 @@ from reproductions.harness.records.record import (
     version_of,
 )
 
-Row = tuple[
-    int, float, int, float, float, float
-]  # of a history: step, epoch, images, loss, error, seconds
+# of a history: step, epoch, images, loss, error, seconds
+Row = tuple[int, float, int, float, float, float]
 
 
 def planned(variant: str, seed: int, scale: str = "paper", claim: str = "fig1_relu") -> PlannedRun:
@@ -173,9 +172,8 @@ def example_files_of(labels: list[str], side: int = 32) -> dict[str, bytes]:
         .astype(np.uint8)
         .reshape(len(labels), COLUMNS, 1, 1, 1)
     )
-    pictures = np.broadcast_to(
-        levels, (len(labels), COLUMNS, side, side, 3)
-    )  # even grey, which JPEG keeps
+    # even grey, which JPEG keeps
+    pictures = np.broadcast_to(levels, (len(labels), COLUMNS, side, side, 3))
     return example_files(Examples(views=10, among=10_000, images=tuple(images)), pictures)
 
 

@@ -57,10 +57,8 @@ FUNCTIONS = {
     "_log_softmax_backward_data",
 }
 ROUNDED = PRODUCTS | SUMS | FUNCTIONS
-NEXT = {
-    torch.float32: 2.0**-23,
-    torch.float64: 2.0**-52,
-}  # from 1 to the next larger number; to the next smaller one half of it
+# from 1 to the next larger number; to the next smaller one half of it
+NEXT = {torch.float32: 2.0**-23, torch.float64: 2.0**-52}
 
 
 class RoundByShape(TorchDispatchMode):

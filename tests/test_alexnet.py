@@ -128,9 +128,8 @@ def figure_2(
         elif name == "conv2":
             columns = [reduce(across_maps(act(maps), alpha)) for maps in columns]
         else:
-            columns = [
-                act(reduce(maps)) for maps in columns
-            ]  # a maximum of rectified values is a rectified maximum
+            # a maximum of rectified values is a rectified maximum
+            columns = [act(reduce(maps)) for maps in columns]
     hidden = torch.cat([maps.reshape(len(maps), -1) for maps in columns], 1)
     for number, name in enumerate(("fc6", "fc7")):
         weights, biases = halves(net.layers[name].weight), halves(net.layers[name].bias)
@@ -220,17 +219,11 @@ def test_a_sixth_convolution_sees_both_columns() -> None:
 @pytest.mark.parametrize(
     ("name", "meeting", "pooled"),
     [
-        (
-            "conv3",
-            ("conv4",),
-            {"conv1": "pool1", "conv2": "pool2", "conv5": "pool5"},
-        ),  # the next layer joins the columns
+        # the next layer joins the columns
+        ("conv3", ("conv4",), {"conv1": "pool1", "conv2": "pool2", "conv5": "pool5"}),
         ("conv4", ("conv3",), {"conv1": "pool1", "conv2": "pool2", "conv5": "pool5"}),
-        (
-            "conv5",
-            ("conv3",),
-            {"conv1": "pool1", "conv2": "pool2", "conv4": "pool5"},
-        ),  # pooling stays
+        # pooling stays
+        ("conv5", ("conv3",), {"conv1": "pool1", "conv2": "pool2", "conv4": "pool5"}),
     ],
 )
 def test_a_layer_left_out(name: str, meeting: tuple[str, ...], pooled: dict[str, str]) -> None:
@@ -269,12 +262,8 @@ def test_norms_may_span_the_layer() -> None:
     differing = (column._normalise(spec, x) - layer._normalise(spec, x)).abs().amax(
         (0, 2, 3)
     ) > 1e-9
-    assert differing.nonzero().flatten().tolist() == [
-        1,
-        2,
-        3,
-        4,
-    ]  # of six maps, three in each column
+    # of six maps, three in each column
+    assert differing.nonzero().flatten().tolist() == [1, 2, 3, 4]
     torch.testing.assert_close(layer._normalise(spec, x), across_maps(x, 1e-4), rtol=1e-12, atol=0)
 
 
@@ -334,9 +323,8 @@ def test_golden_counts(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", FULL)
 def test_images_flow_through_the_counted_sizes(variant: str) -> None:
-    config = FULL[variant][
-        0
-    ].without_lrn()  # which keeps all sizes, and for which the meta device has no autocast
+    # which keeps all sizes, and for which the meta device has no autocast
+    config = FULL[variant][0].without_lrn()
     with torch.device("meta"):
         net = AlexNet(config).eval()
         images = torch.empty(2, 3, config.image_size, config.image_size)
@@ -449,9 +437,8 @@ def test_profiles_start_equal_but_for_the_spread_of_the_deep_convolutions() -> N
     first, second = weights(PROFILES["paper"]), weights(PROFILES["original"])
     for name, weight in first.items():
         wider = 3.0 if name in ("conv3.weight", "conv4.weight", "conv5.weight") else 1.0
-        torch.testing.assert_close(
-            second[name], wider * weight, rtol=1e-6, atol=0
-        )  # both drawn in fp32
+        # both drawn in fp32
+        torch.testing.assert_close(second[name], wider * weight, rtol=1e-6, atol=0)
 
 
 def test_no_two_layers_and_no_two_seeds_share_their_draws() -> None:

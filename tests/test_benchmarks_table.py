@@ -63,9 +63,8 @@ def test_every_row_is_there_once_and_measuring_again_changes_nothing(
 ) -> None:
     found = merged(old, new)
     names = [(entry["where"], entry["what"]) for entry in found]
-    assert names == sorted(
-        {(entry["where"], entry["what"]) for entry in old + new}
-    )  # which have the order of the sections
+    # which have the order of the sections
+    assert names == sorted({(entry["where"], entry["what"]) for entry in old + new})
     assert merged(found, new) == found
 
 

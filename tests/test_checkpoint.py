@@ -130,13 +130,13 @@ def hostile(train_one: Train, splits: Splits, path: Path) -> None:
 
 
 UNFIT = {
-    "another seed": (of_another_seed, "is of another training: seed is '1' and not '0'"),
+    "another seed": (of_another_seed, "belongs to another run: seed is '1' and not '0'"),
     "another recipe": (
         of_another_recipe,
-        "is of another training: recipe.batch_size is '50' and not '40'",
+        "belongs to another run: recipe.batch_size is '50' and not '40'",
     ),
-    "other images": (of_other_images, "is of another training: images is"),
-    "another run": (of_another_run, "is of another training: run is 'b' and not 'a'"),
+    "other images": (of_other_images, "belongs to another run: images is"),
+    "another run": (of_another_run, "belongs to another run: run is 'b' and not 'a'"),
     "one byte": (
         spoiling(lambda old: old[:-900] + bytes([old[-900] ^ 1]) + old[-899:]),
         "does not match its checksum (0.0 minutes",
@@ -148,10 +148,10 @@ UNFIT = {
     ),
     "the mark": (spoiling(lambda _: MARK), "does not match its checksum"),
     "too long": (spoiling(lambda old: old + b"\0"), "does not match its checksum"),
-    "nothing": (spoiling(lambda _: b""), "is no checkpoint of this version"),
-    "a network": (of_another_network, "holds another network"),
-    "an old one": (by_torch_alone, "is no checkpoint of this version"),
-    "hostile": (hostile, "is no checkpoint of this version"),
+    "nothing": (spoiling(lambda _: b""), "is not a checkpoint in the current format"),
+    "a network": (of_another_network, "was saved from another network"),
+    "an old one": (by_torch_alone, "is not a checkpoint in the current format"),
+    "hostile": (hostile, "is not a checkpoint in the current format"),
 }
 
 
@@ -169,7 +169,7 @@ def test_what_does_not_fit_is_moved_aside_and_the_training_starts(
     assert (tmp_path / "c.pt.broken-1").read_bytes() == content
     (line,) = said
     assert line.startswith(f"{path}: {why}")
-    assert line.endswith("moved aside to c.pt.broken-1, the training starts again")
+    assert line.endswith("renamed to c.pt.broken-1, training restarts from the beginning")
     assert "\n" not in line
     assert not (tmp_path / "exploded").exists()
 
@@ -288,5 +288,5 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
 def test_a_crafted_file_is_no_checkpoint(tmp_path: Path) -> None:
     for state in (None, [], {"net": {}}, {"net": None, "history": [{"a": 1}]}):
         checkpoint.write(tmp_path / "c.pt", state, {})
-        with pytest.raises(BrokenError, match="holds no state of such a training"):
+        with pytest.raises(BrokenError, match="does not fit this optimizer or history"):
             checkpoint.restore(None, checkpoint.read(tmp_path / "c.pt"))  # type: ignore[arg-type]

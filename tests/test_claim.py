@@ -137,9 +137,8 @@ def test_variants_of_one_name_are_the_same_everywhere() -> None:
         for scale in claim.scales:
             for run in planned_runs(claim, scale):
                 if run.role in SHARED:
-                    what = (
-                        run.key if run.role == "average" else run.key[:3]
-                    )  # averages of other networks are declared apart
+                    # averages of other networks are declared apart
+                    what = run.key if run.role == "average" else run.key[:3]
                     assert declared.setdefault(what, run.declaration) == run.declaration, (
                         f"{claim.name}: {run}"
                     )

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from networks import ALEXNET, CPU
 
+from alexnet import evaluation
 from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet, open_imageset
 from alexnet.evaluation import features, predict
@@ -42,6 +43,7 @@ def in_another_process(
 def train_share(rank: int, world_size: int, images: Path, folder: Path) -> None:
     """Train and evaluate as one of several processes; write down what came out."""
     torch.set_num_threads(1)
+    evaluation.BATCH = 7  # several batches for each process
     if world_size > 1:
         store = f"file://{folder}/store{world_size}"
         dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world_size)

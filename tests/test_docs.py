@@ -1,6 +1,7 @@
 """What the documents say is so: their commands exist and run, and their tables are the report's."""
 
 import ast
+import csv
 import re
 import shlex
 from pathlib import Path
@@ -83,12 +84,8 @@ def test_every_option_that_is_named_exists() -> None:
         for parameter in command.params
         for option in parameter.opts
     }
-    others = {
-        "--accept-golden",
-        "--against",
-        "--help",
-        "--python",
-    }  # of pytest, of tests/golden.py, of all, of uv
+    # of pytest, of tests/golden.py, of all, of uv
+    others = {"--accept-golden", "--against", "--help", "--python"}
     assert {
         option
         for path in PAGES
@@ -212,3 +209,11 @@ def test_report_writes_and_checks_the_tables(
 
 def test_the_committed_report_is_what_the_records_say(built: report.Built) -> None:
     assert report.differing(RESULTS, built) == []
+
+
+def test_the_files_where_things_are_exist() -> None:
+    """`where.csv` has twelve questions of a newcomer, each with the file that answers it."""
+    with (ROOT / "tests" / "where.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    assert all((ROOT / row["file"]).is_file() for row in rows)

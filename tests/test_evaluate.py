@@ -110,9 +110,10 @@ def test_features_are_what_fc8_reads(
         whole = AlexNet(replace(CONFIG, dropout=False)).eval()
         whole.load_state_dict(net.state_dict())
         one = whole.layers["fc6"](whole.conv_features(squares(splits)[4][:1]).flatten(1)).relu() / 2
+        # halved twice at test
         torch.testing.assert_close(
             net.layers["fc7"](one).relu() / 2, found[:1], rtol=1e-4, atol=1e-5
-        )  # halved twice at test
+        )
     assert features(net, held_out, precision="fp32").shape == (100, 256)
     assert features(net, held_out, precision="fp32", count=1000).shape == (100, 256)
 

@@ -535,9 +535,8 @@ def test_what_was_checked_is_remembered_until_a_file_changes(
         path = folders[2] / name
         before = path.stat()
         path.write_bytes(path.read_bytes())
-        os.utime(
-            path, ns=(before.st_atime_ns, before.st_mtime_ns)
-        )  # same size, same time: not the same file
+        # same size, same time: not the same file
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         if name != RECORD:
             assert checks() == 1, name
         assert checks() == 0

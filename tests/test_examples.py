@@ -40,16 +40,8 @@ CONFIG, RECIPE, CPU = (
     AlexNetRecipe.original().smoke(),
     torch.device("cpu"),
 )
-CHOSEN = [
-    0,
-    14,
-    28,
-    42,
-    57,
-    71,
-    85,
-    99,
-]  # eight of the 100 test images of `splits`, evenly spread: 99 k / 7
+# eight of the 100 test images of `splits`, evenly spread: 99 k / 7
+CHOSEN = [0, 14, 28, 42, 57, 71, 85, 99]
 
 
 @pytest.fixture

@@ -165,10 +165,8 @@ def test_no_text_of_the_examples_leaves_its_column(tmp_path: Path) -> None:
     }
     for text in figure.axes[0].texts:
         limit = ends.get(text.get_position()[0])
-        if limit and not set(text.get_text()) & {
-            "W",
-            "m",
-        }:  # those are wider than any class of ImageNet
+        # those are wider than any class of ImageNet
+        if limit and not set(text.get_text()) & {"W", "m"}:
             assert text.get_window_extent().x1 <= limit, text.get_text()
 
 

@@ -26,15 +26,8 @@ from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.records import provenance
 from reproductions.harness.records.record import read_record
 
-WHEEL = [
-    "sm_75",
-    "sm_80",
-    "sm_86",
-    "sm_90",
-    "sm_100",
-    "sm_120",
-    "compute_120",
-]  # torch 2.15 + cu132
+# torch 2.15 + cu132
+WHEEL = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
 
 
 @pytest.mark.parametrize(

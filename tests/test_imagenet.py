@@ -218,10 +218,7 @@ def test_labelled_test_images_go_before_validation_images(tmp_path: Path) -> Non
     assert [
         (Path(item.name).name, int(label))
         for item, label in zip(listing.items, listing.labels, strict=True)
-    ] == [
-        ("ILSVRC2010_test_00000002.JPEG", 1),
-        ("ILSVRC2010_test_00000001.JPEG", 2),
-    ]
+    ] == [("ILSVRC2010_test_00000002.JPEG", 1), ("ILSVRC2010_test_00000001.JPEG", 2)]
 
 
 def test_unlabelled_images_ask_for_the_devkit(tmp_path: Path) -> None:
@@ -280,9 +277,8 @@ def test_a_tar_that_is_cut_short_or_lies_about_sizes_is_refused(tmp_path: Path) 
     with pytest.raises(DataError, match=r"cut short or damaged|not a whole tar"):
         list(scan(inside))
     negative = bytearray(tar_of({"n0/a.JPEG": jpeg(0)}))
-    negative[124:136] = (
-        b"\xff" * 11 + b"\x00"
-    )  # a size of -256 in base 256, which would lead back for ever
+    # a size of -256 in base 256, which would lead back for ever
+    negative[124:136] = b"\xff" * 11 + b"\x00"
     negative[148:156] = b"%06o\0 " % (sum(negative[:148]) + 8 * 32 + sum(negative[156:512]))
     with pytest.raises(DataError, match=r"cut short or damaged|not a whole tar"):
         list(scan(write(tmp_path, {"negative.tar": bytes(negative)}) / "negative.tar"))

@@ -60,10 +60,8 @@ def test_a_colour_jpeg_is_averaged_as_the_formula_says(
     with pillow_alone():
         theirs = decode_center(content).astype(int)
     ours = decode_center(content).astype(int)
-    for away in (
-        ours - exact,
-        theirs - exact,
-    ):  # grey levels; both passes round, by half a level each, and halves up
+    # grey levels; both passes round, by half a level each, and halves up
+    for away in (ours - exact, theirs - exact):
         assert np.abs(away).max() < 1.05
         assert np.abs(away).mean() < 0.35
         assert abs(away.mean()) < 0.15
@@ -171,9 +169,8 @@ def test_the_middle_is_that_of_resizing_and_cropping(height: int, width: int) ->
     expected = np.asarray(whole.crop((left, top, left + 256, top + 256)))
     got = decode_center(encoded(image, "PNG"))
     assert got.shape == (256, 256, 3)
-    assert (
-        np.abs(got.astype(int) - expected).max() <= 1
-    )  # rows and columns are taken in another order, each rounded
+    # rows and columns are taken in another order, each rounded
+    assert np.abs(got.astype(int) - expected).max() <= 1
     assert abs((got.astype(int) - expected).mean()) < 0.01
 
 

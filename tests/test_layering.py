@@ -29,6 +29,14 @@ def test_the_library_knows_nothing_of_claims(path: Path) -> None:
     assert not any(name.startswith("reproductions") for name in imported(path))
 
 
+@pytest.mark.parametrize("package", ["models", "ops", "config"])
+def test_the_networks_import_neither_data_nor_optimiser(package: str) -> None:
+    allowed = ("alexnet.models", "alexnet.ops", "alexnet.config", "alexnet.io", "alexnet.weights")
+    found = {name for path in (ROOT / "alexnet" / package).glob("*.py") for name in imported(path)}
+    ours = {name for name in found if name.startswith("alexnet.")}
+    assert all(name.startswith(allowed) for name in ours)
+
+
 # What each package of the harness may import of the others.
 HARNESS = {
     "claims": set(),
@@ -100,16 +108,8 @@ def test_reading_and_judging_never_import_torch(clean_env: dict[str, str]) -> No
     assert done.stdout.strip() == "[]"
 
 
-HEAVY = {
-    "torch",
-    "torchvision",
-    "pandas",
-    "numpy",
-    "scipy",
-    "PIL",
-    "matplotlib",
-    "submitit",
-}  # a tenth of a second each, or more
+# a tenth of a second each, or more
+HEAVY = {"torch", "torchvision", "pandas", "numpy", "scipy", "PIL", "matplotlib", "submitit"}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from alexnet import (
     AlexNetConfig,
     AlexNetRecipe,
     CifarNet,
+    CifarNetConfig,
+    LocallyConnectedConfig,
     LocallyConnectedNet,
     evaluate,
     images,
@@ -137,6 +139,28 @@ def test_no_images_is_one_line(tmp_path: Path) -> None:
 
 def test_a_data_set_by_name() -> None:
     assert images("stand-in", "test").meta.split == "test"
+    with pytest.raises(DataError, match="stand-in has no split 'validation'; it has train, test"):
+        images("stand-in", "validation", data=".")
+
+
+def test_a_folder_has_no_splits(photographs: Path) -> None:
+    with pytest.raises(DataError, match=r"a folder has no splits; give .*/test itself"):
+        images(photographs, "test")
+
+
+def test_images_that_end_within_the_network_are_refused() -> None:
+    with pytest.raises(ValueError, match="images of 32 pixels end before fc6"):
+        AlexNet(AlexNetConfig(image_size=32))
+    assert CifarNet(CifarNetConfig(image_size=28))(torch.zeros(1, 3, 28, 28)).shape == (1, 10)
+    local = LocallyConnectedNet(LocallyConnectedConfig(image_size=26))
+    assert local(torch.zeros(1, 3, 26, 26)).shape == (1, 10)
+
+
+def test_a_network_of_a_seed_leaves_torchs_generator() -> None:
+    before = torch.get_rng_state()
+    AlexNet(SMALL, seed=0)
+    CifarNet(seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_importing_the_package_imports_no_torch(clean_env: dict[str, str]) -> None:

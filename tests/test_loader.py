@@ -13,15 +13,9 @@ from scipy import stats
 from torch import Tensor
 
 from alexnet.config import AlexNetRecipe, Augment
+from alexnet.data.augment import AXIS_DIRECTIONS, color_shift, draw, pca_color_axes
 from alexnet.data.imageset import ImageSet, Meta
-from alexnet.data.loader import (
-    AXIS_DIRECTIONS,
-    Loader,
-    color_shift,
-    draw,
-    epoch_order,
-    pca_color_axes,
-)
+from alexnet.data.loader import Loader, epoch_order
 
 pytestmark = pytest.mark.numerical
 
@@ -123,9 +117,8 @@ def test_draws_are_a_function_of_seed_and_epoch() -> None:
         other = draw(100, 33, seed, epoch)
         for name in ("corners", "flipped", "color"):
             assert np.array_equal(getattr(first, name), getattr(other, name)) is same
-    assert not np.array_equal(
-        np.argsort(first.color[:, 0]), epoch_order(100, 0, 0)
-    )  # nor are they the order's numbers
+    # nor are they the order's numbers
+    assert not np.array_equal(np.argsort(first.color[:, 0]), epoch_order(100, 0, 0))
 
 
 def test_crops_lie_where_the_draws_say() -> None:
@@ -139,9 +132,8 @@ def test_crops_lie_where_the_draws_say() -> None:
         assert labels.tolist() == [number % 10 for number, *_ in found[-len(labels) :]]
     assert [number for number, *_ in found] == order.tolist()
     assert found == [(i, *draws.corners[i].tolist(), bool(draws.flipped[i])) for i in order]
-    assert {top for _, top, _, _ in found} | {left for _, _, left, _ in found} == set(
-        range(33)
-    )  # both ends are reached
+    # both ends are reached
+    assert {top for _, top, _, _ in found} | {left for _, _, left, _ in found} == set(range(33))
 
 
 def test_chunks_of_32_share_crop_and_mirror_but_not_light() -> None:
@@ -199,9 +191,8 @@ def test_pca_color_axes_is_deviations_or_variances_along_the_axes() -> None:
         pca_color_axes(covariance, kind).astype(np.float64) for kind in ("deviation", "eigenvalue")
     )
     np.testing.assert_allclose(deviation.T @ deviation, covariance, rtol=1e-5)  # Σ λ p pᵀ
-    np.testing.assert_allclose(
-        variance.T @ variance, covariance @ covariance, rtol=1e-5
-    )  # Σ λ² p pᵀ
+    # Σ λ² p pᵀ
+    np.testing.assert_allclose(variance.T @ variance, covariance @ covariance, rtol=1e-5)
     for axes, power in ((deviation, 1), (variance, 2)):
         gram = axes @ axes.T
         np.testing.assert_allclose(

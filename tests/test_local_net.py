@@ -97,9 +97,8 @@ def formula(net: LocallyConnectedNet, images: Tensor) -> Tensor:
 def test_values_and_gradients_are_the_formulas(config: LocallyConnectedConfig) -> None:
     config = replace(config, conv_widths=(12, 11), local_widths=(4, 3), lrn_alpha=0.5)
     net = LocallyConnectedNet(config, seed=1).double()
-    torch.nn.init.normal_(
-        net.conv1.weight, 0.0, 0.1, generator=torch.Generator().manual_seed(0)
-    )  # normalisation sees something
+    # normalisation sees something
+    torch.nn.init.normal_(net.conv1.weight, 0.0, 0.1, generator=torch.Generator().manual_seed(0))
     images = torch.randn(
         2, 3, 24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(5)
     )

@@ -140,9 +140,8 @@ def test_bits_are_those_of_one_rounding_after_the_other(
 ) -> None:
     """Any number of maps, spans with and without unrolled loops (5 and 9), no writes outside."""
     n = LRN(size, 0.02, 0.75, 2.0, columns)
-    x, above = (
-        draw((*others, maps * max(1, columns)), seed + i, 10.0, dtype) for i in (0, 1)
-    )  # channels last
+    # channels last
+    x, above = (draw((*others, maps * max(1, columns)), seed + i, 10.0, dtype) for i in (0, 1))
     for gradient, expected in zip(
         (None, above), in_order(x.float().numpy(), above.float().numpy(), n), strict=True
     ):
@@ -275,9 +274,8 @@ def assert_reaches_neighbours_alone(
     sound = both(x, above, n, body)
     broken = x.clone()
     broken[1, 5, 2, 3] = value
-    near = torch.zeros(
-        x.shape, dtype=torch.bool, device=x.device
-    )  # neighbours of neighbours, for the way back
+    # neighbours of neighbours, for the way back
+    near = torch.zeros(x.shape, dtype=torch.bool, device=x.device)
     if n.columns:
         near[
             1,
@@ -331,9 +329,9 @@ BROKEN = "#!/bin/sh\necho no such option >&2; exit 1\n"
 @pytest.mark.parametrize(
     ("compiler", "why"),
     [
-        (None, "no C compiler `cc` is here"),
+        (None, "no C compiler `cc` found"),
         (BROKEN, r"the C compiler \S+/cc fails \(no such option\)"),
-        ("not a program", r"what the C compiler \S+/cc made cannot be used \(Exec format error\)"),
+        ("not a program", r"the library built by \S+/cc cannot be loaded \(Exec format error\)"),
     ],
 )
 def test_without_a_compiler_that_works_torch_computes_and_says_so_once(
@@ -434,9 +432,9 @@ def test_a_cache_that_may_not_execute_is_named_and_another_place_tried(
     (line,) = found.stderr.splitlines()
     assert "nothing in this folder may be executed: it is mounted noexec" in line
     if temporary == "noexec":
-        assert found.stdout.startswith("torch what the C compiler")
+        assert found.stdout.startswith("torch the library built by")
         assert line.startswith(
-            "response normalisation runs in plain torch, which is slower: what the C compiler"
+            "response normalisation runs in plain torch, which is slower: the library built by"
         )
     else:
         assert found.stdout.strip() == "c"

@@ -21,12 +21,8 @@ from reproductions.harness.execute.run import make
 from reproductions.harness.records.record import read_records
 
 ROOT = Path(__file__).parents[1]
-CLAIMS = (
-    "lrn_gain",
-    "fig1_relu",
-    "fig2_architecture",
-    "ten_view_gain",
-)  # of each kind one; first and last share a network
+# of each kind one; first and last share a network
+CLAIMS = ("lrn_gain", "fig1_relu", "fig2_architecture", "ten_view_gain")
 SMOKE = ["run", *CLAIMS, "--scale", "smoke", "--sweep", "--threads", "1"]
 RUNS = {
     name: {run.key for run in planned_runs(discover()[name], "smoke")}
@@ -38,8 +34,18 @@ PLANNED = len(set.union(*RUNS.values()))
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
+# As `python -m reproductions`, but no test downloads.
+OFFLINE = """
+import sys
+from alexnet.data import sources
+from reproductions.__main__ import app
+sources.CIFAR10_HOST = "localhost.invalid"
+sys.exit(app(sys.argv[1:]))
+"""
+
+
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "reproductions", *map(str, arguments)]
+    return [sys.executable, "-c", OFFLINE, *map(str, arguments)]
 
 
 @pytest.fixture

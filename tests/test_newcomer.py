@@ -110,7 +110,7 @@ def test_it_ends_with_the_committed_answer_and_the_smoke_run_beside_it(
 
 
 def test_it_says_once_that_there_is_no_compiler(first: tuple[Path, list[str], str]) -> None:
-    line = "response normalisation runs in plain torch, which is slower: no C compiler `cc` is here"
+    line = "response normalisation runs in plain torch, which is slower: no C compiler `cc` found"
     assert first[2].splitlines().count(line) == 1
 
 
@@ -169,10 +169,7 @@ def test_sweep_travels_with_every_launcher(launch: list[str], tmp_path: Path) ->
     assert (
         "4 learning-rate sweep runs skipped; add --sweep to make them" in without,
         "skipped" in with_sweep,
-    ) == (
-        True,
-        False,
-    )
+    ) == (True, False)
     assert ANSWERS[0] in without
 
 

@@ -14,9 +14,8 @@ from alexnet.ops.pooling import average_pool, max_pool
 
 pytestmark = pytest.mark.numerical
 
-shapes = st.tuples(
-    st.integers(1, 2), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3)
-)  # N, maps of a column, H, W
+# N, maps of a column, H, W
+shapes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))
 
 
 def normal(
@@ -250,9 +249,8 @@ def test_local_products_in_bf16_have_sums_in_fp32() -> None:
     )
     found = []
     for narrow in (False, True):
-        inputs = [
-            t.bfloat16().float().requires_grad_() for t in (x, weight, bias)
-        ]  # the inputs' own rounding is not asked about
+        # the inputs' own rounding is not asked about
+        inputs = [t.bfloat16().float().requires_grad_() for t in (x, weight, bias)]
         with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
             y = locally_connected(*inputs)
         assert y.dtype == (torch.bfloat16 if narrow else torch.float32)
@@ -318,9 +316,8 @@ def test_dropout_keeps_or_zeroes_and_never_scales() -> None:
     y = paper_dropout(x, training=True, generator=torch.Generator().manual_seed(3))
     kept = y != 0
     assert torch.equal(y, torch.where(kept, x, 0.0))
-    assert kept.double().mean().item() == pytest.approx(
-        0.5, abs=4 * 0.5 / 200
-    )  # four standard deviations of 40,000 throws
+    # four standard deviations of 40,000 throws
+    assert kept.double().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / 200)
     y.sum().backward()
     assert torch.equal(x.grad, kept.double())  # the same mask backwards
 
@@ -340,9 +337,8 @@ def test_a_generators_state_says_which_mask() -> None:
     assert not torch.equal(one, other)
     generator = torch.Generator().manual_seed(1)
     assert torch.equal(paper_dropout(x, training=True, generator=generator), one)
-    assert not torch.equal(
-        paper_dropout(x, training=True, generator=generator), one
-    )  # the next layer has a mask of its own
+    # the next layer has a mask of its own
+    assert not torch.equal(paper_dropout(x, training=True, generator=generator), one)
 
 
 def test_without_a_generator_torchs_own_draws_the_masks() -> None:

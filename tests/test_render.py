@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from alexnet.data.loader import BatchSpec, render
+from alexnet.data.augment import BatchSpec, render
 
 pytestmark = pytest.mark.numerical
 
@@ -99,9 +99,8 @@ def test_bf16_is_rounded_as_autocast_rounds(values: list[float]) -> None:
     )
     pixels = render(black, nothing, spec, dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = (0.0 + shift).view(-1, 1) @ torch.ones(
-            1, 1
-        )  # products are made of rounded numbers
+        # products are made of rounded numbers
+        rounded = (0.0 + shift).view(-1, 1) @ torch.ones(1, 1)
     torch.testing.assert_close(pixels.view(-1, 1), rounded, rtol=0, atol=0, equal_nan=True)
 
 

@@ -26,9 +26,8 @@ ORIGINAL, PAPER = AlexNetRecipe.original(), AlexNetRecipe.paper()
 )
 def test_the_logged_drops(epoch: int, rate: float) -> None:
     assert ORIGINAL.lr(epoch, []) == pytest.approx(rate, rel=1e-12)
-    assert ORIGINAL.lr(epoch, [50.0] * epoch) == pytest.approx(
-        rate, rel=1e-12
-    )  # errors do not matter to it
+    # errors do not matter to it
+    assert ORIGINAL.lr(epoch, [50.0] * epoch) == pytest.approx(rate, rel=1e-12)
 
 
 @pytest.mark.parametrize(

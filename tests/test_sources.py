@@ -54,9 +54,8 @@ def test_a_read_only_root_is_packed_into_the_cache(
     cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(
-        os, "access", lambda path, mode: False
-    )  # tests may run as root, who may write anywhere
+    # tests may run as root, who may write anywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert len(open_dataset("cifar10", cifar_folder)["test"]) == 20
     assert not (cifar_folder / "prepared").exists()
     assert list((tmp_path / "cache" / "alexnet" / "prepared").glob("cifar10-*-test-*/images.npy"))

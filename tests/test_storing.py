@@ -68,10 +68,10 @@ def test_the_checkpoint_of_another_seed_is_not_taken(
     assert make(RUNS[0], CLAIM, bench) is not None
     said = capsys.readouterr().out
     assert (
-        "is of another training: run is 'fig1_relu/relu/smoke-seed1' and not "
+        "belongs to another run: run is 'fig1_relu/relu/smoke-seed1' and not "
         "'fig1_relu/relu/smoke-seed0'" in said
     )
-    assert f"moved aside to {first.name}.broken-1, the training starts again" in said
+    assert f"renamed to {first.name}.broken-1, training restarts from the beginning" in said
     alone = replace(bench, root=tmp_path / "alone")
     make(RUNS[0], CLAIM, alone)
     assert numbers(bench, RUNS[0]) == numbers(alone, RUNS[0])
@@ -178,9 +178,8 @@ def test_that_no_record_can_be_written_is_found_before_the_first_step(
     for path in [p for p in (shared.root / "records").rglob("*") if folder in p.parents]:
         shutil.rmtree(path, ignore_errors=True)
     folder.chmod(0o555)
-    make(
-        RUNS[1], CLAIM, replace(shared, root=shared.root.parent / "first")
-    )  # imports what the other user may not
+    # imports what the other user may not
+    make(RUNS[1], CLAIM, replace(shared, root=shared.root.parent / "first"))
     with (
         without_privileges(),
         pytest.raises(RecordError, match=r"no record can be written to .*: Permission denied"),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from alexnet import training
+from alexnet.checkpoint import Checkpoint
 from alexnet.config import AlexNetRecipe, LocallyConnectedRecipe, Recipe
 from alexnet.data.batches import batches_of
 from alexnet.data.loader import Loader
@@ -125,7 +126,6 @@ def test_same_seed_same_bits_and_seed_0_is_a_seed(
 ) -> None:
     torch.manual_seed(999)  # the global generators neither matter nor change
     np.random.seed(999)  # noqa: NPY002
-    before = torch.get_rng_state()
     done = network.train(splits)
     assert bits(done) == bits(whole[network.name])
     assert bits(network.train(splits, seed=1, epochs=1)) != bits(network.train(splits, epochs=1))
@@ -133,7 +133,6 @@ def test_same_seed_same_bits_and_seed_0_is_a_seed(
     state = torch.get_rng_state()
     train(net, replace(network.recipe, epochs=1), splits["train"], seed=0, device=CPU)
     assert torch.equal(torch.get_rng_state(), state)
-    assert before is not None
 
 
 class Masked(nn.Module):
@@ -355,6 +354,54 @@ def test_a_batch_smaller_than_the_processes_is_refused(
         ALEXNET.train(splits, batch_size=53)
 
 
+def test_what_the_user_froze_stays_frozen_and_nothing_else_does(splits: Splits) -> None:
+    net = ALEXNET.config.build(0)
+    net.layers["conv2"].requires_grad_(False)
+    before = net.layers["conv2"].weight.clone()
+    recipe = replace(ALEXNET.recipe, epochs=2, conv1_freeze_epoch=1)
+    train(net, recipe, splits["train"], device=CPU)
+    assert torch.equal(net.layers["conv2"].weight, before)
+    frozen = [name for name, weight in net.named_parameters() if not weight.requires_grad]
+    assert frozen == ["layers.conv2.weight", "layers.conv2.bias"]
+
+
+def test_images_of_two_sets_are_refused(splits: Splits) -> None:
+    test = splits["test"]
+    for what, value in {"classes": test.meta.classes[::-1], "shape": (9, 9, 3)}.items():
+        other = {**splits, "test": replace(test, meta=replace(test.meta, **{what: value}))}
+        with pytest.raises(ValueError, match=f"training and test images have other {what}"):
+            ALEXNET.train(other)
+
+
+def test_what_cannot_be_done_is_one_line(splits: Splits, tmp_path: Path) -> None:
+    net = CIFAR.config.build(0)
+    with pytest.raises(ValueError, match="no precision is called 'half'; say fp32 or bf16"):
+        train(net, CIFAR.recipe, splits["train"], precision="half")
+    with pytest.raises(ValueError, match="waits for a plateau of the test error needs test images"):
+        train(ALEXNET.config.build(0), AlexNetRecipe.paper(), splits["train"])
+    with pytest.raises(ValueError, match="one crop of an image is evaluated or ten, not 5"):
+        evaluate(net, splits["test"], mean_of=splits["train"], crops=5)
+    with pytest.raises(ValueError, match="has no decay for 'conv3'"):
+        train(net, LOCAL.recipe, splits["train"])
+
+    class Other:
+        """As a recipe, without fields."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(CIFAR.recipe, name)
+
+    with pytest.raises(TypeError, match="use a dataclass"):
+        train(net, Other(), splits["train"], device=CPU, checkpoint=Checkpoint(tmp_path / "c.pt"))
+
+
+def test_evaluating_leaves_every_modules_mode(splits: Splits) -> None:
+    net = ALEXNET.config.build(0)
+    net.layers["conv1"].eval()
+    modes = [module.training for module in net.modules()]
+    evaluate(net, splits["test"], mean_of=splits["train"], recipe=ALEXNET.recipe)
+    assert [module.training for module in net.modules()] == modes
+
+
 def test_any_network_and_a_data_loader(splits: Splits) -> None:
     """A custom module without config, on a DataLoader: the loss falls, tests are evaluated."""
     data = splits["train"]
@@ -371,8 +418,9 @@ def test_any_network_and_a_data_loader(splits: Splits) -> None:
     assert evaluate(net, loader, mean_of=loader)["top1"] == done.validation_errors[-1]
     with pytest.raises(ValueError, match="ten crops of an image need an ImageSet"):
         evaluate(net, loader, mean_of=loader, crops=10)
-    with pytest.raises(TypeError, match="both ImageSets or both DataLoaders"):
-        train(net, recipe, loader, splits["test"], device=CPU)
+    for pair in ((loader, splits["test"]), (splits["train"], loader)):
+        with pytest.raises(TypeError, match="both ImageSets or both DataLoaders"):
+            train(net, recipe, *pair, device=CPU)
 
 
 @pytest.mark.gpu

@@ -225,12 +225,8 @@ NEAR = [40.0, 40.2, 39.8]
     ("gain", "options", "word", "magnitude"),
     [
         (1.4, {}, "confirmed", "as claimed"),
-        (
-            0.8,
-            {},
-            "confirmed",
-            "compatible",
-        ),  # the interval ends at 0.8 + 0.453, that of one more run at 0.8 + 0.906
+        # the interval ends at 0.8 + 0.453, that of one more run at 0.8 + 0.906
+        (0.8, {}, "confirmed", "compatible"),
         (3.0, {}, "direction only", "larger"),
         (3.0, {"at_least": True}, "confirmed", "as claimed"),
         (0.8, {"at_least": True, "paper": 3.0}, "direction only", "smaller"),

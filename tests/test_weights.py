@@ -232,10 +232,7 @@ class Exploit:
         return os.system, (f"touch {self.target}",)
 
 
-WRITERS = {
-    "torch": torch.save,
-    "pickle": lambda state, path: path.write_bytes(pickle.dumps(state)),
-}
+WRITERS = {"torch": torch.save, "pickle": lambda state, path: path.write_bytes(pickle.dumps(state))}
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)

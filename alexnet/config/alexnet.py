@@ -98,7 +98,8 @@ class AlexNetConfig:
         """A quarter of the width on 56-pixel crops of Tiny ImageNet's 64: sides 27, 13, 6, 3.
 
         conv1 is 5×5 at stride 2. Filters read a quarter of the inputs, so initial weights are
-        twice as large and sums keep their size (fc6 reads a sixteenth: half as large).
+        twice as large and sums keep their size (fc6 reads a sixteenth: its sums
+        are half as large).
         """
         kernels = (5, *self.conv_kernels[1:])
         small = replace(self, image_size=56, classes=200, conv_kernels=kernels, conv1_stride=2)
@@ -328,10 +329,7 @@ class AlexNetRecipe:
         return 1.0
 
     def is_over(
-        self,
-        epoch: int,
-        validation_errors: Sequence[float],
-        train_error: float | None,
+        self, epoch: int, validation_errors: Sequence[float], train_error: float | None
     ) -> bool:
         """When all epochs are done, or the error stopped improving after the last drop (§5)."""
         patience = self.plateau_patience

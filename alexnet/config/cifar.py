@@ -42,7 +42,7 @@ class CifarNetConfig:
     def layers(self) -> tuple[Layer, ...]:
         """The learned layers in order."""
         first, second, third = self.widths
-        sides = [-(-self.image_size // divisor) for divisor in (1, 2, 4, 8)]
+        sides = [self.image_size // divisor for divisor in (1, 2, 4, 8)]
         std = self.init_std
         return (
             Layer("conv1", 3, first, 5, sides[0], std[0], 0.0, padding=2, pool=True),
@@ -115,7 +115,7 @@ class LocallyConnectedConfig:
     def layers(self) -> tuple[Layer, ...]:
         """The learned layers in order."""
         (first, second), (third, fourth) = self.conv_widths, self.local_widths
-        side, half, quarter = (-(-self.image_size // divisor) for divisor in (1, 2, 4))
+        side, half, quarter = (self.image_size // divisor for divisor in (1, 2, 4))
         std, lrn = self.init_std, [f"conv{k}" in self.lrn_layers for k in (1, 2)]
         return (
             Layer("conv1", 3, first, 5, side, std[0], 0.0, padding=2, lrn=lrn[0], pool=True),
@@ -182,13 +182,14 @@ class LocallyConnectedRecipe:
         if kind == "bias":
             return self.bias_lr, 0.0
         decay = dict(zip(self.decayed, self.weight_decay, strict=True))
+        if layer not in decay:
+            raise ValueError(
+                f"this recipe is for {', '.join(decay)} and has no decay for {layer!r}"
+            )
         return self.lr(epoch, validation_errors), decay[layer]
 
     def is_over(
-        self,
-        epoch: int,
-        validation_errors: Sequence[float],
-        train_error: float | None,
+        self, epoch: int, validation_errors: Sequence[float], train_error: float | None
     ) -> bool:
         """When all epochs are done."""
         return epoch >= self.epochs

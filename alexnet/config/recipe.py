@@ -75,11 +75,7 @@ class Recipe:
         return self.learning_rate
 
     def layer_lr(
-        self,
-        layer: str,
-        kind: str,
-        epoch: int,
-        validation_errors: Sequence[float],
+        self, layer: str, kind: str, epoch: int, validation_errors: Sequence[float]
     ) -> tuple[float, float]:
         """Biases have a multiple of the rate and no decay (2012 code: epsB = 2 · epsW, wc 0)."""
         if kind == "bias":
@@ -87,10 +83,7 @@ class Recipe:
         return self.learning_rate, self.weight_decay
 
     def is_over(
-        self,
-        epoch: int,
-        validation_errors: Sequence[float],
-        train_error: float | None,
+        self, epoch: int, validation_errors: Sequence[float], train_error: float | None
     ) -> bool:
         """When all epochs are done, or the training error has fallen below the target."""
         target = self.target_train_error

@@ -15,22 +15,18 @@ from alexnet.data.imageset import DataError
 from alexnet.data.prepare import Item, Progress, folder_items
 from alexnet.io import is_passing, named
 
-PLACES = {
-    "train": "train",
-    "val": "val",
-    "validation": "val",
-    "test": "test",
-}  # names of folders that say which split it is
-FLAT = re.compile(
-    r"ILSVRC20\d\d_(val|test)_(\d{8})\.JPEG"
-)  # the publisher's images that lie without class folders
+# names of folders that say which split it is
+PLACES = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+# the publisher's images that lie without class folders
+FLAT = re.compile(r"ILSVRC20\d\d_(val|test)_(\d{8})\.JPEG")
+# by first bytes
 COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
     b"\xfd7z": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK": "zip",
-}  # by first bytes
+}
 BAD_TAR = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, RecursionError)
 DEPTH = 4  # of folders below a source; a link that leads back ends there
 

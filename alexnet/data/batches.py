@@ -46,30 +46,31 @@ Batches = Loader | LoaderBatches
 
 
 def batches_of(
-    images: Images,
-    net: nn.Module,
-    recipe: TrainingRecipe,
-    device: torch.device,
-    *,
-    mean_of: Images,
+    images: Images, net: nn.Module, recipe: TrainingRecipe, device: torch.device, *, mean_of: Images
 ) -> Batches:
     """The images as a network and its recipe want them, minus the mean of the training images.
 
-    A network whose `config` has an `image_size` gets squares of that size, others whole images.
-    Raises ValueError if its `config` has another number of classes than the images.
+    A network whose `config` has an `image_size` gets squares of that size, the central ones where
+    the recipe draws none; others get whole images. Raises ValueError if its `config` has another
+    number of classes, or if the two sets have other classes or sizes, TypeError for one DataLoader.
     """
-    if isinstance(images, DataLoader):
+    if isinstance(images, DataLoader) and isinstance(mean_of, DataLoader):
         return LoaderBatches(images, device)
-    if isinstance(mean_of, DataLoader):
+    if isinstance(images, DataLoader) or isinstance(mean_of, DataLoader):
         raise TypeError("training and test images are both ImageSets or both DataLoaders")
     config, found = getattr(net, "config", None), len(images.meta.classes)
     classes = getattr(config, "classes", found)
     if classes != found:
         raise ValueError(f"the network has {classes} classes, the images {found}")
+    for name in ("classes", "shape"):
+        if getattr(images.meta, name) != getattr(mean_of.meta, name):
+            raise ValueError(f"training and test images have other {name}: they are of no one set")
     size = getattr(config, "image_size", None) or recipe.augment.resize or images.meta.shape[0]
     return Loader(images, mean_of, size, recipe.augment, device)
 
 
 def fingerprint_of(images: Images) -> str:
     """What a checkpoint remembers of the images."""
-    return images.meta.fingerprint if isinstance(images, ImageSet) else type(images).__name__
+    if isinstance(images, ImageSet):
+        return images.meta.fingerprint
+    return f"DataLoader of {len(images.dataset)} images"  # type: ignore[arg-type]  # it has a length

@@ -16,10 +16,8 @@ CIFAR10_CLASSES = (
     "truck",
 )
 TINY_CLASSES = 200
-HALVES = {
-    "tiny-imagenet-half": "tiny-imagenet",
-    "stand-in-half": "stand-in",
-}  # what each is half of
+# what each is half of
+HALVES = {"tiny-imagenet-half": "tiny-imagenet", "stand-in-half": "stand-in"}
 # Classes, training images and test images of each whole release; None where the publisher does not
 # say. 2010 has public labels of its 150,000 test images; 2012 has not, and the paper reports on its
 # validation images (§2).

@@ -12,12 +12,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, features
 
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "GIF",
-    "BMP",
-)  # what files called .JPEG are; Pillow's other decoders are kept from strangers' bytes
+# what files called .JPEG are; Pillow's other decoders are kept from strangers' bytes
+FORMATS = ("JPEG", "PNG", "GIF", "BMP")
 SUFFIXES = (".jpeg", ".jpg", ".png", ".gif", ".bmp")
 BROKEN = (
     OSError,

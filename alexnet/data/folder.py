@@ -7,46 +7,47 @@ import numpy as np
 from alexnet.data.catalogue import DATASETS
 from alexnet.data.decode import SUFFIXES
 from alexnet.data.imagenet_decode import RULE, SIDE, decode_center, use_one_torch_thread
-from alexnet.data.imageset import FORMAT, DataError, ImageSet, open_imageset
+from alexnet.data.imageset import DataError, ImageSet
 from alexnet.data.prepare import Listing, Progress, folder_items, pack_listing
-from alexnet.data.sources import data_root, open_dataset
-from alexnet.io import cache_root, is_there, locked
+from alexnet.data.sources import data_root, open_dataset, open_packed
+from alexnet.io import cache_root
 
 
 def images(
     source: str | Path,
-    split: str = "train",
+    split: str | None = None,
     *,
-    data: Path | None = None,
+    data: str | Path | None = None,
     progress: Progress | None = None,
 ) -> ImageSet:
     """The images of a data set ("cifar10", "tiny-imagenet", ...), or of a folder of class folders.
 
-    A data set is sought under `data`, by default `$ALEXNET_DATA`; `split` is "train" or "test". A
-    folder's classes are its subfolders by name; the shorter side of every image is brought to 256
-    pixels and the central square cut out (§2), once: the packed images are found again in the
-    cache until a file changes. Raises DataError if there are no such images, or broken ones.
+    A data set is sought under `data`, by default `$ALEXNET_DATA`, else the cache; `split` is
+    "train" (the default) or "test". Nothing is downloaded. A folder's classes are its subfolders by
+    name; the shorter side of every image is brought to 256 pixels and the central square cut out
+    (§2), once: the packed images are found again in the cache until a file changes. Raises
+    DataError if there are no such images, or broken ones.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return _packed(folder, split, progress)
     if str(source) in DATASETS:
-        return open_dataset(str(source), data_root(data), progress)[split]
-    raise DataError(f"{source} is neither a folder nor one of {', '.join(DATASETS)}")
+        found = open_dataset(str(source), data_root(None if data is None else Path(data)), progress)
+        if (split or "train") not in found:
+            raise DataError(f"{source} has no split {split!r}; it has {', '.join(found)}")
+        return found[split or "train"]
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"{source} is neither a folder nor one of {', '.join(DATASETS)}")
+    if split:
+        raise DataError(f"a folder has no splits; give {folder / split} itself")
+    listing, name = _listing(folder), folder.resolve().name
 
+    def make(target: Path, split: str) -> None:
+        about = {"name": name, "split": split, "canonical": False, "source": f"folder, {RULE}"}
+        shape = (SIDE, SIDE, 3)
+        pack_listing(target, listing, shape, decode_center, progress, use_one_torch_thread, **about)
 
-def _packed(folder: Path, split: str, progress: Progress | None) -> ImageSet:
-    listing = _listing(folder)
-    name = folder.resolve().name
-    target = cache_root() / "folders" / f"{name}-{listing.key}-{split}-{FORMAT}"
-    with locked(target.with_name(f".{target.name}.lock")):
-        if not is_there(target):
-            about = {"name": name, "split": split, "canonical": False, "source": f"folder, {RULE}"}
-            shape = (SIDE, SIDE, 3)
-            pack_listing(
-                target, listing, shape, decode_center, progress, use_one_torch_thread, **about
-            )
-    return open_imageset(target)
+    packed = open_packed(cache_root(), f"{name}-{listing.key}", "train", make, pack_missing=True)
+    assert packed is not None
+    return packed
 
 
 def _listing(folder: Path) -> Listing:

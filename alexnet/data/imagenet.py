@@ -36,9 +36,8 @@ class Kit:
 
     wnids: dict[int, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)  # by wnid
-    truth: dict[str, list[int]] = field(
-        default_factory=dict
-    )  # "val" or "test": the class number of image 1, 2, ...
+    # "val" or "test": the class number of image 1, 2, ...
+    truth: dict[str, list[int]] = field(default_factory=dict)
 
 
 def part_of(meta: Meta) -> str:

@@ -57,9 +57,8 @@ def _pixels_of_jpeg(content: bytes) -> NDArray[np.uint8] | None:
     They are those that Pillow gives.
     """
     try:
-        with Image.open(
-            io.BytesIO(content), formats=("JPEG",)
-        ) as header:  # decodes nothing, and refuses decompression bombs
+        # decodes nothing, and refuses decompression bombs
+        with Image.open(io.BytesIO(content), formats=("JPEG",)) as header:
             short, long = sorted(header.size)
             if header.mode != "RGB" or not SIDE <= short <= long <= MAX_ASPECT * short:
                 return None
@@ -82,9 +81,8 @@ def _averaged_by_torch(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Both round after each direction, torch its weights too.
     """
     across, down, left, top = _sizes(pixels.shape[1], pixels.shape[0])
-    batch = torch.from_numpy(pixels)[None].permute(
-        0, 3, 1, 2
-    )  # channels last in memory, which saves torch a copy
+    # channels last in memory, which saves torch a copy
+    batch = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
     whole = F.interpolate(
         batch, (down, across), mode="bilinear", antialias=True, align_corners=False
     )

@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from alexnet.io import is_passing, is_there, move_aside, named
 
 FORMAT = 3
-VERIFIED_ON_OPEN = (
-    1 << 30
-)  # bytes; larger sets are checked by `data verify` alone, since reading them takes minutes
+# bytes; larger sets are checked by `data verify` alone, since reading them takes minutes
+VERIFIED_ON_OPEN = 1 << 30
 MAP_NORESERVE = 0x4000  # of Linux on x86 and ARM; the mmap module of Python 3.11 does not name it
 Colours = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
@@ -62,9 +61,8 @@ class Meta:
     canonical: bool  # the publisher's own bytes, verified by checksum
     source: str  # in words: which files, decoded by what
     fingerprint: str  # sha256 of pixels, labels and class names
-    words: tuple[
-        str, ...
-    ] = ()  # what each class is called in English, where the class names do not say it
+    # what each class is called in English, where the class names do not say it
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,9 +108,8 @@ def rgb_covariance(images: NDArray[np.uint8]) -> Colours:
     for start in range(0, len(pixels), 1 << 16):
         part = np.ascontiguousarray(pixels[start : start + (1 << 16)].T).astype(np.float64)
         total += part.sum(axis=1)
-        products += [
-            [a @ b for b in part] for a in part
-        ]  # six times faster than the matrix product of so flat a matrix
+        # six times faster than the matrix product of so flat a matrix
+        products += [[a @ b for b in part] for a in part]
     mean = total / len(pixels)
     covariance = (products / len(pixels) - np.outer(mean, mean)).tolist()
     return tuple(tuple(row) for row in covariance)  # type: ignore[return-value]  # three by three
@@ -162,9 +159,8 @@ def finish(
     """
     partial = partial_of(folder)
     images = np.asarray(np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False))
-    with (
-        ThreadPoolExecutor() as pool
-    ):  # each reads everything once; numpy and hashlib let the others run
+    # each reads everything once; numpy and hashlib let the others run
+    with ThreadPoolExecutor() as pool:
         counted, colours = pool.submit(statistics, images), pool.submit(rgb_covariance, images)
         content = fingerprint(images, labels, classes)
         (mean_image, pixel_std), covariance = counted.result(), colours.result()

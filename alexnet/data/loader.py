@@ -1,11 +1,7 @@
-"""From an ImageSet to batches on the training device: order, crops, flips and colour noise (§4.1).
-
-Every draw is a function of (seed, epoch, image): a resumed training sees what it would have seen,
-on any number of processes. The host draws; the device crops, flips and colours whole batches.
-"""
+"""From an ImageSet to batches on the training device, in an order that follows from the seed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,136 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.config import Augment
+from alexnet.data.augment import BatchSpec, check_index, color_shift, draw, pca_color_axes, render
 from alexnet.data.imageset import ImageSet
 
 Batch = tuple[Tensor, Tensor]  # images, labels
-DRAWS = 1 << 32  # the keys of an epoch's draws are above those of its order
-# Which of its two directions each principal axis of RGB has, from the least variance to the most:
-# from green to blue, from red to blue, from light to dark. LAPACK promises neither of the two.
-AXIS_DIRECTIONS = ((0, -1, 1), (-1, 0, 1), (-1, -1, -1))
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """A permutation of `count` images, a function of (seed, epoch) alone."""
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
-
-
-@dataclass(frozen=True)
-class Draws:
-    """One epoch's random choices for every image of a split."""
-
-    corners: NDArray[np.int64]  # [N, 2]: top and left of the crop
-    flipped: NDArray[np.bool_]  # [N]
-    color: NDArray[np.float32]  # [N, 3]: standard normal, one per principal axis of RGB
-
-
-def draw(count: int, positions: int, seed: int, epoch: int) -> Draws:
-    """Corners uniform on 0, ..., positions − 1 in both directions, flips with probability ½."""
-    rng = np.random.Generator(np.random.Philox(key=[seed, DRAWS + epoch]))
-    corners, flipped = rng.integers(0, positions, (count, 2)), rng.random(count) < 0.5
-    return Draws(corners, flipped, rng.standard_normal((count, 3), dtype=np.float32))
-
-
-def pca_color_axes(covariance: NDArray[np.float64], kind: str) -> NDArray[np.float32]:
-    """[3, 3]: row i is what a draw of 1 on principal axis i adds to R, G and B, in grey levels.
-
-    `deviation` scales the eigenvectors by the standard deviations, as the 2012 code did;
-    `eigenvalue` by the variances, as §4.1 is printed: on ImageNet ±1,483 grey levels, which leaves
-    nothing of the image.
-    """
-    variances, vectors = np.linalg.eigh(covariance)
-    vectors = np.where((vectors * np.transpose(AXIS_DIRECTIONS)).sum(0) < 0, -vectors, vectors)
-    sizes = np.sqrt(np.maximum(variances, 0)) if kind == "deviation" else variances
-    return np.asarray((vectors * sizes).T, dtype=np.float32)
-
-
-def color_shift(draws: Tensor, axes: Tensor, std: float) -> Tensor:
-    """What colour noise adds to R, G and B of each image: float32 [B, 3] from draws [B, 3].
-
-    Each image's from its own numbers, one rounding per operation: a product of matrices rounds by
-    the number of its rows, so that processes which share a batch would see other images.
-    """
-    first, second, third = (draws[:, k : k + 1] * axes[k] for k in range(3))
-    return (first + second + third) * std
-
-
-@dataclass(frozen=True)
-class BatchSpec:
-    """Which squares of which of B images: drawn on the host, or copied to the images' device.
-
-    Raises ValueError if the shapes do not fit.
-    """
-
-    index: Tensor  # int64 [B]
-    corners: Tensor  # int64 [B, 2]: top and left of the square
-    flipped: Tensor  # bool [B]
-    color: Tensor | None = None  # float32 [B, 3], added to every pixel
-
-    def __post_init__(self) -> None:
-        count = len(self.index)
-        tensors = (self.index, self.corners, self.flipped, self.color)
-        shapes = [tuple(tensor.shape) for tensor in tensors if tensor is not None]
-        if shapes != [(count,), (count, 2), (count,), (count, 3)][: len(shapes)]:
-            raise ValueError(f"index, corners, flipped and color cannot have the shapes {shapes}")
-
-    def to(self, device: torch.device) -> "BatchSpec":
-        """The same on a device."""
-        color = None if self.color is None else self.color.to(device, non_blocking=True)
-        index, corners, flipped = (
-            tensor.to(device, non_blocking=True)
-            for tensor in (self.index, self.corners, self.flipped)
-        )
-        return BatchSpec(index, corners, flipped, color)
-
-
-def render(
-    images: Tensor,
-    mean: Tensor,
-    spec: BatchSpec,
-    divisor: float = 1.0,
-    factor: float = 1.0,
-    dtype: torch.dtype = torch.float32,
-) -> Tensor:
-    """Squares of images [N, H, W, 3] minus the mean [S, S, 3]: `dtype` [B, S, S, 3].
-
-    Every pixel becomes ((pixel − mean) + color) / divisor · factor, rounded to fp32 after each
-    operation and to `dtype` in the end. Images are uint8 or float32, the mean float32. Raises
-    IndexError if an image or a part of a square does not exist (a spec on a GPU is not checked,
-    since that would wait for it), ValueError without 3 channels.
-    """
-    if images.shape[3] != 3 or mean.shape[2] != 3:
-        channels = f"{images.shape[3]} channels, and the mean {mean.shape[2]}"
-        raise ValueError(f"images have red, green and blue, not {channels}")
-    if spec.index.device.type == "cpu":
-        _check_index(spec.index, len(images))
-        _check_corners(spec.corners, images.shape[1:3], mean.shape[:2])
-    spec = spec.to(images.device)
-    windows = images.unfold(1, mean.shape[0], 1).unfold(2, mean.shape[1], 1)  # a view of them all
-    squares = windows.permute(0, 1, 2, 4, 5, 3)[spec.index, spec.corners[:, 0], spec.corners[:, 1]]
-    pixels = torch.where(spec.flipped[:, None, None, None], squares.flip(2), squares).float()
-    pixels.sub_(mean)
-    if spec.color is not None:
-        pixels.add_(spec.color[:, None, None, :])
-    if divisor != 1.0:
-        pixels.div_(divisor)
-    if factor != 1.0:
-        pixels.mul_(factor)
-    return pixels.to(dtype)
-
-
-def _check_index(index: Tensor, count: int) -> None:
-    if len(index) and (index.amin() < 0 or index.amax() >= count):
-        asked = f"images {index.amin()} to {index.amax()}"
-        raise IndexError(f"{asked} are asked for, where there are {count}")
-
-
-def _check_corners(corners: Tensor, image: torch.Size, square: torch.Size) -> None:
-    far = torch.tensor(image) - torch.tensor(square)
-    if ((corners < 0) | (corners > far)).any():
-        where = f"{corners.amin(0).tolist()} to {corners.amax(0).tolist()}"
-        raise IndexError(
-            f"squares of {list(square)} pixels at {where} are not inside images of {list(image)}"
-        )
 
 
 class Loader:
@@ -277,7 +152,7 @@ class Loader:
         divisor = 1.0 if spec.color is None else self.augment.color_noise_divisor
         if self.augment.resize or not self.resident:
             if spec.index.device.type == "cpu":
-                _check_index(spec.index, len(images))
+                check_index(spec.index, len(images))
             images = images[spec.index.to(images.device)].to(self.device)
             images = self._resized(images.float()) if self.augment.resize else images
             spec = replace(spec, index=torch.arange(len(images), device=spec.index.device))

@@ -22,9 +22,8 @@ from alexnet.io import is_passing, named, write_atomic
 Progress = Callable[[str, int, int], None]  # what is being done, images done, images in all
 Decode = Callable[[bytes], NDArray[np.uint8]]
 DONE = "done.txt"  # the list of finished chunks, a line each
-CHUNK_BYTES = (
-    1 << 25
-)  # of pixels; a kill costs each worker one chunk, and those that wait for the disk
+# of pixels; a kill costs each worker one chunk, and those that wait for the disk
+CHUNK_BYTES = 1 << 25
 NAMED = 5  # broken images named in an error; the others are counted
 ENOUGH = 100  # broken images after which the rest is not looked at
 # numpy parses a file's header as Python code, which two threads of Python 3.11 may not do at once
@@ -127,13 +126,11 @@ def _decoded(
 
     Stopping early leaves the rest undone.
     """
-    pool = ThreadPoolExecutor(
-        len(os.sched_getaffinity(0)), initializer=begin
-    )  # decoding does not hold the interpreter's lock
+    # decoding does not hold the interpreter's lock
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=begin)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", Image.DecompressionBombWarning
-        )  # from 179 megapixels on it is an error
+        # from 179 megapixels on it is an error
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             work = {
                 pool.submit(_decode_chunk, images, start, chunk, decode): start
@@ -185,9 +182,8 @@ def _resume(
             for start, chunk in chunks.items()
             if (line := _line(start, chunk, source)) in lines
         }
-        write_atomic(
-            noted, "".join(f"{line}\n" for line in valid.values())
-        )  # what is decoded again is no longer what others noted
+        # what is decoded again is no longer what others noted
+        write_atomic(noted, "".join(f"{line}\n" for line in valid.values()))
         return images, set(valid)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -219,9 +215,8 @@ def _decode_chunk(images: Path, start: int, chunk: Sequence[Item], decode: Decod
     broken = []
     with PARSER:
         place = np.load(images, mmap_mode="r", allow_pickle=False)
-    with images.open(
-        "r+b"
-    ) as file:  # written, not mapped: a full disk is then an error and no signal
+    # written, not mapped: a full disk is then an error and no signal
+    with images.open("r+b") as file:
         file.seek(place.offset + start * place[0].nbytes)
         for item in chunk:
             try:

@@ -100,9 +100,8 @@ def download_cifar10(root: Path) -> Path:
 
     name, md5 = CIFAR10_ARCHIVE
     try:
-        socket.create_connection(
-            (CIFAR10_HOST, 443), timeout=5
-        ).close()  # a closed network must not block a batch job
+        # a closed network must not block a batch job
+        socket.create_connection((CIFAR10_HOST, 443), timeout=5).close()
         with (
             locked(root / f".{name}.lock"),
             tempfile.TemporaryDirectory(prefix=".download-", dir=root) as folder,
@@ -190,12 +189,7 @@ def prepare_imagenet(
     `split` says what images are for whose place does not say it. Raises DataError if labels are
     missing or images broken, or other images are packed already.
     """
-    from alexnet.data.imagenet_decode import (  # noqa: PLC0415 - nothing else here needs torch
-        RULE,
-        SIDE,
-        decode_center,
-        use_one_torch_thread,
-    )
+    from alexnet.data.imagenet_decode import RULE, SIDE, decode_center, use_one_torch_thread  # noqa: PLC0415 - nothing else here needs torch
 
     before = {part: _packed(root, f"{name}-{part}") for part in ("train", "test")}
     metas = {part: meta for part, folder in before.items() if folder and (meta := _meta_of(folder))}
@@ -224,7 +218,7 @@ def prepare_imagenet(
 
     return _whole(
         {
-            part: _open_packed(root, f"{name}-{part}", part, make, pack_missing=True)
+            part: open_packed(root, f"{name}-{part}", part, make, pack_missing=True)
             for part in listings
         }
     )
@@ -271,7 +265,7 @@ def _open_standin(pack_missing: bool) -> Splits:
         )
 
     splits = {
-        s: _open_packed(cache_root(), f"stand-in-{STANDIN_VERSION}-{s}", s, make, pack_missing)
+        s: open_packed(cache_root(), f"stand-in-{STANDIN_VERSION}-{s}", s, make, pack_missing)
         for s in CIFAR10_COUNTS
     }
     return _whole(splits)
@@ -289,7 +283,7 @@ def _open_half(name: str, root: Path, progress: Progress | None, pack_missing: b
     }
     return _whole(
         {
-            split: _open_packed(base, folder, split, make, pack_missing)
+            split: open_packed(base, folder, split, make, pack_missing)
             for split, folder in names.items()
         }
     )
@@ -318,10 +312,7 @@ def _open_cifar10(path: Path, root: Path, progress: Progress | None, pack_missin
 
     names = {split: f"cifar10-{CIFAR10_ARCHIVE[1][:12]}-{split}" for split in CIFAR10_COUNTS}
     return _whole(
-        {
-            split: _open_packed(root, name, split, make, pack_missing)
-            for split, name in names.items()
-        }
+        {split: open_packed(root, name, split, make, pack_missing) for split, name in names.items()}
     )
 
 
@@ -359,7 +350,7 @@ def _open_listings(
     names = {split: f"{name}-{listing.key}-{split}" for split, listing in listings.items()}
     return _whole(
         {
-            split: _open_packed(root, folder, split, make, pack_missing)
+            split: open_packed(root, folder, split, make, pack_missing)
             for split, folder in names.items()
         }
     )
@@ -376,7 +367,7 @@ def _packed(root: Path, name: str) -> Path | None:
     return next((place for place in places if is_there(place)), None)
 
 
-def _open_packed(
+def open_packed(
     root: Path, name: str, split: str, make: Callable[[Path, str], None], pack_missing: bool
 ) -> ImageSet | None:
     """Open a packed set; make it first, in the root, or in the cache if that cannot be written.

@@ -12,10 +12,8 @@ from alexnet.io import is_passing, named
 
 FOLDER = "tiny-imagenet-200"
 TINY_SIDE = 64  # pixels
-PER_CLASS = {
-    "train": 500,
-    "test": 50,
-}  # the labels of the publisher's own test images are unpublished; "test" is its validation set
+# the labels of the publisher's own test images are unpublished; "test" is its validation set
+PER_CLASS = {"train": 500, "test": 50}
 NO_LABELS = (
     "its 10,000 validation images as test, since the labels of its test images are unpublished"
 )

@@ -19,7 +19,8 @@ class AlexNet(nn.Module):
     Takes float images [N, 3, image_size, image_size] (grey levels minus the mean image), returns
     class scores [N, classes]. `layers` holds conv1, ..., fc8 by name. Both columns are in one
     module, the first in the lower maps; columns that do not meet are groups of a convolution.
-    Without a seed torch's generator draws the weights.
+    Without a seed torch's generator draws the weights. Raises ValueError if the images are too
+    small for the network.
     """
 
     def __init__(self, config: AlexNetConfig | None = None, seed: int | None = None) -> None:
@@ -27,7 +28,12 @@ class AlexNet(nn.Module):
         self.config = config = config or AlexNetConfig()
         self.activation = ACTIVATIONS[config.activation]
         self.specs = {spec.name: spec for spec in config.layers()}
-        self.layers = nn.ModuleDict({name: _module(spec) for name, spec in self.specs.items()})
+        for spec in self.specs.values():
+            if min(spec.kernel, spec.side) < 1:
+                raise ValueError(f"images of {config.image_size} pixels end before {spec.name}")
+        with torch.random.fork_rng([]):  # torch's own initial values are replaced
+            modules = {name: _module(spec) for name, spec in self.specs.items()}
+        self.layers = nn.ModuleDict(modules)
         self.init_weights(seed)
 
     def init_weights(self, seed: int | None) -> None:

@@ -22,11 +22,12 @@ class CifarNet(nn.Module):
         self.config = config = config or CifarNetConfig()
         first, second, third = config.widths
         self.activation = ACTIVATIONS[config.activation]
-        self.conv1 = nn.Conv2d(3, first, 5, padding=2)
-        self.conv2 = nn.Conv2d(first, second, 5, padding=2)
-        self.conv3 = nn.Conv2d(second, third, 5, padding=2)
-        side = -(-config.image_size // 8)
-        self.fc10 = nn.Linear(third * side**2, config.classes)
+        with torch.random.fork_rng([]):  # torch's own initial values are replaced
+            self.conv1 = nn.Conv2d(3, first, 5, padding=2)
+            self.conv2 = nn.Conv2d(first, second, 5, padding=2)
+            self.conv3 = nn.Conv2d(second, third, 5, padding=2)
+            side = config.image_size // 8
+            self.fc10 = nn.Linear(third * side**2, config.classes)
         self.init_weights(seed)
 
     def init_weights(self, seed: int | None) -> None:

@@ -39,10 +39,11 @@ class LocallyConnectedNet(nn.Module):
         self.config = config = config or LocallyConnectedConfig()
         self.specs = {spec.name: spec for spec in config.layers()}
         conv1, conv2, local3, local4, fc10 = config.layers()
-        self.conv1 = nn.Conv2d(conv1.inputs, conv1.outputs, conv1.kernel, padding=conv1.padding)
-        self.conv2 = nn.Conv2d(conv2.inputs, conv2.outputs, conv2.kernel, padding=conv2.padding)
-        self.local3, self.local4 = LocallyConnected(local3), LocallyConnected(local4)
-        self.fc10 = nn.Linear(fc10.inputs * fc10.kernel**2, fc10.outputs)
+        with torch.random.fork_rng([]):  # torch's own initial values are replaced
+            self.conv1 = nn.Conv2d(conv1.inputs, conv1.outputs, conv1.kernel, padding=conv1.padding)
+            self.conv2 = nn.Conv2d(conv2.inputs, conv2.outputs, conv2.kernel, padding=conv2.padding)
+            self.local3, self.local4 = LocallyConnected(local3), LocallyConnected(local4)
+            self.fc10 = nn.Linear(fc10.inputs * fc10.kernel**2, fc10.outputs)
         self.init_weights(seed)
 
     def init_weights(self, seed: int | None) -> None:

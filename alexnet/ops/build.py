@@ -38,14 +38,14 @@ def load(source: Path) -> ctypes.CDLL:
     """
     compiler = shutil.which("cc")
     if compiler is None:
-        raise BuildError("no C compiler `cc` is here")
+        raise BuildError("no C compiler `cc` found")
     for flags in ((*FLAGS, OPENMP), FLAGS):
         try:
             return _loaded(compiler, flags, source)
         except subprocess.CalledProcessError as error:
             why = f"the C compiler {compiler} fails ({_first_line(error.stderr)})"
         except OSError as error:
-            why = f"what the C compiler {compiler} made cannot be used ({_cause(error)})"
+            why = f"the library built by {compiler} cannot be loaded ({_cause(error)})"
     raise BuildError(why)
 
 
@@ -55,9 +55,8 @@ def threads_for(values: int) -> int:
 
 
 def _loaded(compiler: str, flags: tuple[str, ...], source: Path) -> ctypes.CDLL:
-    target = _output(
-        [compiler, "-march=native", "-dM", "-E", "-x", "c", "/dev/null"]
-    )  # version and instruction sets, as macros
+    # version and instruction sets, as macros
+    target = _output([compiler, "-march=native", "-dM", "-E", "-x", "c", "/dev/null"])
     digest = hashlib.sha256(
         b"\0".join([source.read_bytes(), repr(flags).encode(), target])
     ).hexdigest()[:16]
@@ -93,4 +92,4 @@ def _cause(error: OSError) -> str:
 
 
 def _first_line(text: bytes) -> str:
-    return (text.decode(errors="replace").splitlines() or ["without a word"])[0][:200]
+    return (text.decode(errors="replace").splitlines() or ["no error message"])[0][:200]

@@ -28,7 +28,7 @@ def locally_connected(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class _LocallyConnected(torch.autograd.Function):
-    """One matrix product per position, all in one call; backward, of patches and filters."""
+    """One matrix product per position, all in one call; backward, the transposed ones."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001

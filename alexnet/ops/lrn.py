@@ -76,7 +76,7 @@ class _Function(torch.autograd.Function):
 
 
 def normalize(lrn: LRN, x: Tensor, gradient: Tensor | None = None) -> Tensor:
-    """Y of x [N, C, H, W] or, given the gradient of y, the gradient of x; in the type of x.
+    """The y of x [N, C, H, W] or, given the gradient of y, the gradient of x; in the type of x.
 
     Raises ValueError if the columns do not divide the maps.
     """

@@ -18,8 +18,9 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from alexnet.config import AlexNetRecipe
+from alexnet.data.augment import draw
 from alexnet.data.imageset import DataError, ImageSet
-from alexnet.data.loader import Loader, draw, epoch_order
+from alexnet.data.loader import Loader, epoch_order
 from alexnet.data.sources import open_dataset
 from alexnet.precision import image_type, native_bf16
 
@@ -33,11 +34,8 @@ TRIED = {
     "4.5 ms for a batch writing is "
     "0.6 and reading 1.0: most goes to arithmetic in the first-level cache."
 }
-SIZES = [
-    (32, 24, 20),
-    (64, 56, 10),
-    (256, 224, 4),
-]  # pixels stored and seen by the CIFAR nets, the mini network, AlexNet; batches
+# pixels stored and seen by the CIFAR nets, the mini network, AlexNet; batches
+SIZES = [(32, 24, 20), (64, 56, 10), (256, 224, 4)]
 
 
 class Noise(nn.Module):

@@ -16,11 +16,8 @@ from torch import Tensor
 from alexnet.ops.locally_connected import locally_connected
 from alexnet.precision import native_bf16
 
-SHAPES = [
-    (64, 32),
-    (32, 32),
-    (64, 64),
-]  # maps in and out: local3 and local4 of the 13 % net, local3 of the 11 % net
+# maps in and out: local3 and local4 of the 13 % net, local3 of the 11 % net
+SHAPES = [(64, 32), (32, 32), (64, 64)]
 BATCH, SIDE, SIZE = 128, 6, 3
 DTYPES = [torch.float32, *([torch.bfloat16] if native_bf16(torch.device("cpu")) else [])]
 

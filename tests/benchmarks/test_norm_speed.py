@@ -86,7 +86,6 @@ def test_response_norm(
             torch.testing.assert_close(
                 a.to(b.dtype), b, rtol=rounding, atol=rounding * b.abs().max().item()
             )
-    moved = copies(
-        5 * x.nbytes, device, at_once=x.nbytes
-    )  # forward reads x and writes y, backward reads x and dy and writes dx
+    # forward reads x and writes y, backward reads x and dy and writes dx
+    moved = copies(5 * x.nbytes, device, at_once=x.nbytes)
     race(mine, theirs, Work("a copy of what is read and written", (moved,)), images=len(x))

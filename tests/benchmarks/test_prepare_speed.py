@@ -114,9 +114,8 @@ def test_preparing_images(race: Race, tmp_path: Path, monkeypatch: pytest.Monkey
         away = decode_center(Path(item.path).read_bytes()).astype(float) - np.asarray(
             middle(item.path)
         )
-        assert (
-            np.abs(away).mean() < 2
-        )  # grey levels: another rounding of the sides, another filter where an image is small
+        # grey levels: another rounding of the sides, another filter where an image is small
+        assert np.abs(away).mean() < 2
 
     def alone() -> None:
         np.save(tmp_path / "alone.npy", np.stack([np.asarray(middle(item.path)) for item in items]))

@@ -85,9 +85,8 @@ def test_cifar(race: Race, where: str, name: str) -> None:
 
 @pytest.mark.parametrize("where", ["CPU", "GPU"])
 def test_alexnet(race: Race, where: str) -> None:
-    config = replace(
-        AlexNetConfig.paper(), lrn_scope="layer"
-    )  # torch's normalisation knows no columns
+    # torch's normalisation knows no columns
+    config = replace(AlexNetConfig.paper(), lrn_scope="layer")
     config, stored, size = (
         (config, 256, "") if where == "GPU" else (config.mini(), 64, " of a quarter of its width")
     )

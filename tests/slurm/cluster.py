@@ -14,9 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PATH = os.pathsep.join(
-    (os.environ["PATH"], "/usr/sbin", "/sbin")
-)  # the daemons; not every user's PATH has them
+# the daemons; not every user's PATH has them
+PATH = os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin"))
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "slurmdbd", "mariadbd")
 KEEPER = Path(__file__).with_name("keeper.py")
 NODES = ("node1", "node2")
@@ -306,9 +305,8 @@ class Cluster:
         )
         self.wait_for(own_socket.exists)
         self._start("slurmdbd", "slurmdbd", "-D", MYSQL_UNIX_PORT=str(own_socket))
-        self.wait_for(
-            lambda: "Cluster" in self.run("sacctmgr", "show", "cluster", check=False)
-        )  # the head of its table
+        # the head of its table
+        self.wait_for(lambda: "Cluster" in self.run("sacctmgr", "show", "cluster", check=False))
         self.run("sacctmgr", "--immediate", "add", "cluster", "test")
 
     def _start_controller(self) -> None:

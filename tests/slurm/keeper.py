@@ -21,9 +21,8 @@ def descendants(ancestor: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int(
-                (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            )  # the name in () may hold anything
+            # the name in () may hold anything
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:  # ended meanwhile
             continue
         children.setdefault(parent, []).append(int(folder.name))
@@ -50,9 +49,8 @@ def main() -> None:
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "this kernel has no subreapers")
     subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
-    signal.signal(
-        signal.SIGCHLD, signal.SIG_IGN
-    )  # the kernel buries adopted processes; only now, since a child inherits it
+    # the kernel buries adopted processes; only now, since a child inherits it
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     sys.stdin.buffer.read()  # ends with the caller
     kill_descendants()
 

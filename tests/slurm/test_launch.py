@@ -49,10 +49,8 @@ class Checkout:
     """A copy of the packages whose code and claims a test may change, and its command line."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder, self.results = (
-            folder,
-            folder / "our results",
-        )  # with a space: paths are quoted everywhere
+        # with a space: paths are quoted everywhere
+        self.folder, self.results = (folder, folder / "our results")
         for package in ("alexnet", "reproductions"):
             shutil.copytree(
                 ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
@@ -398,9 +396,8 @@ def test_two_nodes_train_what_one_does(slurm: Cluster, checkout: Checkout, tmp_p
     assert counts[0] == counts[1]
     rows = [history(path.parent)[1:] for path in (one, two)]
     assert [row[2] for row in rows[0]] == [row[2] for row in rows[1]], "images per row"
-    np.testing.assert_allclose(
-        *([float(row[3]) for row in some[:5]] for some in rows), rtol=2e-3
-    )  # later rows amplify it
+    # later rows amplify it
+    np.testing.assert_allclose(*([float(row[3]) for row in some[:5]] for some in rows), rtol=2e-3)
     assert len(np.load(two.parent / "correct.npy")) == len(np.load(one.parent / "correct.npy"))
 
 
@@ -462,9 +459,8 @@ def test_a_thousand_runs_are_submitted_in_parts_and_looked_at_quickly(
     rows = checkout.rows()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert (len(rows), {row["state"] for row in rows}) == (1000, {"queued"})
-    assert (
-        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
-    )  # of the processor: the machine may be busy
+    # of the processor: the machine may be busy
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
     assert "cancelled: " in checkout.call("cancel", "slow").stdout
     assert {row["state"] for row in checkout.rows()} == {"cancelled"}
 

@@ -182,9 +182,8 @@ class PlannedRun:
     declaration: str = ""  # digest of the declaration that asks for this run
     # runs that must be done before, with their records and their weights
     needs: "tuple[PlannedRun, ...]" = ()
-    metrics: tuple[str, ...] = field(
-        default=(), compare=False
-    )  # those that the claim's questions read of it
+    # those that the claim's questions read of it
+    metrics: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def key(self) -> tuple[str, str, str, int]:

@@ -7,9 +7,8 @@ from alexnet.config import AlexNetConfig, AlexNetRecipe
 from reproductions.harness.claims.claim import Difference
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
 
-ORIGINAL = Variant(
-    "original", AlexNetConfig.original(), AlexNetRecipe.original()
-)  # net #145, which printed Table 1
+# net #145, which printed Table 1
+ORIGINAL = Variant("original", AlexNetConfig.original(), AlexNetRecipe.original())
 
 
 def ablated(name: str, config: AlexNetConfig | None = None, **recipe: Any) -> Variant:
@@ -19,9 +18,8 @@ def ablated(name: str, config: AlexNetConfig | None = None, **recipe: Any) -> Va
 
 # What more than one claim trains
 ONE_COLUMN = ablated("one-column", AlexNetConfig.original().one_column())  # net #145-half (§3.2)
-NON_OVERLAPPING = ablated(
-    "non-overlapping", replace(AlexNetConfig.original(), pool_size=2)
-)  # §3.4: s = z = 2
+# §3.4: s = z = 2
+NON_OVERLAPPING = ablated("non-overlapping", replace(AlexNetConfig.original(), pool_size=2))
 SIX = ablated("six-convolutions", AlexNetConfig.original().six_convolutions())  # §6; layers-146.cfg
 FIVE_CNNS = Ensemble("five-cnns", ((ORIGINAL, 5),))  # Table 2: "5 CNNs"
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from reproductions.harness.claims.claim import Claim, discover
+from reproductions.harness.records.paths import IN_CHECKOUT, RESULTS
 
 INCOMPLETE, BAD_DATA, STALE_REPORT = 3, 4, 5
 
@@ -33,8 +34,11 @@ def fail(message: str, status: int = 2) -> NoReturn:
 def looked_into(results: Path) -> Path:
     """The results folder of a command that only reads.
 
-    One that is not there, or holds other things, ends the command.
+    One that is not there, or holds other things, ends the command; but an installed package has
+    none before its first run.
     """
+    if not IN_CHECKOUT and results == RESULTS and not results.exists():
+        return results
     try:
         names = set(os.listdir(results))  # noqa: PTH208 - the names alone are wanted
     except (FileNotFoundError, NotADirectoryError):

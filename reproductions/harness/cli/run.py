@@ -103,10 +103,7 @@ def run(
     ] = False,
     force: Annotated[
         bool,
-        typer.Option(
-            "--force",
-            help="Rerun everything from scratch and keep the old records.",
-        ),
+        typer.Option("--force", help="Rerun everything from scratch and keep the old records."),
     ] = False,
     launch: Annotated[
         str,

@@ -115,10 +115,8 @@ def why_no_cuda() -> str:
         return "CUDA_VISIBLE_DEVICES hides every GPU"
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # such as "The NVIDIA driver on your system is too old (found version 11040)."
+    # such as "The NVIDIA driver on your system is too old (found version 11040)."
+    except (RuntimeError, AssertionError) as error:
         return str(error).split(". ")[0].splitlines()[0]
     return "no CUDA device found"
 
@@ -204,9 +202,8 @@ def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return
-    with suppress(
-        OSError
-    ):  # a system that does not let it: then the peak is that of the process so far
+    # a system that does not let it: then the peak is that of the process so far
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 

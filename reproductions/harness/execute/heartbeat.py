@@ -94,7 +94,6 @@ class Heart:
 
     def _go_on(self) -> None:
         while not self.stopped.wait(PERIOD):
-            with suppress(
-                OSError
-            ):  # a shared folder that is away for a moment is no end of the beats
+            # a shared folder that is away for a moment is no end of the beats
+            with suppress(OSError):
                 self.write()

@@ -7,7 +7,7 @@ import torch
 
 from alexnet.data.batches import batches_of
 from alexnet.distributed import broadcast, rank_and_world_size
-from alexnet.precision import PRECISIONS, Choice, Probe, choose_precision, native_bf16
+from alexnet.precision import PRECISIONS, TOLERANCE, Choice, Probe, choose_precision, native_bf16
 from reproductions.harness.claims.claim import (
     NETWORKS,
     Claim,
@@ -69,7 +69,7 @@ def _answers(arm: PlannedRun, bench: Bench, *, dirty: bool) -> list[Stored]:
 
 
 def measured(run: PlannedRun, claim: Claim, bench: Bench) -> Choice | None:
-    """The metrics of the baseline of a run's comparisons; None if it trains nothing."""
+    """The precision that the baseline of a run's comparisons measures; None without training."""
     if run.role not in NETWORKS:
         return None
     images, device = bench.images[str(run.dataset)]["train"], bench.device
@@ -81,7 +81,9 @@ def measured(run: PlannedRun, claim: Claim, bench: Bench) -> Choice | None:
         batches = batches_of(images, net, recipe, device, mean_of=images)
         return (net, *next(batches.epoch(0, 0, recipe.batch_size)))
 
-    return choose_precision(config, recipe.batch_size, device, config.bf16_tolerance, probe)
+    return choose_precision(
+        config, recipe.batch_size, device, getattr(config, "bf16_tolerance", TOLERANCE), probe
+    )
 
 
 def _baseline(run: PlannedRun, claim: Claim) -> tuple[Any, Any]:

@@ -79,10 +79,8 @@ def make(
     commit, changed = git_state(REPOSITORY)
     code = Code(commit=commit, dirty=dirty if changed is None else changed)
     rank, world = rank_and_world_size()
-    machine = [
-        *bench.arithmetic,
-        versions_of(run, bench),
-    ]  # another machine goes on with other bits
+    # another machine goes on with other bits
+    machine = [*bench.arithmetic, versions_of(run, bench)]
     before = [
         needed(need, bench.root, bench.fingerprints, bench.hardware, dirty=bool(code.dirty))
         for need in run.needs
@@ -94,9 +92,8 @@ def make(
         [item.record.weights for item in before],
     ]
     made_by = [version_of(run.role, ()).training, machine, *([world] if world > 1 else [])]
-    insisted = [
-        way for way in (bench.precision, COMPILED * bench.compiled) if way
-    ]  # a checkpoint made otherwise is left
+    # a checkpoint made otherwise is left
+    insisted = [way for way in (bench.precision, COMPILED * bench.compiled) if way]
     work = work_file(bench.root, run, digest([*made_of, *made_by, *insisted]))
     checkpoint, weights, beat, lock = leftovers = [
         Path(f"{work}{suffix}") for suffix in (".pt", ".safetensors", ".json", ".lock")
@@ -140,9 +137,8 @@ def make(
             on_choice(
                 Choice(outcome.precision, f"{run} resumed from a checkpoint in this precision")
             )
-        code = Code(
-            commit=commit, dirty=kept_in.dirty or code.dirty
-        )  # also of what it went on from
+        # also of what it went on from
+        code = Code(commit=commit, dirty=kept_in.dirty or code.dirty)
         digits = save_weights(weights, outcome.net) if outcome.net else None
         record = _record(run, bench, code, outcome, started)
         record = record.model_copy(

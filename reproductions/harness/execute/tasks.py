@@ -65,11 +65,7 @@ def carry_out(
 
 
 def _train(
-    run: PlannedRun,
-    bench: Bench,
-    parents: Sequence[Stored],
-    checkpoint: Checkpoint,
-    on_row: OnRow,
+    run: PlannedRun, bench: Bench, parents: Sequence[Stored], checkpoint: Checkpoint, on_row: OnRow
 ) -> Outcome:
     config, recipe = config_of(run), recipe_of(run)
     training, test = _splits(bench, run)
@@ -124,7 +120,7 @@ def _average(run: PlannedRun, bench: Bench, parents: Sequence[Stored]) -> Outcom
 
 
 def _precision(parents: Sequence[Stored]) -> str:
-    """What the networks were trained in; of several all, which is a kind of its own."""
+    """The networks' precision; of several, all joined: a precision of its own."""
     return " and ".join(sorted({item.record.machine.precision for item in parents}))
 
 

@@ -59,14 +59,12 @@ class Judged:
     planned: int
     n: int  # seeds per arm that count
     data: str
-    kinds: Mapping[
-        Kind, tuple[int, ...]
-    ]  # the seeds that count by the kind of machine and precision of their records
+    # the seeds that count by the kind of machine and precision of their records
+    kinds: Mapping[Kind, tuple[int, ...]]
     members: tuple[Stored, ...] = ()  # the records that count, by arm and seed
     sweep: tuple[Stored, ...] = ()
-    extra: tuple[Stored, ...] = field(
-        default=()
-    )  # repeats and seeds outside the plan: shown, not counted
+    # repeats and seeds outside the plan: shown, not counted
+    extra: tuple[Stored, ...] = field(default=())
 
     @property
     def cell(self) -> str:

@@ -346,7 +346,7 @@ def detectable(spread: float, n: int, power: float = 0.8, arms: int = 2) -> floa
 
 
 def judge_exact(measured: float, *, paper: float, tolerance: float, at_most: bool) -> Verdict:
-    """Confirmed if a count is within `tolerance` of the paper's number, or at most it."""
+    """Confirmed if a count is within `tolerance` of the paper's number or, `at_most`, no larger."""
     margin = abs(paper) * tolerance
     holds = measured <= paper + margin if at_most else abs(measured - paper) <= margin
     share = f", within {100 * tolerance:g} %" if tolerance else ""
@@ -357,7 +357,7 @@ def judge_exact(measured: float, *, paper: float, tolerance: float, at_most: boo
 def at_most_earned(
     verdict: Verdict, scale: str, canonical: bool, comparable: bool = True
 ) -> Verdict:
-    """Limit a verdict to what scale and data can earn: `confirmed` needs the claim's own.
+    """Limit a verdict: `confirmed` needs the claim's own data at its own scale.
 
     The stand-in images earn none, nor does a printed value (`comparable` False) with another
     network or other images. Elsewhere `confirmed` becomes `consistent`.

@@ -12,9 +12,9 @@ from typing import Any
 
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
-from submitit.slurm.slurm import (
-    _make_sbatch_string,
-)  # needs no Slurm on this machine, unlike its executor
+
+# needs no Slurm on this machine, unlike its executor
+from submitit.slurm.slurm import _make_sbatch_string
 
 from reproductions.harness.claims.claim import PlannedRun
 from reproductions.harness.launch import slurm
@@ -41,9 +41,8 @@ class Order:
     asked_by: str
     root: Path
     data: Path | None
-    after: tuple[
-        str, ...
-    ] = ()  # Slurm's jobs, under way since an earlier submission, that make what it needs
+    # Slurm's jobs, under way since an earlier submission, that make what it needs
+    after: tuple[str, ...] = ()
     precision: str | None = None  # insisted on
     compiled: bool = False  # through torch.compile
 

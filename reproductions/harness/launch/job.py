@@ -74,17 +74,15 @@ class Segment:
         if submitit.JobEnvironment().global_rank == 0:
             clear_end(self.root, self.run)
         try:
-            choose_device(
-                self.device
-            )  # before they meet: who has a GPU would wait for who has none
+            # before they meet: who has a GPU would wait for who has none
+            choose_device(self.device)
             _join()
             claim = self._claim()
             with own_cores(self.threads) if self.share_machine else nullcontext():
                 self._make(claim)
         except Exception as error:
-            if rank_and_world_size()[0] == 0 and not _came_from_elsewhere(
-                error
-            ):  # before they meet all are first
+            # before they meet all are first
+            if rank_and_world_size()[0] == 0 and not _came_from_elsewhere(error):
                 why = " ".join(str(error).split())[:300] or type(error).__name__
                 self._end(
                     "refused" if isinstance(error, RefusedError | NeedsError) else "failed", why
@@ -188,9 +186,8 @@ def _join() -> None:
         return
     there = submitit.helpers.TorchDistributedEnvironment()
     if torch.cuda.is_available():
-        torch.cuda.set_device(
-            here.local_rank % torch.cuda.device_count()
-        )  # a site may show each process its own GPU alone
+        # a site may show each process its own GPU alone
+        torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
     # Slurm gives the address of the node that rank 0 is on; a node's name need not be one that
     # others can resolve.
     address = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", there.master_addr)

@@ -16,9 +16,8 @@ from reproductions.harness.claims.claim import PlannedRun
 class Job:
     """A run that was given to Slurm, or to a process of its own on this machine."""
 
-    id: Annotated[
-        str, Field(pattern=r"^\d+(_\d+)?$")
-    ]  # Slurm's number, "12" or "12_3"; of a local run its process
+    # Slurm's number, "12" or "12_3"; of a local run its process
+    id: Annotated[str, Field(pattern=r"^\d+(_\d+)?$")]
     launcher: Literal["slurm", "local"]
     folder: str  # of submitit's files, the logs among them
     submitted: float  # seconds since 1970

@@ -19,9 +19,8 @@ QUEUED = {
 RUNNING = {"RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT"}
 # seconds that a question may take: a busy controller answers late, and one that is gone never
 PATIENCE = 20
-WHOLE = {
-    "SLURM_BITSTR_LEN": "0"
-}  # else the tasks of an array that ended before they began are cut at 64 characters
+# else the tasks of an array that ended before they began are cut at 64 characters
+WHOLE = {"SLURM_BITSTR_LEN": "0"}
 MANY = 200  # jobs in one question: a command line has an end
 
 

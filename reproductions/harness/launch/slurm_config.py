@@ -23,18 +23,15 @@ class Site(BaseModel):
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
-    gpus: int | None = Field(
-        default=None, ge=0
-    )  # of a training run on each node; None: one at scales paper and reduced, else none
+    # of a training run on each node; None: one at scales paper and reduced, else none
+    gpus: int | None = Field(default=None, ge=0)
     cpus: int = Field(default=4, ge=1)  # of each process of a run
     nodes: int = Field(default=1, ge=1)  # of an AlexNet's training run
-    minutes: int = Field(
-        default=240, ge=1
-    )  # of one segment: a longer run is requeued and goes on from its checkpoint
+    # of one segment: a longer run is requeued and goes on from its checkpoint
+    minutes: int = Field(default=240, ge=1)
     max_parallel: int | None = Field(default=None, ge=1)  # jobs at once
-    max_array: int | None = Field(
-        default=None, ge=1
-    )  # tasks in one array; None: what Slurm says is its limit
+    # tasks in one array; None: what Slurm says is its limit
+    max_array: int | None = Field(default=None, ge=1)
     sbatch: dict[str, str | int | bool] = {}  # any other key of sbatch, such as constraint = "h100"
 
 

@@ -28,9 +28,9 @@ from reproductions.harness.plan.cost import gpu_hours
 from reproductions.harness.plan.counted import Key
 from reproductions.harness.plan.missing import sweep_note
 from reproductions.harness.records import provenance
-from reproductions.harness.records.paths import (
-    REPOSITORY,
-)  # where jobs start: the packages are found there
+
+# where jobs start: the packages are found there
+from reproductions.harness.records.paths import REPOSITORY
 
 
 def send(works: Sequence[Work], wishes: Wishes) -> bool:
@@ -40,9 +40,8 @@ def send(works: Sequence[Work], wishes: Wishes) -> bool:
     more GPU-hours than allowed, SlurmError if Slurm does not take them.
     """
     results = works[0].results
-    with (
-        nullcontext() if wishes.dry_run else locked(results / ".work" / "submit.lock")
-    ):  # two at once would send all twice
+    # two at once would send all twice
+    with nullcontext() if wishes.dry_run else locked(results / ".work" / "submit.lock"):
         state = provenance.code_notes() if any(work.missing for work in works) else []
         for line in (
             *notes(works),
@@ -167,16 +166,14 @@ def _gpus() -> list[int]:
     if visible is None:
         return list(range(torch.cuda.device_count()))
     names = [name.strip() for name in visible.split(",") if name.strip()]
-    if unlike := [
-        name for name in names if not name.removeprefix("-").isdigit()
-    ]:  # submitit takes numbers alone
+    # submitit takes numbers alone
+    if unlike := [name for name in names if not name.removeprefix("-").isdigit()]:
         raise ValueError(
             f"CUDA_VISIBLE_DEVICES names {unlike[0]}; --launch local needs the numbers of GPUs, "
             "such as 0,1"
         )
-    return [
-        int(name) for name in itertools.takewhile(str.isdigit, names)
-    ]  # CUDA ignores what follows a -1, too
+    # CUDA ignores what follows a -1, too
+    return [int(name) for name in itertools.takewhile(str.isdigit, names)]
 
 
 def _say(text: str) -> None:

@@ -20,9 +20,8 @@ SCALES = ("paper", "reduced", "mini", "smoke")  # the most faithful first
 GPU_SCALES = ("paper", "reduced")  # whose networks take weeks on a processor
 Splits = dict[str, ImageSet]
 Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by name
-Settled = tuple[
-    str, dict[str, Splits], str
-]  # scale, the images of each of its data sets, and the first line to print
+# scale, the images of each of its data sets, and the first line to print
+Settled = tuple[str, dict[str, Splits], str]
 
 
 def settle(

@@ -14,9 +14,8 @@ from reproductions.harness.records.record import COMPILED, Record, Stored, versi
 
 Key = tuple[str, str, str, int]  # claim, variant, scale, seed
 Kind = tuple[str, str]  # hardware, precision
-Same = tuple[
-    str, str, bool
-]  # what both arms of a seed share: those, and whether their code was uncommitted
+# what both arms of a seed share: those, and whether their code was uncommitted
+Same = tuple[str, str, bool]
 Answers = Mapping[Key, Sequence[Stored]]  # the records that answer each run, the earliest first
 
 

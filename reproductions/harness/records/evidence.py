@@ -30,14 +30,8 @@ RECORD, CURVE, CORRECT, TIES, KERNELS = (
     "kernels.npy",
 )
 FILES = (CURVE, CORRECT, TIES, KERNELS)  # what `examine` reads
-HISTORY = (
-    "step",
-    "epoch",
-    "images",
-    "train_loss",
-    "train_error",
-    "seconds",
-)  # an AlexNet's has more columns after these
+# an AlexNet's has more columns after these
+HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")
 NEAR = 1e-6  # of a number computed again; the rest is rounding
 ARRAY = re.compile(
     rb"\{'descr': '([^']+)', 'fortran_order': False, 'shape': \(((?:\d{1,9},? ?)*)\), \}\s*"
@@ -238,10 +232,12 @@ def _in_order(rows: Sequence[Row], images: Sequence[int], batch: int, train: int
 
 
 def _is_over(record: "Record", last: Row, steps: int) -> bool:
-    """Whether a training may end here: budget or target reached; for AlexNet also no progress."""
+    """Whether a training may end here: at its budget or target, or by a plateau rule."""
     target, recipe = record.recipe.get("target_train_error"), record.recipe
     reached = target is not None and (last["train_error"] or 0) < target
-    return reached or bool(recipe.get("plateau")) or last["step"] == recipe["epochs"] * steps
+    return (
+        reached or bool(recipe.get("plateau_patience")) or last["step"] == recipe["epochs"] * steps
+    )
 
 
 def _by_history(record: "Record", rows: Sequence[Row]) -> dict[str, float | None]:

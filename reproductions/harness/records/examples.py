@@ -120,9 +120,8 @@ def cut(sheet: bytes) -> NDArray[np.uint8]:
     """
     try:
         opened = Image.open(io.BytesIO(sheet), formats=["JPEG"])
-    except (
-        UnidentifiedImageError
-    ) as error:  # its own words hold an address in memory, another in every report
+    # its own words hold an address in memory, another in every report
+    except UnidentifiedImageError as error:
         raise ValueError("the sheet is no JPEG") from error
     with opened as picture:
         width, height = picture.size

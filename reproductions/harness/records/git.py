@@ -9,15 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-OWN = (
-    "alexnet/__init__.py",
-    "reproductions/__init__.py",
-)  # files that the repository of this project knows
-CODE = (
-    "alexnet",
-    "reproductions/harness",
-    "reproductions/__main__.py",
-)  # what a claim file says stands in the records
+# files that the repository of this project knows
+OWN = ("alexnet/__init__.py", "reproductions/__init__.py")
+# what a claim file says stands in the records
+CODE = ("alexnet", "reproductions/harness", "reproductions/__main__.py")
 NO_COMMIT = "records will name no commit"
 
 

@@ -337,9 +337,8 @@ def _settle(partial: Path, final: Path) -> Path:
     target, repeat = final, 2
     while True:
         try:
-            partial.rename(
-                target
-            )  # fails where a folder with files in it is there, so nothing is ever overwritten
+            # fails where a folder with files in it is there, so nothing is ever overwritten
+            partial.rename(target)
             return target
         except OSError:
             if not target.is_dir():

@@ -34,9 +34,8 @@ class Built:
     pictures: dict[str, Picture]
     faults: tuple[Fault, ...]  # of records, and of files that pictures alone need
     rows: list[Judged]
-    foreign: tuple[
-        str, ...
-    ] = ()  # files in the report's places that it did not make, and did not touch
+    # files in the report's places that it did not make, and did not touch
+    foreign: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()  # by name: pictures are called after them
 
 
@@ -94,9 +93,8 @@ def write(root: Path, claims: dict[str, Claim]) -> Built:
     """
     if not has_records(root):
         raise RecordError(f"{root} holds no records, so no report is written there")
-    with locked(
-        root / ".work" / "report.lock"
-    ):  # of two processes that end together, the later one sees all records
+    # of two processes that end together, the later one sees all records
+    with locked(root / ".work" / "report.lock"):
         built = build(root, claims)
         foreign = []
         for name in differing(root, built):

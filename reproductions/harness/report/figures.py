@@ -29,17 +29,16 @@ from reproductions.harness.report.format import path_of
 
 TAG = "Numbers"  # PNG text field that holds the digest
 COLOURS = ("#1b6ca8", "#c0392b")  # fast, slow; told apart by line style and label too
-BAR_COLOURS = (
-    "#dddddd",
-    "#8fc1e3",
-)  # another class, the right one; light, since names stand on them
+# another class, the right one; light, since names stand on them
+BAR_COLOURS = ("#dddddd", "#8fc1e3")
 # Figure 4 in pixels: from the edge, between photographs, the bars' left end, full length and
 # height, the rows' top and height
 EDGE, GAP, LEFT, BARS, BAR, TOP, ROW = 8, 4, 80, 170, SIDE / 5, 84, 86
+# photographs' left edges
 PLACES = (
     EDGE,
     *(LEFT + BARS + 52 + k * (SIDE + GAP) + k // NEAREST * 24 for k in range(2 * NEAREST)),
-)  # photographs' left edges
+)
 LONGEST = 26  # letters of a class name that fit
 UNSEEN = str.maketrans("[]\n\r", "()  ")  # what would end a text alternative
 

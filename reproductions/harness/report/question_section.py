@@ -206,8 +206,8 @@ def _sweep_section(row: Judged) -> list[str]:
     )
     if made < asked:
         lines.append(
-            f"- {asked - made} of {asked} tuning runs are still to be made; the rates used were "
-            "chosen from those that are."
+            f"- {asked - made} of {asked} tuning runs have no record; the rates used were chosen "
+            "from those that have."
         )
     head = (
         f"Epochs to {question.target:g} %, or the training error after {sweep.epochs} epochs where "

@@ -39,9 +39,10 @@ from reproductions.harness.records import provenance
 from reproductions.harness.records.record import Stored, read_records
 
 CLAIM = discover()["pretraining"]
+# three at this scale
 SEVEN = next(
     run for run in asked_runs(CLAIM, "smoke") if (run.variant, run.seed) == ("seven-cnns", 0)
-)  # three at this scale
+)
 RUNS = with_needs([SEVEN])
 FIRST, SECOND, BEFORE, TUNED = RUNS[:4]
 CPU = torch.device("cpu")

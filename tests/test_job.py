@@ -23,9 +23,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Segment:
     """A segment in a job of submitit's, number 12, that began just now."""
     monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
     monkeypatch.setenv("SLURM_JOB_ID", "12")
-    monkeypatch.setattr(
-        segment.os, "register_at_fork", lambda **_: None
-    )  # else the tests' own children would be deaf for good
+    # else the tests' own children would be deaf for good
+    monkeypatch.setattr(segment.os, "register_at_fork", lambda **_: None)
     write_job(tmp_path, RUN, new_job("12", "slurm", tmp_path))
     return Segment(
         RUN,

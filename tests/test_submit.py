@@ -47,9 +47,8 @@ def test_gpu_hours_by_arithmetic(work: Work) -> None:
 def test_gpu_hours_of_a_net_of_locally_connected_layers(tmp_path: Path) -> None:
     work = prepare(discover()["cifar_lrn_gain"], tmp_path, scale="smoke", dataset=None, data=None)
     run = next(item.run for item in work.planned if item.run.variant == "13pct")
-    products = (
-        24**2 * 16 * 75 + 12**2 * 16 * 400 + 6**2 * 8 * (144 + 72) + 6**2 * 8 * 10
-    )  # a quarter of the width
+    # a quarter of the width
+    products = 24**2 * 16 * 75 + 12**2 * 16 * 400 + 6**2 * 8 * (144 + 72) + 6**2 * 8 * 10
     assert gpu_hours(work, run) == (
         pytest.approx(6 * products * 2_560 * 2 / ASSUMED_RATE / 3600),
         False,

@@ -53,11 +53,8 @@ def test_a_sweep_is_planned_where_it_is_asked_for(tmp_path: Path) -> None:
     [
         ({"gpu": True}, "cpu", ["relu", "tanh"]),
         ({"gpu": True}, "cuda", ["tanh"]),
-        (
-            {"gpu": None},
-            "cpu",
-            ["tanh"],
-        ),  # at scale smoke a job gets a GPU only where it was asked for
+        # at scale smoke a job gets a GPU only where it was asked for
+        ({"gpu": None}, "cpu", ["tanh"]),
         ({"gpu": None}, "cuda", ["relu", "tanh"]),
         ({"precision": "fp32"}, "cpu", ["relu", "tanh"]),
         ({"precision": "bf16"}, "cpu", ["tanh"]),
