@@ -25,10 +25,10 @@ from reproductions.harness.cli.options import (
     Results,
     choose,
     end,
+    existing_results,
     fail,
-    looked_into,
-    reported,
     show_table,
+    user_errors,
     warn,
 )
 from reproductions.harness.cli.run import app
@@ -56,7 +56,7 @@ def show(name: str) -> None:
     """Print a claim's protocol, questions, variants and rule."""
     from reproductions.harness.report.describe import describe
 
-    with reported():
+    with user_errors():
         typer.echo(describe(choose([name])[0]))
 
 
@@ -77,7 +77,7 @@ def plan(
     from reproductions.harness.plan.claim_plan import notes, prepare
     from reproductions.harness.plan.missing import sweep_note
 
-    with reported():
+    with user_errors():
         asked: dict[str, Any] = {
             "scale": scale,
             "dataset": dataset,
@@ -85,7 +85,7 @@ def plan(
             "pack": False,
             "sweep": sweep,
         }
-        works = [prepare(claim, looked_into(results), **asked) for claim in choose(names)]
+        works = [prepare(claim, existing_results(results), **asked) for claim in choose(names)]
         for line in notes(works):
             typer.echo(line, err=as_json)
         rows = [row for work in works for row in plan_rows(work)]
@@ -111,8 +111,8 @@ def report(
     from reproductions.harness.report import build as pages
     from reproductions.harness.report.documents import outdated
 
-    with reported():
-        if not pages.has_records(looked_into(results)):
+    with user_errors():
+        if not pages.has_records(existing_results(results)):
             fail(f"{results} holds no records to report on")
         built = pages.build(results, discover()) if check else pages.write(results, discover())
         warn(built.faults)
@@ -145,9 +145,9 @@ def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> N
     from reproductions.harness.records.record import read_records
     from reproductions.harness.report.describe import compare_sets
 
-    with reported():
+    with user_errors():
         for folder in (results, other):
-            if not (looked_into(folder) / "records").is_dir():
+            if not (existing_results(folder) / "records").is_dir():
                 fail(f"{folder} holds no records; name a folder made with `run --results {folder}`")
         (ours, theirs), faults = zip(
             *(read_records(folder) for folder in (results, other)), strict=True
@@ -171,8 +171,8 @@ def explain(cell: str, results: Results = RESULTS, as_json: Json = False) -> Non
     if question not in {q.name for q in claim.questions}:
         named = ", ".join(f"{name}.{q.name}" for q in claim.questions)
         fail(f"{cell} names no question; choose one of {named}")
-    with reported():
-        stored, faults = read_records(looked_into(results))
+    with user_errors():
+        stored, faults = read_records(existing_results(results))
         if as_json:
             show_table(explain_data(claim, question, stored), as_json)
         else:
@@ -187,7 +187,7 @@ def data_command(
         str,
         typer.Argument(
             help="cifar10, tiny-imagenet, imagenet2010, imagenet2012, fall2009, fall2011 or "
-            "stand-in"
+            "synthetic"
         ),
     ] = "cifar10",
     data: DataRoot = None,
@@ -212,7 +212,7 @@ def data_command(
 
     if action not in ("verify", "prepare"):
         fail(f"data {action}: say `data verify` or `data prepare`")
-    with reported():
+    with user_errors():
         show_table(
             session.data_rows(dataset, data, action == "verify", source or [], split), as_json
         )
@@ -223,7 +223,7 @@ def doctor(data: DataRoot = None, results: Results = RESULTS, as_json: Json = Fa
     """Show what this machine has and lacks: versions, device, precision, data, disk, git, Slurm."""
     from reproductions.harness.cli.doctor import examine
 
-    with reported():
+    with user_errors():
         rows = examine(data, results)
         show_table(rows, as_json)
     if any(row["state"] == "broken" for row in rows):

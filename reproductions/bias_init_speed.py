@@ -22,7 +22,7 @@ CLAIM = Claim(
             higher=ZERO,
             metric="first_epoch_error",
             paper=None,
-            worthwhile=1.0,  # points: ten times what guessing among 1000 classes gets right
+            min_effect=1.0,  # points: ten times what guessing among 1000 classes gets right
         ),
     ),
     scales=imagenet_scales(),

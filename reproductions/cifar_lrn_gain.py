@@ -38,7 +38,7 @@ ALONE = Difference(
     metric="top1_ten",
     paper=2.0,  # 13 − 11
     # points: one standard error of a difference of two nets on 10,000 images
-    worthwhile=0.5,
+    min_effect=0.5,
 )
 
 CLAIM = Claim(
@@ -63,7 +63,7 @@ CLAIM = Claim(
     scales={
         "paper": Scale("cifar10"),
         "mini": Scale("cifar10", seeds=3),
-        "smoke": Scale("stand-in", seeds=2),
+        "smoke": Scale("synthetic", seeds=2),
     },
     deviations=(
         (

@@ -22,7 +22,7 @@ CLAIM = Claim(
             paper=1.0,
             at_least=True,  # "over 1 %"
             # points: one standard error of a difference of two nets on 50,000 images
-            worthwhile=0.3,
+            min_effect=0.3,
         ),
     ),
     scales=imagenet_scales(),

@@ -20,7 +20,7 @@ CLAIM = Claim(
             metric="gap",
             paper=None,
             # points: substantial is at least what §3.2–§3.4 gain together, 1.7 + 1.4 + 0.4
-            worthwhile=3.5,
+            min_effect=3.5,
         ),
     ),
     scales=imagenet_scales(),

@@ -23,7 +23,7 @@ CLAIM = Claim(
             ),
             metric="top1_ten",
             paper=2.0,  # "about 2 %"
-            worthwhile=0.5,  # points: a quarter of what is claimed
+            min_effect=0.5,  # points: a quarter of what is claimed
         )
         for layer in ("conv3", "conv4", "conv5")
     ),

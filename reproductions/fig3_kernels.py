@@ -19,7 +19,7 @@ CLAIM = Claim(
             higher=ORIGINAL,
             metric="colour_gap",
             paper=None,
-            worthwhile=10.0,  # points: a tenth of the kernels' energy
+            min_effect=10.0,  # points: a tenth of the kernels' energy
         ),
     ),
     scales=imagenet_scales(),

@@ -20,7 +20,7 @@ CLAIM = Claim(
             metric="retrieval_pixels",
             higher_metric="retrieval_features",
             paper=None,
-            worthwhile=5.0,  # points: one neighbour in twenty; the figure shows 30
+            min_effect=5.0,  # points: one neighbour in twenty; the figure shows 30
         ),
     ),
     scales=imagenet_scales(),

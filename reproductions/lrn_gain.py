@@ -20,7 +20,7 @@ CLAIM = Claim(
         # 42.034 and 19.362 (layer-params-148.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
         log=(1.37, 1.152),
         # points: one standard error of a difference of two nets on 50,000 images
-        worthwhile=0.3,
+        min_effect=0.3,
     ),
     scales=imagenet_scales(),
     deviations=(

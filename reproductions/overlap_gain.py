@@ -17,7 +17,7 @@ CLAIM = Claim(
         # 41.058 and 18.510 (layer-params-147.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
         log=(0.394, 0.3),
         # points: a quarter of what is claimed; one standard error on 50,000 images is 0.3
-        worthwhile=0.1,
+        min_effect=0.1,
     ),
     scales=imagenet_scales(),
     deviations=(

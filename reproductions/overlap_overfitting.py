@@ -18,7 +18,7 @@ CLAIM = Claim(
             metric="gap",
             paper=None,
             # points: half of the 0.4 that overlapping gains, if all of it were less overfitting
-            worthwhile=0.2,
+            min_effect=0.2,
         ),
     ),
     scales=imagenet_scales(),

@@ -53,7 +53,7 @@ CLAIM = Claim(
             # 40.7 − 39.0 = 1.7 is of two networks that differ in the sixth convolution too
             paper=(None, None),
             # points: one standard error of a difference of two nets on 50,000 images
-            worthwhile=0.3,
+            min_effect=0.3,
         ),
         Value(
             "seven_top1",
@@ -77,7 +77,7 @@ CLAIM = Claim(
             higher=FIVE_CNNS,
             prefix="seven_gain_",
             paper=(1.4, 1.0),  # 38.1 − 36.7 and 16.4 − 15.4
-            worthwhile=0.3,
+            min_effect=0.3,
             seeds=AVERAGES,
         ),
     ),

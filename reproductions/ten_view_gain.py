@@ -16,7 +16,7 @@ CLAIM = Claim(
         higher_metrics=("top1", "top5"),
         paper=(1.5, 1.3),  # 39.0 − 37.5 and 18.3 − 17.0
         log=(1.552, 1.297),  # 39.0247 − 37.4727 and 18.2953 − 16.9987 (layer-params-145-2010.cfg)
-        worthwhile=0.3,
+        min_effect=0.3,
     ),
     scales=imagenet_scales("imagenet2010"),
 )

@@ -17,7 +17,7 @@ CLAIM = Claim(
         # 39.1680 and 18.2287 (layer-params-145-half.cfg) − 37.4727 and 16.9987 (-145-2010.cfg)
         log=(1.695, 1.23),
         # points: one standard error of two nets' difference on 50,000 images, as for the ablations
-        worthwhile=0.3,
+        min_effect=0.3,
     ),
     scales=imagenet_scales("imagenet2010"),
     deviations=(

@@ -23,7 +23,7 @@ CLAIM = Claim(
             higher=WITHOUT,
             metric="train_error",
             paper=None,
-            worthwhile=WORTHWHILE,
+            min_effect=WORTHWHILE,
         ),
         Difference(
             "finished",
@@ -32,7 +32,7 @@ CLAIM = Claim(
             higher=WITHOUT,
             metric="top1_train",
             paper=None,
-            worthwhile=WORTHWHILE,
+            min_effect=WORTHWHILE,
         ),
     ),
     scales=imagenet_scales(),

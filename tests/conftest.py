@@ -15,7 +15,7 @@ from rounding import RoundByShape
 
 from alexnet.data import sources, tiny_imagenet
 from alexnet.data.imageset import ImageSet, pack
-from alexnet.data.standin import standin_arrays
+from alexnet.data.synthetic import synthetic_arrays
 
 collect_ignore = ["test_mutants.py"]  # minutes: a step of its own, which names the file
 
@@ -77,15 +77,15 @@ def imagesets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def splits(imagesets: Path) -> dict[str, ImageSet]:
-    """320 + 100 of the stand-in images."""
+    """320 + 100 of the synthetic images."""
     made = {}
     for split, count in (("train", 320), ("test", 100)):
-        images, labels = standin_arrays(split)
+        images, labels = synthetic_arrays(split)
         made[split] = pack(
             imagesets / split,
             images[:count],
             labels[:count],
-            name="stand-in",
+            name="synthetic",
             split=split,
             classes=sources.CIFAR10_CLASSES,
             canonical=False,

@@ -45,7 +45,7 @@ from alexnet.data.imageset import pack  # noqa: E402
 from alexnet.evaluation import features, predict  # noqa: E402
 from alexnet.weights import import_weights, network  # noqa: E402
 from reproductions.harness.claims.claim import PRETRAINED, PlannedRun, as_data, discover  # noqa: E402
-from reproductions.harness.execute.context import Bench, set_up  # noqa: E402
+from reproductions.harness.execute.context import RunContext, set_up  # noqa: E402
 from reproductions.harness.execute.run import make  # noqa: E402
 
 STORED = ROOT / "tests" / "golden" / "runs.json"
@@ -282,7 +282,7 @@ class Golden:
     def __init__(self, root: Path, threads: int = 1) -> None:
         self.root, self.threads = root, threads
         self.runs = golden_runs()
-        self.bench = Bench(root / "results", images(root), set_up("cpu", threads), threads)
+        self.bench = RunContext(root / "results", images(root), set_up("cpu", threads), threads)
         self.claim = discover()["formulas"]  # one that trains nothing
         self.made: dict[str, Path] = {}
         self.deterministic: dict[str, bool] = {}

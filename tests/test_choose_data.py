@@ -12,7 +12,7 @@ from alexnet.data.imageset import DataError
 from alexnet.data.sources import prepare_imagenet
 from reproductions.harness.claims.claim import Claim, discover
 from reproductions.harness.claims.variant import Scale
-from reproductions.harness.plan.choose_data import settle
+from reproductions.harness.plan.choose_data import choose_data
 from reproductions.harness.records import provenance
 
 CLAIMS = discover()
@@ -20,7 +20,7 @@ NOTHING = {"scale": None, "dataset": None, "data": None, "pack": True}
 
 
 def test_real_images_where_they_are(cifar_folder: Path) -> None:
-    scale, images, note = settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": cifar_folder})
+    scale, images, note = choose_data(CLAIMS["fig1_relu"], **{**NOTHING, "data": cifar_folder})
     assert (scale, list(images), len(images["cifar10"]["train"])) == ("paper", ["cifar10"], 30)
     assert "a copy that is not the publisher's bytes" in note
 
@@ -33,35 +33,35 @@ def test_a_scale_for_processors_where_there_is_one_and_no_gpu(
         "computes_on_gpu",
         lambda device: (tmp_path / "nvidiactl").exists() and device != "cpu",
     )
-    scale, images, note = settle(CLAIMS["cifar_lrn_gain"], **{**NOTHING, "data": cifar_folder})
+    scale, images, note = choose_data(CLAIMS["cifar_lrn_gain"], **{**NOTHING, "data": cifar_folder})
     assert (scale, list(images)) == ("mini", ["cifar10"])
     assert "scale paper needs an NVIDIA GPU, or --scale paper to insist" in note
-    assert settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": cifar_folder})[0] == "paper"
+    assert choose_data(CLAIMS["fig1_relu"], **{**NOTHING, "data": cifar_folder})[0] == "paper"
     (tmp_path / "nvidiactl").touch()
-    assert settle(CLAIMS["cifar_lrn_gain"], **{**NOTHING, "data": cifar_folder})[0] == "paper"
+    assert choose_data(CLAIMS["cifar_lrn_gain"], **{**NOTHING, "data": cifar_folder})[0] == "paper"
 
 
-def test_the_standin_where_there_are_none_and_nobody_insists(tmp_path: Path) -> None:
-    scale, images, note = settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": tmp_path})
-    assert (scale, images["stand-in"]["train"].meta.name) == ("smoke", "stand-in")
+def test_the_synthetic_where_there_are_none_and_nobody_insists(tmp_path: Path) -> None:
+    scale, images, note = choose_data(CLAIMS["fig1_relu"], **{**NOTHING, "data": tmp_path})
+    assert (scale, images["synthetic"]["train"].meta.name) == ("smoke", "synthetic")
     assert "NO REAL IMAGES" in note
 
 
 @pytest.mark.parametrize("insist", [{"scale": "paper"}, {"dataset": "cifar10"}])
 def test_who_insists_gets_an_error(tmp_path: Path, insist: dict[str, str]) -> None:
     with pytest.raises(DataError, match="could not be downloaded"):
-        settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": tmp_path, **insist})
+        choose_data(CLAIMS["fig1_relu"], **{**NOTHING, "data": tmp_path, **insist})
 
 
-def test_broken_images_are_never_replaced_by_the_standin(cifar_folder: Path) -> None:
+def test_broken_images_are_never_replaced_by_the_synthetic(cifar_folder: Path) -> None:
     (cifar_folder / "train" / "cat" / "0000.png").write_bytes(b"")
     with pytest.raises(DataError, match="cat"):
-        settle(CLAIMS["fig1_relu"], **{**NOTHING, "data": cifar_folder})
+        choose_data(CLAIMS["fig1_relu"], **{**NOTHING, "data": cifar_folder})
 
 
 def test_a_claim_without_images_needs_none(tmp_path: Path) -> None:
     assert (
-        settle(
+        choose_data(
             CLAIMS["fig2_architecture"],
             **{**NOTHING, "data": tmp_path / "nowhere", "scale": "smoke"},
         )[0]
@@ -78,7 +78,7 @@ def scaled(**datasets: str | None) -> Claim:
 
 @pytest.fixture
 def tiny_root(tiny_images: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root with a packed stand-in for Tiny ImageNet, and no NVIDIA GPU."""
+    """A root with a packed synthetic for Tiny ImageNet, and no NVIDIA GPU."""
     monkeypatch.setattr(
         provenance,
         "computes_on_gpu",
@@ -91,39 +91,40 @@ FOUR = {
     "paper": "imagenet2012",
     "reduced": "tiny-imagenet",
     "mini": "tiny-imagenet",
-    "smoke": "stand-in",
+    "smoke": "synthetic",
 }
 
 
 def test_the_most_faithful_scale_that_images_and_machine_allow(tiny_root: Path) -> None:
     here = {**NOTHING, "data": tiny_root}
-    scale, images, note = settle(scaled(**FOUR), **here)
+    scale, images, note = choose_data(scaled(**FOUR), **here)
     assert (scale, images["tiny-imagenet"]["train"].meta.name) == ("mini", "tiny-imagenet")
     assert "(scale mini); not a more faithful scale: scale paper needs an NVIDIA GPU" in note
     (tiny_root / "nvidiactl").touch()
-    scale, _, note = settle(scaled(**FOUR), **here)
+    scale, _, note = choose_data(scaled(**FOUR), **here)
     assert scale == "reduced"
     assert "not a more faithful scale: the train images of imagenet2012 are not prepared" in note
-    assert settle(scaled(**FOUR), **{**here, "dataset": "tiny-imagenet"})[0] == "reduced"
+    assert choose_data(scaled(**FOUR), **{**here, "dataset": "tiny-imagenet"})[0] == "reduced"
 
 
 def test_a_scale_by_name_needs_no_gpu(tiny_root: Path) -> None:
     assert (
-        settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "reduced"})[0] == "reduced"
+        choose_data(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "reduced"})[0]
+        == "reduced"
     )
     assert (
-        settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "dataset": "tiny-imagenet"})[0]
+        choose_data(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "dataset": "tiny-imagenet"})[0]
         == "mini"
     )
     with pytest.raises(DataError, match="imagenet2012 are not prepared"):
-        settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "paper"})
+        choose_data(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "paper"})
 
 
 def test_without_any_images_the_first_line_says_what_was_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provenance, "computes_on_gpu", lambda _: True)
-    scale, _, note = settle(scaled(**FOUR), **{**NOTHING, "data": tmp_path})
+    scale, _, note = choose_data(scaled(**FOUR), **{**NOTHING, "data": tmp_path})
     assert scale == "smoke"
     assert re.search(
         r"NO REAL IMAGES \(.*imagenet2012 are not prepared.*Tiny ImageNet is not under", note
@@ -132,7 +133,7 @@ def test_without_any_images_the_first_line_says_what_was_looked_for(
     with pytest.raises(
         DataError, match=r"imagenet2012 are not prepared.*Tiny ImageNet is not under"
     ):
-        settle(without_smoke, **{**NOTHING, "data": tmp_path})
+        choose_data(without_smoke, **{**NOTHING, "data": tmp_path})
 
 
 def test_a_part_of_imagenet_is_not_scale_paper(
@@ -143,15 +144,15 @@ def test_a_part_of_imagenet_is_not_scale_paper(
         (tiny_root / "some" / place).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (300, 300)).save(tiny_root / "some" / place)
     prepare_imagenet("imagenet2012", tiny_root, [tiny_root / "some"])
-    scale, _, note = settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root})
+    scale, _, note = choose_data(scaled(**FOUR), **{**NOTHING, "data": tiny_root})
     assert scale == "reduced"
     assert (
         "has 2 of 1,281,167 images for train, 1 of 50,000 images for test, and scale paper needs "
         "them all" in note
     )
     with pytest.raises(DataError, match="scale paper needs them all"):
-        settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "paper"})
-    _, _, note = settle(scaled(reduced="imagenet2012"), **{**NOTHING, "data": tiny_root})
+        choose_data(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "paper"})
+    _, _, note = choose_data(scaled(reduced="imagenet2012"), **{**NOTHING, "data": tiny_root})
     assert "a part of it (2 of 1,281,167 images for train" in note
     monkeypatch.setitem(WHOLE, "imagenet2012", (2, 2, (1,)))
-    assert settle(scaled(**FOUR), **{**NOTHING, "data": tiny_root})[0] == "paper"
+    assert choose_data(scaled(**FOUR), **{**NOTHING, "data": tiny_root})[0] == "paper"

@@ -171,10 +171,10 @@ def test_an_imagenet_claim_has_the_four_scales(claim: Claim, question: Trained) 
     if claim.scales["paper"].pretraining:
         assert claim.scales["paper"].datasets == ("imagenet2012", "fall2011")
         assert used == [("tiny-imagenet-half", "tiny-imagenet")] * 2 + [
-            ("stand-in-half", "stand-in")
+            ("synthetic-half", "synthetic")
         ]
     else:
-        assert used == [("tiny-imagenet",), ("tiny-imagenet",), ("stand-in",)]
+        assert used == [("tiny-imagenet",), ("tiny-imagenet",), ("synthetic",)]
     if isinstance(question, SpeedUp):
         assert all(claim.scales[name].target for name in ("reduced", "mini", "smoke"))
 
@@ -202,14 +202,14 @@ def test_an_ablation_changes_one_thing_of_the_original(claim: Claim, question: T
 def test_a_question_asks_what_can_be_answered(claim: Claim, question: Trained) -> None:
     assert len(question.seeds) >= 3, claim.name
     if isinstance(question, SpeedUp):
-        assert question.paper > question.worthwhile > 1
+        assert question.paper > question.min_effect > 1
         return
     assert (
         set(question.metrics if not isinstance(question, Value) else [question.metric]) <= METRICS
     )
     if not isinstance(question, Value):
         assert question.metrics[0] != question.metrics[1] or question.lower != question.higher
-        assert 0 < question.worthwhile < (question.paper or 100)
+        assert 0 < question.min_effect < (question.paper or 100)
     if question.log is not None:
         assert question.log == pytest.approx(question.paper, abs=0.06), (
             "the log rounds to what the paper prints"
@@ -251,10 +251,10 @@ def example(**changes: object) -> Claim:
         "sweep": Sweep((0.1, 0.2, 0.3), (9,), 5),
         "seeds": (0, 1, 2),
         "paper": 6.0,
-        "worthwhile": 2.0,
+        "min_effect": 2.0,
     }
     question = SpeedUp("q", "text", fast, slow, paper_epochs=(6.0, 36.0), **{**fields, **changes})  # type: ignore[arg-type]
-    scales = {"paper": Scale("cifar10"), "smoke": Scale("stand-in", seeds=2, rates=1, epochs=1)}
+    scales = {"paper": Scale("cifar10"), "smoke": Scale("synthetic", seeds=2, rates=1, epochs=1)}
     return Claim("§0", (question,), scales, name="example", statement="It holds.")
 
 
@@ -340,7 +340,7 @@ def test_what_all_claims_train_at_a_scale(scale: str) -> None:
     averaged = Counter((run.claim, run.variant) for run in runs.values() if run.role == "average")
     seeds = {"paper": 5, "reduced": 3, "mini": 3, "smoke": 2}[scale]
     whole, half = (
-        ("stand-in", "stand-in-half")
+        ("synthetic", "synthetic-half")
         if scale == "smoke"
         else ("tiny-imagenet", "tiny-imagenet-half")
     )

@@ -90,7 +90,7 @@ def test_seeds_that_are_not_planned_are_refused(tmp_path: Path, text: str) -> No
         prepare(CLAIM, tmp_path, **SMOKE, seeds=text)
 
 
-def test_standin_records_live_apart(tmp_path: Path) -> None:
+def test_synthetic_records_live_apart(tmp_path: Path) -> None:
     work = prepare(CLAIM, tmp_path, **SMOKE)
     assert work.root == tmp_path / "smoke"
     assert root_of(tmp_path, "paper") == tmp_path

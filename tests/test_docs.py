@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from reproductions.__main__ import RESULTS, app
 from reproductions.harness.claims.claim import discover
-from reproductions.harness.launch.slurm_config import read_site
+from reproductions.harness.launch.slurm_config import read_slurm_config
 from reproductions.harness.records.record import read_records
 from reproductions.harness.report import build as report
 from reproductions.harness.report import documents
@@ -28,7 +28,7 @@ COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
-def built() -> report.Built:
+def built() -> report.Report:
     """The report of the committed records."""
     return report.build(RESULTS, discover())
 
@@ -52,7 +52,7 @@ def test_every_nox_session_that_is_named_exists() -> None:
     ids=" ".join,
 )
 def test_every_run_command_is_understood(arguments: list[str], tmp_path: Path) -> None:
-    """Each is carried out as a dry run on the stand-in's scale, with its own options."""
+    """Each is carried out as a dry run on the synthetic's scale, with its own options."""
     if not set(arguments) & {*discover(), "all"}:
         arguments = ["fig1_relu", *arguments]
     known = [a for a in arguments if not a.startswith("~")]
@@ -96,7 +96,7 @@ def test_every_option_that_is_named_exists() -> None:
 def test_the_site_file_is_understood(tmp_path: Path) -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "slurm.md").read_text(), re.DOTALL)
     (tmp_path / "site.toml").write_text(text)
-    assert read_site(tmp_path / "site.toml", {}).sbatch == {"constraint": "h100"}
+    assert read_slurm_config(tmp_path / "site.toml", {}).sbatch == {"constraint": "h100"}
 
 
 def anchors(path: Path) -> set[str]:
@@ -134,7 +134,7 @@ def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 140
 
 
-def test_the_readme_says_no_more_than_the_records(built: report.Built) -> None:
+def test_the_readme_says_no_more_than_the_records(built: report.Report) -> None:
     """Its sentences on scales and images, and the line that a run of Figure 1 ends with."""
     records = [item.record for item in read_records(RESULTS)[0] if item.record.data]
     assert {record.claim for record in records if record.scale == "paper"} == {"fig1_relu"}
@@ -145,7 +145,7 @@ def test_the_readme_says_no_more_than_the_records(built: report.Built) -> None:
     assert f"\n  {answer(rows['fig1_relu.speedup'])}\n" in README
 
 
-def test_the_readmes_table_has_a_result_of_every_section_in_order(built: report.Built) -> None:
+def test_the_readmes_table_has_a_result_of_every_section_in_order(built: report.Report) -> None:
     table = documents.tables_of(built.rows)["README.md"]
     sections = re.findall(r"^\| [^|§]*§([\d.]+)", table, re.MULTILINE)
     assert sections == ["3.1", "3.2", "3.3", "3.4", "4.1", "4.2", "6.1", "7"]
@@ -166,14 +166,14 @@ def test_the_readmes_layout_names_every_package() -> None:
     assert packages <= folders
 
 
-def test_the_tables_in_the_documents_are_the_reports(built: report.Built) -> None:
+def test_the_tables_in_the_documents_are_the_reports(built: report.Report) -> None:
     assert documents.outdated(ROOT, built.rows) == {}
     for name, table in documents.tables_of(built.rows).items():
         assert table in (ROOT / name).read_text(), "the comments around the table are there"
 
 
 def test_an_outdated_table_is_made_anew_between_its_comments(
-    built: report.Built, tmp_path: Path
+    built: report.Report, tmp_path: Path
 ) -> None:
     rows = built.rows
     page = tmp_path / "README.md"
@@ -207,7 +207,7 @@ def test_report_writes_and_checks_the_tables(
     assert (tmp_path / "README.md").read_text() == old
 
 
-def test_the_committed_report_is_what_the_records_say(built: report.Built) -> None:
+def test_the_committed_report_is_what_the_records_say(built: report.Report) -> None:
     assert report.differing(RESULTS, built) == []
 
 

@@ -19,7 +19,7 @@ from alexnet.models import AlexNet
 from alexnet.optim import PaperSGD
 from alexnet.training import Training
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.metrics import examples_of
 from reproductions.harness.execute.run import make
 from reproductions.harness.execute.tasks import EXAMPLES_RUN
@@ -119,7 +119,7 @@ def test_one_run_alone_has_examples(splits: dict[str, ImageSet], tmp_path: Path)
         == EXAMPLES_RUN
         == ("original", min(run.seed for run in runs))
     )
-    bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
+    bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     folders = [make(run, claim, bench) for run in runs[:2]]
     assert [sorted(path.name for path in folder.glob("examples*")) for folder in folders] == [
         [SHEET, TEXT],

@@ -9,7 +9,7 @@ from PIL import Image
 from records import example_files_of, full_set, make_alexnet, write_record
 
 from reproductions.harness.claims.claim import digest, discover
-from reproductions.harness.judge.rows import Judged, judge
+from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.examples import COLUMNS, SHEET, SIDE, cut
 from reproductions.harness.records.record import read_records
 from reproductions.harness.report.figures import (
@@ -18,7 +18,7 @@ from reproductions.harness.report.figures import (
     PLACES,
     ROW,
     TOP,
-    Picture,
+    Figure,
     picture_of,
     stored_digest,
 )
@@ -32,17 +32,17 @@ BLUE, RED, PALE_BLUE, PALE_GREY = (
 LABELS = ["cat", "a [dog] of $x^2$", "a fish whose name is far too long"]
 
 
-def row_of(root: Path, claim: str = "fig1_relu") -> Judged:
+def row_of(root: Path, claim: str = "fig1_relu") -> VerdictRow:
     return next(row for row in judge(discover()[claim], read_records(root)[0]) if row.members)
 
 
 @pytest.fixture
-def speedup(tmp_path: Path) -> Picture:
+def speedup(tmp_path: Path) -> Figure:
     full_set(tmp_path)
     return picture_of(row_of(tmp_path))
 
 
-def retrieval(root: Path, labels: list[str], **options: int) -> Judged:
+def retrieval(root: Path, labels: list[str], **options: int) -> VerdictRow:
     """Two runs, the second with examples."""
     for seed in (0, 1):
         record = make_alexnet(
@@ -52,10 +52,10 @@ def retrieval(root: Path, labels: list[str], **options: int) -> Judged:
     return row_of(root, "fig4_retrieval")
 
 
-def painted(picture: Picture) -> np.ndarray:
+def painted(picture: Figure) -> np.ndarray:
     """The figure before its colours are reduced, uint8 [height, width, 3]."""
     canvas = io.BytesIO()
-    picture.paint().savefig(canvas, format="png")
+    picture.draw().savefig(canvas, format="png")
     with Image.open(canvas) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -64,11 +64,11 @@ def colours_of(pixels: np.ndarray) -> set[tuple[int, ...]]:
     return set(map(tuple, pixels.reshape(-1, 3).tolist()))
 
 
-def texts_of(picture: Picture) -> list[str]:
-    return [text.get_text() for text in picture.paint().axes[0].texts]
+def texts_of(picture: Figure) -> list[str]:
+    return [text.get_text() for text in picture.draw().axes[0].texts]
 
 
-def test_every_seed_is_drawn(speedup: Picture) -> None:
+def test_every_seed_is_drawn(speedup: Figure) -> None:
     numbers = speedup.numbers
     assert set(numbers["curves"]) == {
         f"{arm} seed {seed}" for arm in ("relu", "tanh") for seed in range(5)
@@ -82,7 +82,7 @@ def test_every_seed_is_drawn(speedup: Picture) -> None:
     )
 
 
-def test_the_picture_is_one_and_names_its_numbers(speedup: Picture, tmp_path: Path) -> None:
+def test_the_picture_is_one_and_names_its_numbers(speedup: Figure, tmp_path: Path) -> None:
     content = speedup.png()
     with Image.open(io.BytesIO(content)) as picture:
         assert picture.size == (840, 504)
@@ -155,7 +155,7 @@ def test_no_text_of_the_examples_leaves_its_column(tmp_path: Path) -> None:
     picture = picture_of(
         retrieval(tmp_path, ["W" * 40, "m" * 26, *["European fire salamander"] * 6])
     )
-    figure = picture.paint()
+    figure = picture.draw()
     figure.canvas.draw()
     ends = {
         PLACES[0]: PLACES[1],
@@ -206,9 +206,9 @@ def test_no_probability_at_all_can_be_drawn(tmp_path: Path) -> None:
 
 
 def test_words_cannot_end_the_text_alternative() -> None:
-    picture = Picture({}, "a [dog]\nof](http", lambda: None, "A caption.")
+    picture = Figure({}, "a [dog]\nof](http", lambda: None, "A caption.")
     assert picture.markdown("p.png") == "![a (dog) of)(http](p.png)\n\nA caption."
-    assert Picture({}, "a", lambda: None).markdown("p.png") == "![a](p.png)"
+    assert Figure({}, "a", lambda: None).markdown("p.png") == "![a](p.png)"
 
 
 def test_rows_without_anything_to_draw_have_no_picture(tmp_path: Path) -> None:

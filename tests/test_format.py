@@ -6,12 +6,12 @@ import pytest
 from records import full_set, make_record, store
 
 from reproductions.harness.claims.claim import discover
-from reproductions.harness.judge.rows import Judged, judge
+from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.record import read_records
 from reproductions.harness.report import format as wording
 
 
-def row_of(root: Path) -> Judged:
+def row_of(root: Path) -> VerdictRow:
     return next(
         row
         for row in judge(discover()["fig1_relu"], read_records(root)[0])

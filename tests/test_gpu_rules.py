@@ -19,8 +19,8 @@ from reproductions.harness.cli import doctor, session
 from reproductions.harness.execute import context as bench
 from reproductions.harness.execute import metrics as measure
 from reproductions.harness.execute.run import make
-from reproductions.harness.launch.arrays import arrays, shape_of, to_processes
-from reproductions.harness.launch.slurm_config import Site, Wishes, computing_on
+from reproductions.harness.launch.arrays import arrays, resources_of, to_processes
+from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig, computing_on
 from reproductions.harness.launch.submit import _choose
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.records import provenance
@@ -97,12 +97,12 @@ def test_on_the_processor_nothing_is_planned_for_a_gpu() -> None:
 
 def test_a_job_that_has_a_gpu_insists_on_it(tmp_path: Path) -> None:
     work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
-    wishes = Wishes("slurm", Site(gpus=1), None, None, False, None, True)
+    wishes = LaunchOptions("slurm", SlurmConfig(gpus=1), None, None, False, None, True)
     orders = [order for order, _ in _choose([work], wishes)[0]]
     (array,) = arrays(orders, wishes.site, 1000)
-    assert shape_of(orders[0].run, wishes.site).gpus == 1
+    assert resources_of(orders[0].run, wishes.site).gpus == 1
     assert array.device(None) == "cuda"
-    (array,) = arrays(orders, Site(gpus=0), 1000)
+    (array,) = arrays(orders, SlurmConfig(gpus=0), 1000)
     assert array.device("cpu") == "cpu"
 
 
@@ -148,7 +148,7 @@ def test_a_job_that_has_a_gpu_never_trains_without(
         discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None, seeds="0"
     )
     said: list[str] = []
-    orders = [order for order, _ in _choose([work], Wishes("local", Site()))[0]]
+    orders = [order for order, _ in _choose([work], LaunchOptions("local", SlurmConfig()))[0]]
     to_processes(orders, tmp_path, None, 1, [0], 1, said.append)
     assert len(said) == len(orders) == 1
     assert ": failed: " in said[0]
@@ -182,11 +182,13 @@ def test_cuda_without_a_gpu_is_refused_by_every_launcher(
 
 
 def test_a_job_on_cuda_asks_slurm_for_a_gpu() -> None:
-    assert computing_on(Site(), None) == Site()
-    assert computing_on(Site(gpus=4), "cuda") == Site(gpus=4)
-    assert computing_on(Site(partition="gpu"), "cuda") == Site(partition="gpu", gpus=1)
+    assert computing_on(SlurmConfig(), None) == SlurmConfig()
+    assert computing_on(SlurmConfig(gpus=4), "cuda") == SlurmConfig(gpus=4)
+    assert computing_on(SlurmConfig(partition="gpu"), "cuda") == SlurmConfig(
+        partition="gpu", gpus=1
+    )
     with pytest.raises(ValueError, match="--device cuda with 0 GPUs"):
-        computing_on(Site(gpus=0), "cuda")
+        computing_on(SlurmConfig(gpus=0), "cuda")
 
 
 @pytest.mark.parametrize(
@@ -319,7 +321,7 @@ def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
     """
     claim = discover()["ten_view_gain"]
     run = planned_runs(claim, "smoke")[0]
-    here = bench.Bench(tmp_path, {"stand-in": splits}, bench.set_up("cpu", 1), 1)
+    here = bench.RunContext(tmp_path, {"synthetic": splits}, bench.set_up("cpu", 1), 1)
     rows: list[float] = []
 
     def too_large(*_: object) -> None:

@@ -12,7 +12,7 @@ from alexnet.data.sources import locate, open_dataset
 
 
 def test_every_second_class_of_the_stand_in() -> None:
-    whole, half = (open_dataset(name, Path()) for name in ("stand-in", "stand-in-half"))
+    whole, half = (open_dataset(name, Path()) for name in ("synthetic", "synthetic-half"))
     for split, images in (("train", 1_280), ("test", 250)):
         kept = [k for k, label in enumerate(whole[split].labels) if label in (0, 2, 4, 6, 8)]
         assert len(half[split]) == len(kept) == images
@@ -25,7 +25,7 @@ def test_every_second_class_of_the_stand_in() -> None:
 
 
 def test_it_has_a_mean_and_a_fingerprint_of_its_own() -> None:
-    whole, half = (open_dataset(name, Path())["train"] for name in ("stand-in", "stand-in-half"))
+    whole, half = (open_dataset(name, Path())["train"] for name in ("synthetic", "synthetic-half"))
     mean, deviation = statistics(half.images)
     np.testing.assert_array_equal(half.mean_image, mean)
     assert half.meta.pixel_std == deviation
@@ -35,8 +35,8 @@ def test_it_has_a_mean_and_a_fingerprint_of_its_own() -> None:
         == fingerprint(half.images, half.labels, half.meta.classes)
         != whole.meta.fingerprint
     )
-    assert (half.meta.name, half.meta.canonical) == ("stand-in-half", False)
-    assert half.meta.source == "every second class of stand-in: procedural"
+    assert (half.meta.name, half.meta.canonical) == ("synthetic-half", False)
+    assert half.meta.source == "every second class of synthetic: procedural"
 
 
 def test_half_of_tiny_imagenet_follows_the_whole(root: Path) -> None:  # noqa: F811
@@ -68,8 +68,8 @@ def test_nothing_is_packed_when_told_so(root: Path) -> None:  # noqa: F811
         ("imagenet2012", 1000, 1_281_167),
         ("fall2009", 10_184, 4_450_000),
         ("fall2011", 21_841, 14_197_122),
-        ("stand-in", 10, 2_560),
-        ("stand-in-half", 5, 1_280),
+        ("synthetic", 10, 2_560),
+        ("synthetic-half", 5, 1_280),
     ],
 )
 def test_the_size_of_every_data_set(name: str, classes: int, images: int) -> None:

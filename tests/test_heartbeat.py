@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from reproductions.harness.execute import heartbeat as heart
-from reproductions.harness.execute.heartbeat import Beat, Heart, read_beat
+from reproductions.harness.execute.heartbeat import Heartbeat, HeartbeatWriter, read_beat
 
 
 def test_it_says_how_far_the_run_is_and_the_next_attempt_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    with Heart(path) as first:
-        assert read_beat(path) == Beat(time=read_beat(path).time)
+    with HeartbeatWriter(path) as first:
+        assert read_beat(path) == Heartbeat(time=read_beat(path).time)
         first.tell(1.5, 40.0, 30.0)
     said = read_beat(path)
     assert (said.epoch, said.train_error, said.seconds, said.attempts) == (1.5, 40.0, 30.0, 1)
     assert said.age < 60
     assert said.seconds_left(4.5) == 60.0
-    assert Beat().seconds_left(4.5) is None
-    with Heart(path):
+    assert Heartbeat().seconds_left(4.5) is None
+    with HeartbeatWriter(path):
         again = read_beat(path)
     assert (again.epoch, again.attempts) == (1.5, 2)
 
@@ -32,7 +32,7 @@ def test_a_folder_that_is_away_for_a_moment_does_not_stop_it(
 ) -> None:
     monkeypatch.setattr(heart, "PERIOD", 0.01)
     folder = tmp_path / "shared"
-    with Heart(folder / "run.json") as beating:
+    with HeartbeatWriter(folder / "run.json") as beating:
         shutil.rmtree(folder)
         folder.touch()  # no folder can be made here: every write fails
         failing = time.monotonic() + 0.1
@@ -57,7 +57,7 @@ def test_a_folder_that_is_away_for_a_moment_does_not_stop_it(
 )
 def test_a_beat_that_makes_no_sense_is_none(tmp_path: Path, change: dict[str, object]) -> None:
     path = tmp_path / "run.json"
-    path.write_text(json.dumps({**asdict(Beat(time=1.0)), **change}))
+    path.write_text(json.dumps({**asdict(Heartbeat(time=1.0)), **change}))
     assert read_beat(path) is None
 
 

@@ -7,7 +7,7 @@ import pytest
 from records import planned
 
 from reproductions.harness.launch.job_files import (
-    End,
+    JobEnd,
     clear_end,
     new_job,
     read_job,
@@ -29,7 +29,7 @@ def test_a_run_that_was_not_sent_has_no_job(tmp_path: Path) -> None:
 
 def test_an_end_is_that_of_its_job_alone(tmp_path: Path) -> None:
     first, second = (new_job(number, "slurm", tmp_path) for number in ("12_3", "13"))
-    end = End("12_3", "failed", "out of memory")
+    end = JobEnd("12_3", "failed", "out of memory")
     write_job(tmp_path, RUN, first)
     write_end(tmp_path, RUN, end)
     assert read_job(tmp_path, RUN) == (first, end)
@@ -51,7 +51,7 @@ def test_an_end_is_that_of_its_job_alone(tmp_path: Path) -> None:
 )
 def test_a_job_that_makes_no_sense_is_none(tmp_path: Path, change: dict[str, object]) -> None:
     write_job(tmp_path, RUN, new_job("12", "slurm", tmp_path))
-    write_end(tmp_path, RUN, End("12", "failed", ""))
+    write_end(tmp_path, RUN, JobEnd("12", "failed", ""))
     path = file(tmp_path, "job")
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     assert read_job(tmp_path, RUN) == (None, None)
@@ -63,7 +63,7 @@ def test_a_job_that_makes_no_sense_is_none(tmp_path: Path, change: dict[str, obj
 def test_a_broken_end_leaves_the_job(tmp_path: Path, text: bytes) -> None:
     job = new_job("12", "slurm", tmp_path)
     write_job(tmp_path, RUN, job)
-    write_end(tmp_path, RUN, End("12", "failed", ""))
+    write_end(tmp_path, RUN, JobEnd("12", "failed", ""))
     file(tmp_path, "end").write_bytes(text)
     assert read_job(tmp_path, RUN) == (job, None)
 
@@ -85,6 +85,6 @@ def test_an_end_is_forgotten_when_its_job_starts_again(tmp_path: Path) -> None:
     job = new_job("12", "slurm", tmp_path)
     write_job(tmp_path, RUN, job)
     clear_end(tmp_path, RUN)
-    write_end(tmp_path, RUN, End("12", "failed", ""))
+    write_end(tmp_path, RUN, JobEnd("12", "failed", ""))
     clear_end(tmp_path, RUN)
     assert read_job(tmp_path, RUN) == (job, None)

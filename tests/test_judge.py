@@ -6,21 +6,21 @@ import pytest
 from records import RELU, TANH, full_set, make_alexnet, make_record, planned, store, write_record
 
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.judge.rows import Judged, Tuned, best_rate, judge, sweep_table
+from reproductions.harness.judge.rows import SweepPoint, VerdictRow, best_rate, judge, sweep_table
 from reproductions.harness.judge.verdict import judge_speedup
-from reproductions.harness.records.record import Source, read_records
+from reproductions.harness.records.record import ParentRun, read_records
 
 CLAIM = discover()["fig1_relu"]
 
 
-def rows(root: Path) -> list[Judged]:
+def rows(root: Path) -> list[VerdictRow]:
     return [row for row in judge(CLAIM, read_records(root)[0]) if row.question.name == "speedup"]
 
 
 def test_a_full_set_is_confirmed_with_the_rules_own_numbers(tmp_path: Path) -> None:
     full_set(tmp_path)
     (row,) = rows(tmp_path)
-    expected = judge_speedup(RELU, TANH, budget=60, paper=6, worthwhile=2, planned=5)
+    expected = judge_speedup(RELU, TANH, budget=60, paper=6, min_effect=2, planned=5)
     assert row.verdict == expected
     assert expected.word == "confirmed"
     assert (row.n, row.planned, row.scale, row.cell) == (5, 5, "paper", "fig1_relu.speedup")
@@ -81,7 +81,7 @@ def test_a_seed_made_whole_on_another_machine_completes_the_row(tmp_path: Path) 
         )
     store(tmp_path, make_record("relu", 3, epochs=59.0, hardware="A"))
     (row,) = rows(tmp_path)
-    assert row.verdict == judge_speedup(RELU, TANH, budget=60, paper=6, worthwhile=2, planned=5)
+    assert row.verdict == judge_speedup(RELU, TANH, budget=60, paper=6, min_effect=2, planned=5)
     assert dict(row.kinds) == {("A", "bf16"): (0, 1, 2), ("B", "fp32"): (3, 4)}
     assert row.hardware == "A, bf16: seeds 0, 1, 2; B, fp32: seeds 3, 4"
     assert [(item.record.seed, item.record.kind) for item in row.extra] == [(3, ("A", "bf16"))]
@@ -206,7 +206,7 @@ def test_censored_diverged_and_failed_runs(tmp_path: Path) -> None:
     )
 
 
-def test_standin_runs_earn_no_verdict(tmp_path: Path) -> None:
+def test_synthetic_runs_earn_no_verdict(tmp_path: Path) -> None:
     for seed in range(2):
         store(
             tmp_path,
@@ -234,14 +234,20 @@ def test_the_sweep_and_its_best_rate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rates", "best"),
     [
-        ({0.1: [Tuned(7.0, 24)], 0.2: [Tuned(6.0, 24)]}, 0.2),
-        ({0.1: [Tuned(7.0, 24)], 0.2: [Tuned(None, 20)]}, 0.1),
-        ({0.1: [Tuned(None, 36)], 0.2: [Tuned(None, 35)]}, 0.2),
-        ({0.1: [Tuned(5.0, 24), Tuned(None, 30)], 0.2: [Tuned(9.0, 24), Tuned(9.0, 24)]}, 0.2),
+        ({0.1: [SweepPoint(7.0, 24)], 0.2: [SweepPoint(6.0, 24)]}, 0.2),
+        ({0.1: [SweepPoint(7.0, 24)], 0.2: [SweepPoint(None, 20)]}, 0.1),
+        ({0.1: [SweepPoint(None, 36)], 0.2: [SweepPoint(None, 35)]}, 0.2),
+        (
+            {
+                0.1: [SweepPoint(5.0, 24), SweepPoint(None, 30)],
+                0.2: [SweepPoint(9.0, 24), SweepPoint(9.0, 24)],
+            },
+            0.2,
+        ),
         ({}, None),
     ],
 )
-def test_best_rate(rates: dict[float, list[Tuned]], best: float | None) -> None:
+def test_best_rate(rates: dict[float, list[SweepPoint]], best: float | None) -> None:
     assert best_rate(rates) == best
 
 
@@ -250,7 +256,7 @@ def test_exact_counts(tmp_path: Path) -> None:
     assert {row.verdict.word for row in judge(claim, [])} == {"not run"}
 
 
-def alexnets(root: Path, name: str, question: str) -> Judged:
+def alexnets(root: Path, name: str, question: str) -> VerdictRow:
     rows = judge(discover()[name], read_records(root)[0])
     return next(row for row in rows if row.question.name == question)
 
@@ -324,7 +330,7 @@ def pretrained(root: Path, seed: int, top1: float, *, other: str = "copy") -> No
     """A fine-tuned network and what it started from, on the whole of Tiny ImageNet."""
     run = planned("six-convolutions-pretrained", seed, "mini", "pretraining")
     record = make_alexnet(run.variant, seed, "pretraining", run=run, top1_ten=top1, top5_ten=50.0)
-    source = Source(record="there", dataset="tiny-imagenet", fingerprint=other, weights="0" * 64)
+    source = ParentRun(record="there", dataset="tiny-imagenet", fingerprint=other, weights="0" * 64)
     write_record(root, record.model_copy(update={"made_from": (source,)}))
     write_record(
         root,

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
-from reproductions.harness.launch.arrays import Order, arrays, to_processes
+from reproductions.harness.launch.arrays import JobRequest, arrays, to_processes
 from reproductions.harness.launch.job_files import read_job
-from reproductions.harness.launch.slurm_config import Site
+from reproductions.harness.launch.slurm_config import SlurmConfig
 
 RUNS = planned_runs(discover()["ensembles"], "smoke")
 
 
 @dataclass(frozen=True)
-class Shell(Order):
+class Shell(JobRequest):
     """A run that is a line of shell: what is tested is when it starts."""
 
     line: str = ""
@@ -79,8 +79,8 @@ def test_a_run_waits_for_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_on_slurm_a_wave_for_each_depth_in_parts() -> None:
-    orders = [Order(run, run.claim, Path(), None) for run in reversed(RUNS)]
-    parts = arrays(orders, Site(gpus=0), 2)
+    orders = [JobRequest(run, run.claim, Path(), None) for run in reversed(RUNS)]
+    parts = arrays(orders, SlurmConfig(gpus=0), 2)
     keys = [[order.run.key for order in part.orders] for part in parts]
     assert sorted(key for some in keys for key in some) == sorted(run.key for run in RUNS)
     assert max(map(len, keys)) <= 2

@@ -138,9 +138,9 @@ def test_no_images_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_data_set_by_name() -> None:
-    assert images("stand-in", "test").meta.split == "test"
-    with pytest.raises(DataError, match="stand-in has no split 'validation'; it has train, test"):
-        images("stand-in", "validation", data=".")
+    assert images("synthetic", "test").meta.split == "test"
+    with pytest.raises(DataError, match="synthetic has no split 'validation'; it has train, test"):
+        images("synthetic", "validation", data=".")
 
 
 def test_a_folder_has_no_splits(photographs: Path) -> None:

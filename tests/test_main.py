@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from alexnet.data.sources import open_dataset
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
 from reproductions.harness.records.record import read_records
 
@@ -109,7 +109,7 @@ def test_two_processes_at_once_make_every_run_once(
     stored, broken = read_records(results / "smoke")
     assert (len(stored), broken) == (PLANNED, [])
     assert {item.repeat for item in stored} == {0}
-    assert {item.record.data.name for item in stored if item.record.data} == {"stand-in"}
+    assert {item.record.data.name for item in stored if item.record.data} == {"synthetic"}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -145,7 +145,7 @@ def test_a_second_call_trains_nothing_and_says_why(
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_the_standin_is_announced_first_and_judged_none(
+def test_the_synthetic_is_announced_first_and_judged_none(
     smoke: tuple[Path, list[str], list[int]], call: Call
 ) -> None:
     """Without images and network, synthetic ones are used, as the first line says; rows stay."""
@@ -161,12 +161,12 @@ def test_the_standin_is_announced_first_and_judged_none(
     )
     assert without.returncode == 0, without.stderr
     assert re.match(
-        r"fig1_relu: NO REAL IMAGES .*stand-in.*no evidence", without.stdout.splitlines()[0]
+        r"fig1_relu: NO REAL IMAGES .*synthetic.*no evidence", without.stdout.splitlines()[0]
     )
     assert "**none**" in (results / "smoke" / "report.md").read_text()
     assert "no evidence" in (results / "smoke" / "report.md").read_text().split("##")[0]
     real = (results / "report.md").read_text()
-    assert "stand-in" not in real.split("## Method")[0]
+    assert "synthetic" not in real.split("## Method")[0]
 
 
 def test_the_same_seed_gives_the_same_bits_in_another_process(
@@ -175,7 +175,9 @@ def test_the_same_seed_gives_the_same_bits_in_another_process(
     """A repeated run equals another process's, interrupted or not, in all but the seconds."""
     item = next(i for i in read_records(smoke[0] / "smoke")[0] if i.record.cost.attempts == 2)
     run = next(r for r in planned_runs(discover()["lrn_gain"], "smoke") if r.key == item.record.key)
-    bench = Bench(tmp_path, {"stand-in": open_dataset("stand-in", Path())}, set_up("cpu", 1), 1)
+    bench = RunContext(
+        tmp_path, {"synthetic": open_dataset("synthetic", Path())}, set_up("cpu", 1), 1
+    )
     folder = make(run, discover()["lrn_gain"], bench)
     assert folder is not None
     (again,), _ = read_records(tmp_path)

@@ -30,9 +30,9 @@ from reproductions.harness.claims.claim import (
     recipe_of,
     with_needs,
 )
-from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.ensemble import average
-from reproductions.harness.execute.parents import NeedsError
+from reproductions.harness.execute.parents import MissingParentError
 from reproductions.harness.execute.run import make
 from reproductions.harness.plan.missing import NOT_KEPT, plan
 from reproductions.harness.records import provenance
@@ -54,26 +54,26 @@ def images(
 ) -> dict[str, dict[str, ImageSet]]:
     folder = tmp_path_factory.mktemp("half")
     half = {
-        split: pack_half(folder / split, whole, "stand-in-half") for split, whole in splits.items()
+        split: pack_half(folder / split, whole, "synthetic-half") for split, whole in splits.items()
     }
-    return {"stand-in": splits, "stand-in-half": half}
+    return {"synthetic": splits, "synthetic-half": half}
 
 
 @pytest.fixture(scope="module")
 def done(images: dict[str, dict[str, ImageSet]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All runs that an average of three networks needs, one of them fine-tuned, and the average."""
     root = tmp_path_factory.mktemp("done")
-    bench = Bench(root, images, set_up("cpu", 1), 1)
+    bench = RunContext(root, images, set_up("cpu", 1), 1)
     for run in RUNS:
         assert make(run, CLAIM, bench) is not None
     return root
 
 
 @pytest.fixture
-def bench(done: Path, images: dict[str, dict[str, ImageSet]], tmp_path: Path) -> Bench:
+def bench(done: Path, images: dict[str, dict[str, ImageSet]], tmp_path: Path) -> RunContext:
     """A copy of it to do harm to."""
     shutil.copytree(done, tmp_path / "copy")
-    return Bench(tmp_path / "copy", images, set_up("cpu", 1), 1)
+    return RunContext(tmp_path / "copy", images, set_up("cpu", 1), 1)
 
 
 def only(root: Path, run: PlannedRun) -> Stored:
@@ -81,7 +81,7 @@ def only(root: Path, run: PlannedRun) -> Stored:
     return item
 
 
-def missing(bench: Bench) -> dict[str, str]:
+def missing(bench: RunContext) -> dict[str, str]:
     items = plan(
         RUNS,
         read_records(bench.root)[0],
@@ -94,11 +94,11 @@ def missing(bench: Bench) -> dict[str, str]:
 
 def test_the_order_of_what_is_needed() -> None:
     assert [(run.dataset, run.variant, run.seed, run.role) for run in RUNS] == [
-        ("stand-in-half", "original", 0, "train"),
-        ("stand-in-half", "original", 1, "train"),
-        ("stand-in", "six-convolutions", 0, "train"),
-        ("stand-in-half", "six-convolutions-pretrained", 0, "train"),
-        ("stand-in-half", "seven-cnns", 0, "average"),
+        ("synthetic-half", "original", 0, "train"),
+        ("synthetic-half", "original", 1, "train"),
+        ("synthetic", "six-convolutions", 0, "train"),
+        ("synthetic-half", "six-convolutions-pretrained", 0, "train"),
+        ("synthetic-half", "seven-cnns", 0, "average"),
     ]
 
 
@@ -139,7 +139,7 @@ def trained(
 def test_fine_tuning_starts_from_the_kept_weights(
     done: Path, images: dict[str, dict[str, ImageSet]]
 ) -> None:
-    half, kept = images["stand-in-half"], only(done, BEFORE).weights
+    half, kept = images["synthetic-half"], only(done, BEFORE).weights
     assert kept is not None
     tuned, fresh = (
         trained(half, initial, "fp32").net.state_dict() for initial in (import_weights(kept)[1], {})
@@ -160,7 +160,7 @@ def test_an_average_is_that_of_the_kept_networks(
         (network(*import_weights(file)), recipe_of(need), item.record.machine.precision)
         for file, need, item in zip(files, SEVEN.needs, items, strict=True)
     )
-    metrics, _ = average(nets, images["stand-in-half"]["train"], images["stand-in-half"]["test"])
+    metrics, _ = average(nets, images["synthetic-half"]["train"], images["synthetic-half"]["test"])
     record = only(done, SEVEN).record
     assert {name: metric.value for name, metric in record.metrics.items()} == {
         n: m.value for n, m in metrics.items()
@@ -175,7 +175,7 @@ def test_an_average_is_that_of_the_kept_networks(
     )
 
 
-def test_the_same_bits_give_their_weights_back_to_their_record(bench: Bench) -> None:
+def test_the_same_bits_give_their_weights_back_to_their_record(bench: RunContext) -> None:
     """As in a checkout, whose records came without weights: nothing that git sees changes."""
     before, tuned = only(bench.root, BEFORE), only(bench.root, TUNED)
     assert before.weights is not None
@@ -185,8 +185,8 @@ def test_the_same_bits_give_their_weights_back_to_their_record(bench: Bench) -> 
     shutil.rmtree(tuned.folder)
     assert missing(bench) == {str(BEFORE): NOT_KEPT, str(TUNED): "no record"}
     with pytest.raises(
-        NeedsError,
-        match=r"needs the weights of alexnet-stand-in/six-convolutions/smoke-seed0, trained "
+        MissingParentError,
+        match=r"needs the weights of alexnet-synthetic/six-convolutions/smoke-seed0, trained "
         r"on .*first",
     ):
         make(TUNED, CLAIM, bench)
@@ -197,7 +197,7 @@ def test_the_same_bits_give_their_weights_back_to_their_record(bench: Bench) -> 
     assert only(bench.root, TUNED).record.weights == tuned.record.weights
 
 
-def test_other_bits_are_a_record_of_their_own(bench: Bench) -> None:
+def test_other_bits_are_a_record_of_their_own(bench: RunContext) -> None:
     """As of a record that was made before weights were kept, or by another version of torch."""
     item = only(bench.root, BEFORE)
     shutil.rmtree(item.folder)
@@ -233,14 +233,14 @@ def a_link(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [garbage, cut, anothers, a_link])
 def test_a_broken_file_costs_one_line_and_its_run(
-    bench: Bench, harm: Callable[[Path], None]
+    bench: RunContext, harm: Callable[[Path], None]
 ) -> None:
     shutil.rmtree(only(bench.root, SEVEN).folder)
     file = only(bench.root, SECOND).weights
     assert file is not None
     harm(file)
     assert missing(bench) == {str(SEVEN): "no record"}
-    with pytest.raises(NeedsError) as caught:
+    with pytest.raises(MissingParentError) as caught:
         make(SEVEN, CLAIM, bench)
     said, aside = str(caught.value), "weights.safetensors.broken-1"
     moved = f"renamed to {aside}; run the same command again to retrain {SECOND}"
@@ -252,7 +252,7 @@ def test_a_broken_file_costs_one_line_and_its_run(
     assert missing(bench) == {}
 
 
-def test_a_record_that_names_another_network_is_not_believed(bench: Bench) -> None:
+def test_a_record_that_names_another_network_is_not_believed(bench: RunContext) -> None:
     """Its digits fit the file, and the file is of another network than the plan's."""
     shutil.rmtree(only(bench.root, SEVEN).folder)
     item = only(bench.root, SECOND)
@@ -263,11 +263,11 @@ def test_a_record_that_names_another_network_is_not_believed(bench: Bench) -> No
     (item.folder / "record.json").write_text(
         item.record.model_copy(update={"weights": digits}).model_dump_json(indent=1)
     )
-    with pytest.raises(NeedsError, match="has another network than its record; renamed to"):
+    with pytest.raises(MissingParentError, match="has another network than its record; renamed to"):
         make(SEVEN, CLAIM, bench)
 
 
-def test_what_needs_a_network_that_diverged_is_lost_with_it(bench: Bench) -> None:
+def test_what_needs_a_network_that_diverged_is_lost_with_it(bench: RunContext) -> None:
     for run in (TUNED, SEVEN):
         shutil.rmtree(only(bench.root, run).folder)
     item = only(bench.root, BEFORE)
@@ -315,7 +315,7 @@ def test_from_the_command_line_killed_resumed_and_mended(
     root = tmp_path / "smoke"
     tuned, before = only(root, TUNED), only(root, BEFORE)
     assert tuned.record.cost.attempts == 2
-    half = open_dataset("stand-in-half", Path())
+    half = open_dataset("synthetic-half", Path())
     assert before.weights is not None
     assert tuned.weights is not None
     set_up("cpu", 1)

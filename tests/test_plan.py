@@ -11,9 +11,9 @@ from reproductions.harness.judge.power import of_images
 from reproductions.harness.judge.rows import judge
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.plan.counted import ANY, Way, differences, not_deciding
-from reproductions.harness.plan.missing import NOT_KEPT, Planned, expected_seconds, plan
+from reproductions.harness.plan.missing import NOT_KEPT, PlanEntry, expected_seconds, plan
 from reproductions.harness.records import provenance
-from reproductions.harness.records.record import Record, Source, read_records
+from reproductions.harness.records.record import ParentRun, Record, read_records
 
 RUNS = [run for run in planned_runs(discover()["fig1_relu"], "paper") if run.question == "speedup"]
 COPY = {"cifar10": "0123456789ab"}
@@ -161,7 +161,7 @@ def test_a_pair_of_clean_and_uncommitted_code_is_none(
     claim = discover()["fig1_relu"]
     block = next(block for block in blocks(claim, "paper") if planned("relu", 0) in block)
 
-    def lacking() -> list[Planned]:
+    def lacking() -> list[PlanEntry]:
         items = plan(
             block, read_records(tmp_path)[0], COPY, "a processor", blocks=[block], dirty=dirty
         )
@@ -220,7 +220,7 @@ def test_today_says_all_that_is_known_of_it_without_torch(tmp_path: Path) -> Non
     work = prepare(
         discover()["fig1_relu"], tmp_path, scale="smoke", dataset=None, data=None, seeds="0"
     )
-    splits = work.images["stand-in"]
+    splits = work.images["synthetic"]
     today = {**provenance.here(), **of_images(splits)}
     record = make_record("relu", 0, scale="smoke")
     fields = {
@@ -405,7 +405,7 @@ def test_networks_of_another_copy_of_what_they_start_from_are_outdated() -> None
     )
     (before,) = run.needs
     assert before.dataset is not None
-    source = Source(record="there", dataset=before.dataset, fingerprint="old", weights="0" * 64)
+    source = ParentRun(record="there", dataset=before.dataset, fingerprint="old", weights="0" * 64)
     record = record.model_copy(update={"made_from": (source,)})
     own = {"tiny-imagenet-half": record.data.fingerprint} if record.data else {}
     assert differences(record, run, own | {"tiny-imagenet": "old"}) == []

@@ -15,9 +15,9 @@ from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.cli import session
 from reproductions.harness.execute import run as running
 from reproductions.harness.execute import tasks
-from reproductions.harness.execute.context import Bench, set_up, versions_of
+from reproductions.harness.execute.context import RunContext, set_up, versions_of
 from reproductions.harness.execute.run import make
-from reproductions.harness.launch.arrays import Order
+from reproductions.harness.launch.arrays import JobRequest
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.records.evidence import epochs_to
 from reproductions.harness.records.record import RecordError, folder_of, read_records, records_of
@@ -63,7 +63,7 @@ def test_on_a_gpu_torch_normalises(
 ) -> None:
     run, bench = (
         planned_runs(discover()[claim], "smoke")[0],
-        Bench(tmp_path, {"stand-in": splits}, torch.device("cuda"), 1),
+        RunContext(tmp_path, {"synthetic": splits}, torch.device("cuda"), 1),
     )
     assert versions_of(run, bench).get("norm") == body
 
@@ -75,7 +75,7 @@ def test_another_machines_record_does_not_save_the_work(
     """Otherwise one arm would stay the other machine's, and the two would never be compared."""
     claim = discover()[name]
     run = next(run for run in planned_runs(claim, "smoke") if run.role != "tune")
-    bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
+    bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     first = make(run, claim, bench)
     assert first is not None
     (here,), _ = read_records(tmp_path)
@@ -86,7 +86,7 @@ def test_another_machines_record_does_not_save_the_work(
     theirs = here.record.model_copy(update={"machine": machine, "started": "2020-01-01T00:00:00Z"})
     folder = shutil.copytree(first, folder_of(tmp_path / "theirs", theirs))
     (folder / "record.json").write_text(theirs.model_dump_json())
-    there = Bench(tmp_path / "theirs", bench.images, bench.device, 1)
+    there = RunContext(tmp_path / "theirs", bench.images, bench.device, 1)
     assert make(run, claim, bench) == first
     made = make(run, claim, there)
     assert made is not None
@@ -101,7 +101,7 @@ def test_a_copy_of_another_runs_record_does_not_save_the_work(
     """The plan skips both, so both are made again; once the copy was returned, missing for ever."""
     claim = discover()["ten_view_gain"]
     first, second = (run for run in planned_runs(claim, "smoke") if run.seed in (0, 1))
-    bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
+    bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     folder = make(first, claim, bench)
     assert folder is not None
     copy = Path(shutil.copytree(folder, folder.with_name(folder.name.replace("seed0", "seed1"))))
@@ -124,7 +124,7 @@ def test_a_record_of_other_code_does_not_save_the_work(
     """A committed run makes no pair with uncommitted code's, and the plan lacks it."""
     claim = discover()[name]
     run = next(run for run in planned_runs(claim, "smoke") if run.role != "tune")
-    bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
+    bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     folders = []
     for dirty in (False, True, True):
         monkeypatch.setattr(running, "git_state", lambda _, dirty=dirty: ("f" * 40, dirty))
@@ -143,7 +143,7 @@ def test_a_checkpoint_goes_on_with_the_arithmetic_that_it_began_with(
     claim = discover()["ten_view_gain"]
     run, bench = (
         planned_runs(claim, "smoke")[0],
-        Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1),
+        RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1),
     )
 
     def stop(_: Row) -> None:
@@ -169,6 +169,6 @@ def test_a_run_that_torch_cannot_carry_out_has_a_record_and_is_not_done(
     assert [item.record.status for item in stored] == ["failed"] * len(work.planned)
     assert all("memory" in str(item.record.failure) for item in stored)
     assert capsys.readouterr().out.count(": failed, see ") == len(stored)
-    order = Order(work.planned[0].run, work.claim.name, work.root, None)
+    order = JobRequest(work.planned[0].run, work.claim.name, work.root, None)
     with pytest.raises(RecordError, match=r"the run failed, see .*record\.json"):
         order.segment("cpu", 1)._make(work.claim)

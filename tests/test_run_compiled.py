@@ -14,10 +14,10 @@ from alexnet import compile as compiling
 from alexnet.data.imageset import ImageSet
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
-from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch import submit as dispatch
-from reproductions.harness.launch.slurm_config import Site, Wishes
+from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.records.record import read_record
 
@@ -40,10 +40,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
 
 
 @pytest.fixture
-def benches(splits: dict[str, ImageSet], tmp_path: Path) -> tuple[Bench, Bench]:
+def benches(splits: dict[str, ImageSet], tmp_path: Path) -> tuple[RunContext, RunContext]:
     """Plain and compiled, with one results folder."""
-    plain = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
-    return plain, Bench(tmp_path, {"stand-in": splits}, plain.device, 1, compiled=True)
+    plain = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
+    return plain, RunContext(tmp_path, {"synthetic": splits}, plain.device, 1, compiled=True)
 
 
 def first(claim: str) -> PlannedRun:
@@ -52,7 +52,7 @@ def first(claim: str) -> PlannedRun:
 
 @pytest.mark.parametrize("claim", ["fig1_relu", "cifar_lrn_gain", "lrn_gain"])
 def test_a_compiled_run_is_of_a_kind_of_its_own(
-    claim: str, benches: tuple[Bench, Bench], calls: list[nn.Module]
+    claim: str, benches: tuple[RunContext, RunContext], calls: list[nn.Module]
 ) -> None:
     run, folders = first(claim), []
     for bench in benches:
@@ -69,7 +69,7 @@ def test_a_compiled_run_is_of_a_kind_of_its_own(
 
 
 def test_a_checkpoint_made_otherwise_is_left(
-    benches: tuple[Bench, Bench], calls: list[nn.Module]
+    benches: tuple[RunContext, RunContext], calls: list[nn.Module]
 ) -> None:
     run, claim = first("lrn_gain"), discover()["lrn_gain"]
     plain, compiled = benches
@@ -88,7 +88,7 @@ def test_a_checkpoint_made_otherwise_is_left(
 
 
 def test_an_average_of_compiled_networks_says_so_once(
-    benches: tuple[Bench, Bench], calls: list[nn.Module]
+    benches: tuple[RunContext, RunContext], calls: list[nn.Module]
 ) -> None:
     claim = discover()["ensembles"]
     average = next(run for run in planned_runs(claim, "smoke") if run.role == "average")
@@ -101,7 +101,7 @@ def test_an_average_of_compiled_networks_says_so_once(
 
 def test_the_option_reaches_the_job(tmp_path: Path) -> None:
     work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
-    chosen, _ = dispatch._choose([work], Wishes("slurm", Site(), compiled=True))
+    chosen, _ = dispatch._choose([work], LaunchOptions("slurm", SlurmConfig(), compiled=True))
     job = pickle.loads(pickle.dumps(chosen[0][0].segment("cpu", 1)))
     assert job.compiled is True
 

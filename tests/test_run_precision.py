@@ -19,10 +19,10 @@ from reproductions.harness.claims.claim import Claim, PlannedRun, blocks, discov
 from reproductions.harness.cli import session
 from reproductions.harness.execute import precision
 from reproductions.harness.execute import run as running
-from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch import submit as dispatch
-from reproductions.harness.launch.slurm_config import Site, Wishes
+from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records import provenance
@@ -37,8 +37,8 @@ def planned(variant: str, seed: int = 0, claim: Claim = FIGURE1) -> PlannedRun:
 
 
 @pytest.fixture
-def bench(splits: dict[str, ImageSet], tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "results", {"stand-in": splits}, set_up("cpu", 1), 1)
+def bench(splits: dict[str, ImageSet], tmp_path: Path) -> RunContext:
+    return RunContext(tmp_path / "results", {"synthetic": splits}, set_up("cpu", 1), 1)
 
 
 @pytest.fixture
@@ -52,13 +52,13 @@ def native(monkeypatch: pytest.MonkeyPatch, *, bf16: bool) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": bf16})
 
 
-def choose(run: PlannedRun, claim: Claim, bench: Bench) -> Choice | None:
+def choose(run: PlannedRun, claim: Claim, bench: RunContext) -> Choice | None:
     return precision.asked(run, claim, bench, dirty=provenance.uncommitted()) or precision.measured(
         run, claim, bench
     )
 
 
-def made(run: PlannedRun, bench: Bench) -> tuple[Record, list[str]]:
+def made(run: PlannedRun, bench: RunContext) -> tuple[Record, list[str]]:
     """The record of a run, and what was said of its precision."""
     said: list[Choice] = []
     folder = make(run, FIGURE1, bench, on_choice=said.append)
@@ -67,7 +67,7 @@ def made(run: PlannedRun, bench: Bench) -> tuple[Record, list[str]]:
 
 
 def test_all_arms_ask_one_network_once(
-    bench: Bench, cache: Path, monkeypatch: pytest.MonkeyPatch
+    bench: RunContext, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a claim's arms are; they have the same answer, that of the measurement."""
     native(monkeypatch, bf16=True)
@@ -97,18 +97,18 @@ def test_all_arms_ask_one_network_once(
     }
 
 
-def test_what_trains_nothing_has_no_precision(bench: Bench) -> None:
+def test_what_trains_nothing_has_no_precision(bench: RunContext) -> None:
     claim = discover()["ensembles"]
     average = next(run for run in planned_runs(claim, "smoke") if run.role == "average")
     assert choose(average, claim, bench) is None
 
 
-def stored(bench: Bench, variant: str = "relu", **options: Any) -> None:
+def stored(bench: RunContext, variant: str = "relu", **options: Any) -> None:
     """A record of an arm of seed 0, in bf16 by this kind of machine unless told otherwise."""
     usual = {
         "hardware": bench.hardware,
         "scale": "smoke",
-        "fingerprint": bench.fingerprints["stand-in"],
+        "fingerprint": bench.fingerprints["synthetic"],
     }
     code = {"dirty": provenance.uncommitted()}  # as what this tree makes beside it
     store(bench.root, make_record(variant, 0, **{**usual, **code, **options}))
@@ -118,7 +118,7 @@ EMULATED = "this device emulates it, many times slower than fp32"
 
 
 def test_a_seed_is_finished_in_the_precision_that_it_began_in(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where this kind of machine made one arm; other seeds, questions and sweeps do not matter."""
     native(monkeypatch, bf16=False)
@@ -131,7 +131,7 @@ def test_a_seed_is_finished_in_the_precision_that_it_began_in(
 
 
 def test_it_is_the_precision_in_which_the_plan_lacks_the_run(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is there in bf16, its partner in fp32: it is made again beside it.
 
@@ -169,7 +169,7 @@ def test_it_is_the_precision_in_which_the_plan_lacks_the_run(
     ],
 )
 def test_a_record_that_makes_no_pair_decides_nothing(
-    bench: Bench, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bench: RunContext, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of another machine, failed, outdated, of other images, or of no precision that there is."""
     native(monkeypatch, bf16=False)
@@ -177,7 +177,7 @@ def test_a_record_that_makes_no_pair_decides_nothing(
     assert choose(planned("tanh"), FIGURE1, bench) == FP32
 
 
-def test_who_insists_has_it_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_insists_has_it_so(bench: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the other arm is in: the plan makes that again."""
     native(monkeypatch, bf16=False)
     stored(bench, precision="fp32")
@@ -194,7 +194,7 @@ def test_runs_that_make_no_pair_are_not_all_that_was_asked(
 ) -> None:
     """What is there is planned again at the end."""
     work = prepare(FIGURE1, tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
-    here = Bench(work.root, work.images, set_up("cpu", 1), 1)
+    here = RunContext(work.root, work.images, set_up("cpu", 1), 1)
 
     def make_otherwise(run: PlannedRun, *_: object, **__: object) -> Path:
         stored(here, run.variant, precision="fp32" if "relu" in run.variant else "bf16")
@@ -210,7 +210,7 @@ class StopHereError(Exception):
 
 
 def test_after_a_kill_the_checkpoint_decides_unless_one_insists(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Begun alone, in fp32; then its partner comes, in bf16."""
 
@@ -238,7 +238,7 @@ def test_the_option_travels_with_a_job(tmp_path: Path, capsys: pytest.CaptureFix
     claim = discover()["ten_view_gain"]
     work = prepare(claim, tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
     for asked in (None, "fp32"):
-        chosen, _ = dispatch._choose([work], Wishes("slurm", Site(), precision=asked))
+        chosen, _ = dispatch._choose([work], LaunchOptions("slurm", SlurmConfig(), precision=asked))
         (segment,) = (order.segment("cpu", 1) for order, _ in chosen)
         assert pickle.loads(pickle.dumps(segment)).precision == asked
     segment._make(claim)

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.launch.slurm_config import Shape, Site, read_site, shape_of
+from reproductions.harness.launch.slurm_config import (
+    JobResources,
+    SlurmConfig,
+    read_slurm_config,
+    resources_of,
+)
 
 (TRAIN, *_) = (
     run for run in planned_runs(discover()["ten_view_gain"], "mini") if run.role == "train"
@@ -18,13 +23,13 @@ def test_flags_go_before_the_file_and_keys_of_sbatch_add_up(tmp_path: Path) -> N
     path.write_text(
         'partition = "gpu"\ncpus = 8\nsbatch.constraint = "h100"\nsbatch.exclusive = true\n'
     )
-    site = read_site(
+    site = read_slurm_config(
         path,
         {"partition": "urgent", "cpus": None, "sbatch": {"comment": "ours", "constraint": "a100"}},
     )
     keys = {"constraint": "a100", "exclusive": True, "comment": "ours"}
-    assert site == Site(partition="urgent", cpus=8, sbatch=keys)
-    assert read_site(None, {"gpus": 0, "sbatch": None}) == Site(gpus=0)
+    assert site == SlurmConfig(partition="urgent", cpus=8, sbatch=keys)
+    assert read_slurm_config(None, {"gpus": 0, "sbatch": None}) == SlurmConfig(gpus=0)
 
 
 @pytest.mark.parametrize(
@@ -41,27 +46,27 @@ def test_a_file_that_does_not_fit_ends_with_one_line(tmp_path: Path, text: str, 
     path = tmp_path / "site.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=said) as error:
-        read_site(path, {"sbatch": None})
+        read_slurm_config(path, {"sbatch": None})
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
 
 
 def test_no_file_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nothing\.toml cannot be read \(No such file"):
-        read_site(tmp_path / "nothing.toml", {})
+        read_slurm_config(tmp_path / "nothing.toml", {})
 
 
 @pytest.mark.parametrize(
     ("scale", "role", "site", "shape"),
     [
-        ("paper", "train", Site(), Shape(1, 1, 1, 4)),
-        ("mini", "train", Site(), Shape(1, 1, 0, 4)),
-        ("paper", "train", Site(gpus=4, nodes=2, cpus=8), Shape(2, 4, 4, 8)),
-        ("mini", "train", Site(gpus=0, nodes=2), Shape(2, 1, 0, 4)),
-        ("paper", "average", Site(gpus=4, nodes=2), Shape(1, 1, 1, 4)),
-        ("paper", "tune", Site(gpus=0, nodes=2), Shape(1, 1, 0, 4)),
-        ("paper", "inspect", Site(gpus=4), Shape(1, 1, 0, 1)),
+        ("paper", "train", SlurmConfig(), JobResources(1, 1, 1, 4)),
+        ("mini", "train", SlurmConfig(), JobResources(1, 1, 0, 4)),
+        ("paper", "train", SlurmConfig(gpus=4, nodes=2, cpus=8), JobResources(2, 4, 4, 8)),
+        ("mini", "train", SlurmConfig(gpus=0, nodes=2), JobResources(2, 1, 0, 4)),
+        ("paper", "average", SlurmConfig(gpus=4, nodes=2), JobResources(1, 1, 1, 4)),
+        ("paper", "tune", SlurmConfig(gpus=0, nodes=2), JobResources(1, 1, 0, 4)),
+        ("paper", "inspect", SlurmConfig(gpus=4), JobResources(1, 1, 0, 1)),
     ],
 )
-def test_what_a_run_gets(scale: str, role: str, site: Site, shape: Shape) -> None:
-    assert shape_of(replace(TRAIN, scale=scale, role=role), site) == shape  # type: ignore[arg-type]
+def test_what_a_run_gets(scale: str, role: str, site: SlurmConfig, shape: JobResources) -> None:
+    assert resources_of(replace(TRAIN, scale=scale, role=role), site) == shape  # type: ignore[arg-type]

@@ -15,11 +15,11 @@ from records import make_record, planned, write_record
 
 from alexnet.io import locked, write_atomic
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.execute.heartbeat import SILENCE, Beat
+from reproductions.harness.execute.heartbeat import SILENCE, Heartbeat
 from reproductions.harness.launch import slurm, status
 from reproductions.harness.launch.arrays import sendable
-from reproductions.harness.launch.job_files import End, new_job, read_job, write_end, write_job
-from reproductions.harness.launch.status import Standing, cancel, everywhere, standings
+from reproductions.harness.launch.job_files import JobEnd, new_job, read_job, write_end, write_job
+from reproductions.harness.launch.status import RunStatus, cancel, everywhere, run_statuses
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records.record import read_records, work_file
 
@@ -41,7 +41,7 @@ class Scene:
         stem = str(work_file(self.root, RUN, "0123456789ab"))
         write_atomic(
             Path(f"{stem}.json"),
-            json.dumps(asdict(Beat(epoch=2.0, seconds=60.0, time=time.time() - age))),
+            json.dumps(asdict(Heartbeat(epoch=2.0, seconds=60.0, time=time.time() - age))),
         )
         if held:
             self.held.enter_context(locked(Path(f"{stem}.lock")))
@@ -50,13 +50,13 @@ class Scene:
         write_job(self.root, RUN, new_job(str(number), launcher, self.root))  # type: ignore[arg-type]
 
     def end(self, state: str = "failed", number: str = "12") -> None:
-        write_end(self.root, RUN, End(number, state, "why"))  # type: ignore[arg-type]
+        write_end(self.root, RUN, JobEnd(number, state, "why"))  # type: ignore[arg-type]
 
     def record(self, status: str = "ok") -> None:
         write_record(self.root, make_record(status=status))
 
-    def stands(self) -> Standing:
-        (found,) = standings(self.root, plan([RUN], read_records(self.root)[0], {}))
+    def stands(self) -> RunStatus:
+        (found,) = run_statuses(self.root, plan([RUN], read_records(self.root)[0], {}))
         return found
 
 

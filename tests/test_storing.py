@@ -17,7 +17,7 @@ from alexnet.io import is_locked
 from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
 from reproductions.harness.execute import metrics as measure
 from reproductions.harness.execute import run as running
-from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch import arrays as launch
 from reproductions.harness.launch import job as segment
@@ -31,8 +31,8 @@ NET = planned_runs(discover()["ten_view_gain"], "smoke")[0]
 
 
 @pytest.fixture
-def bench(splits: dict[str, ImageSet], tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "r", {"stand-in": splits}, set_up("cpu", 1), 1, precision="fp32")
+def bench(splits: dict[str, ImageSet], tmp_path: Path) -> RunContext:
+    return RunContext(tmp_path / "r", {"synthetic": splits}, set_up("cpu", 1), 1, precision="fp32")
 
 
 class Stop(Exception):  # noqa: N818
@@ -43,7 +43,7 @@ def stop(_: object) -> None:
     raise Stop
 
 
-def checkpoint_of(bench: Bench, run: PlannedRun) -> Path:
+def checkpoint_of(bench: RunContext, run: PlannedRun) -> Path:
     """The file of a run that was stopped after its first row."""
     with pytest.raises(Stop):
         make(run, CLAIM, bench, stop)
@@ -51,7 +51,7 @@ def checkpoint_of(bench: Bench, run: PlannedRun) -> Path:
     return path
 
 
-def numbers(bench: Bench, run: PlannedRun) -> list[object]:
+def numbers(bench: RunContext, run: PlannedRun) -> list[object]:
     (item,) = (item for item in read_records(bench.root)[0] if item.record.key == run.key)
     times = ("seconds",)
     return [
@@ -61,7 +61,7 @@ def numbers(bench: Bench, run: PlannedRun) -> list[object]:
 
 
 def test_the_checkpoint_of_another_seed_is_not_taken(
-    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bench: RunContext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = (checkpoint_of(bench, run) for run in RUNS[:2])
     second.replace(first)
@@ -78,7 +78,7 @@ def test_the_checkpoint_of_another_seed_is_not_taken(
 
 
 def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one that runs out of memory when it is measured."""
     rows = list[object]()
@@ -103,7 +103,7 @@ def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
     ("before", "after"), [(True, False), (False, True), (True, True), (False, False), (True, None)]
 )
 def test_uncommitted_code_marks_all_that_goes_on_from_it(
-    bench: Bench,
+    bench: RunContext,
     before: bool,
     after: bool | None,
     monkeypatch: pytest.MonkeyPatch,
@@ -128,7 +128,7 @@ def test_uncommitted_code_marks_all_that_goes_on_from_it(
     [(True, None, True), (False, None, False), (None, None, None), (True, False, False)],
 )
 def test_where_git_cannot_be_asked_the_sending_tree_says_what_the_code_is(
-    bench: Bench,
+    bench: RunContext,
     sent: bool | None,
     here: bool | None,
     dirty: bool | None,
@@ -136,14 +136,14 @@ def test_where_git_cannot_be_asked_the_sending_tree_says_what_the_code_is(
 ) -> None:
     monkeypatch.setattr(segment, "settle", lambda *_, **__: ("smoke", bench.images, "images"))
     monkeypatch.setattr(launch, "git_state", lambda _: ("f" * 40, sent))
-    job = launch.Order(NET, "ten_view_gain", bench.root, None).segment("cpu", 1)
+    job = launch.JobRequest(NET, "ten_view_gain", bench.root, None).segment("cpu", 1)
     monkeypatch.setattr(running, "git_state", lambda _: (None, here))
     job._make(discover()["ten_view_gain"])
     (made,) = read_records(bench.root)[0]
     assert made.record.code.dirty is dirty
 
 
-def test_work_on_another_file_system(bench: Bench, elsewhere: Path) -> None:
+def test_work_on_another_file_system(bench: RunContext, elsewhere: Path) -> None:
     """Checkpoints there, and weights moved from there to the record, also to an older record."""
     bench.root.mkdir()
     (bench.root / ".work").symlink_to(elsewhere, target_is_directory=True)
@@ -157,7 +157,7 @@ def test_work_on_another_file_system(bench: Bench, elsewhere: Path) -> None:
 
 
 @pytest.fixture
-def shared(bench: Bench) -> Iterator[Bench]:
+def shared(bench: RunContext) -> Iterator[RunContext]:
     """A results folder that any user may write."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
@@ -171,7 +171,7 @@ def shared(bench: Bench) -> Iterator[Bench]:
 
 @pytest.mark.parametrize("place", ["records/fig1_relu/relu", "records/fig1_relu", "records"])
 def test_that_no_record_can_be_written_is_found_before_the_first_step(
-    shared: Bench, place: str
+    shared: RunContext, place: str
 ) -> None:
     rows: list[object] = []
     folder = shared.root / place
@@ -189,7 +189,7 @@ def test_that_no_record_can_be_written_is_found_before_the_first_step(
     assert not any(is_locked(path) for path in (shared.root / ".work").iterdir())
 
 
-def test_a_record_that_cannot_be_read_is_not_made_again(bench: Bench) -> None:
+def test_a_record_that_cannot_be_read_is_not_made_again(bench: RunContext) -> None:
     folder = make(RUNS[0], CLAIM, bench)
     assert folder is not None
     pointer(folder / "history.csv")

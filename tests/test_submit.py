@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 from alexnet.config import AlexNetConfig
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover
-from reproductions.harness.execute.run import nameless
+from reproductions.harness.execute.run import redact
 from reproductions.harness.launch import slurm
 from reproductions.harness.launch import submit as dispatch
 from reproductions.harness.launch.job_files import new_job, write_job
-from reproductions.harness.launch.slurm_config import Site, Wishes
-from reproductions.harness.plan.claim_plan import Work, prepare
+from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig
+from reproductions.harness.plan.claim_plan import ClaimPlan, prepare
 from reproductions.harness.plan.cost import ASSUMED_RATE, gpu_hours
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records import provenance
@@ -22,11 +22,11 @@ from reproductions.harness.records.record import Stored
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Work:
+def work(tmp_path: Path) -> ClaimPlan:
     return prepare(discover()["ensembles"], tmp_path, scale="smoke", dataset=None, data=None)
 
 
-def test_gpu_hours_by_arithmetic(work: Work) -> None:
+def test_gpu_hours_by_arithmetic(work: ClaimPlan) -> None:
     """Six operations for each multiply-accumulate, image and epoch; an average trains nothing."""
     train = next(item.run for item in work.planned if item.run.role == "train")
     average = next(item.run for item in work.planned if item.run.role == "average")
@@ -35,7 +35,7 @@ def test_gpu_hours_by_arithmetic(work: Work) -> None:
         for name, value in train.config.items()
     }
     products = sum(layer.multiply_accumulates for layer in AlexNetConfig(**config).layers())
-    images = len(work.images["stand-in"]["train"])
+    images = len(work.images["synthetic"]["train"])
     hours, measured = gpu_hours(work, train)
     assert (hours, measured) == (
         pytest.approx(6 * products * images * train.recipe["epochs"] / ASSUMED_RATE / 3600),
@@ -55,7 +55,7 @@ def test_gpu_hours_of_a_net_of_locally_connected_layers(tmp_path: Path) -> None:
     )
 
 
-def record(work: Work, hardware: str, speed: float, processes: int, threads: int) -> Stored:
+def record(work: ClaimPlan, hardware: str, speed: float, processes: int, threads: int) -> Stored:
     from records import make_record
 
     run = next(item.run for item in work.planned if item.run.role == "train")
@@ -75,10 +75,10 @@ def record(work: Work, hardware: str, speed: float, processes: int, threads: int
     return Stored(base.model_copy(update=changed), Path())
 
 
-def test_gpu_hours_by_records_are_those_of_one_gpu_of_the_slowest_kind(work: Work) -> None:
+def test_gpu_hours_by_records_are_those_of_one_gpu_of_the_slowest_kind(work: ClaimPlan) -> None:
     """Four GPUs at 400 images a second cost as much as one at 100; threads do not matter."""
     run = next(item.run for item in work.planned if item.run.role == "train")
-    images = len(work.images["stand-in"]["train"]) * run.recipe["epochs"]
+    images = len(work.images["synthetic"]["train"]) * run.recipe["epochs"]
     alone, four, fast = (
         record(work, "A", 100.0, 1, 8),
         record(work, "A", 400.0, 4, 2),
@@ -92,14 +92,14 @@ def test_gpu_hours_by_records_are_those_of_one_gpu_of_the_slowest_kind(work: Wor
 
 
 def test_what_is_sent_waits_for_what_is_under_way(
-    work: Work, monkeypatch: pytest.MonkeyPatch
+    work: ClaimPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Members sent earlier are not sent again, and the average waits for them."""
     average = next(item.run for item in work.planned if item.run.needs)
     monkeypatch.setattr(slurm, "states", lambda jobs: dict.fromkeys(jobs, "PENDING"))
     for number, need in enumerate(average.needs):
         write_job(work.root, need, new_job(f"7_{number}" if number else "6", "slurm", work.root))
-    chosen, busy = dispatch._choose([work], Wishes("slurm", Site()))
+    chosen, busy = dispatch._choose([work], LaunchOptions("slurm", SlurmConfig()))
     orders = {order.run.key: order for order, _ in chosen}
     assert busy
     assert not {need.key for need in average.needs} & orders.keys()
@@ -107,7 +107,7 @@ def test_what_is_sent_waits_for_what_is_under_way(
 
 
 def test_what_failed_and_is_queued_again_is_under_way(
-    work: Work, monkeypatch: pytest.MonkeyPatch
+    work: ClaimPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slurm, "states", lambda jobs: dict.fromkeys(jobs, "PENDING"))
     planned = [
@@ -116,21 +116,21 @@ def test_what_failed_and_is_queued_again_is_under_way(
     for item in planned:
         write_job(work.root, item.run, new_job("6", "slurm", work.root))
     assert dispatch._choose(
-        [replace(work, planned=planned)], Wishes("slurm", Site(), retry_failed=True)
+        [replace(work, planned=planned)], LaunchOptions("slurm", SlurmConfig(), retry_failed=True)
     ) == ([], True)
 
 
 @pytest.mark.parametrize("launcher", ["local", "slurm"])
 @pytest.mark.parametrize("dirty", [True, False])
 def test_uncommitted_code_is_said_before_anything_is_sent(
-    work: Work,
+    work: ClaimPlan,
     launcher: str,
     dirty: bool,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(provenance, "uncommitted", lambda: dirty)
-    dispatch.send([work], Wishes(launcher, Site(gpus=0), dry_run=True))
+    dispatch.send([work], LaunchOptions(launcher, SlurmConfig(gpus=0), dry_run=True))
     assert (
         capsys.readouterr().out.count(
             "the code has uncommitted changes: these records will be marked and never counted"
@@ -197,14 +197,16 @@ def test_only_a_terminal_is_drawn_on(tmp_path: Path) -> None:
         assert "--watch draws on a terminal" in done.stderr
 
 
-def test_gpu_hours_of_images_that_are_not_packed_are_those_of_the_whole_set(work: Work) -> None:
+def test_gpu_hours_of_images_that_are_not_packed_are_those_of_the_whole_set(
+    work: ClaimPlan,
+) -> None:
     """A login node need not have the images."""
     run = next(item.run for item in work.planned if item.run.role == "train")
     there, whole = (
         gpu_hours(work, run),
         gpu_hours(replace(work, images={}), replace(run, dataset="imagenet2012")),
     )
-    assert whole[0] == pytest.approx(there[0] * 1_281_167 / len(work.images["stand-in"]["train"]))
+    assert whole[0] == pytest.approx(there[0] * 1_281_167 / len(work.images["synthetic"]["train"]))
 
 
 def test_gpus_that_are_not_numbered_are_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +222,7 @@ def test_a_message_in_a_record_names_nobody(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HOME", "/home/alice")
     monkeypatch.setenv("USER", "alice")
     monkeypatch.setattr("socket.gethostname", lambda: "node7")
-    said = nameless(
+    said = redact(
         "no /home/alice/.cache/x.so, [node7]:2000, /scratch/alice/y; malice and node77 stay"
     )
     assert said == "no ~/.cache/x.so, [HOST]:2000, /scratch/USER/y; malice and node77 stay"

@@ -10,7 +10,7 @@ from networks import ALEXNET, CPU, LOCAL, Splits
 from alexnet.data.batches import batches_of
 from alexnet.evaluation import predict, top_errors
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.execute.context import Bench, set_up
+from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.metrics import measure_alexnet, measure_locally_connected
 from reproductions.harness.execute.run import make
 from reproductions.harness.records.record import read_records
@@ -40,13 +40,13 @@ def test_metrics_of_a_locally_connected_net(splits: Splits) -> None:
 def test_a_planned_run_becomes_a_record(splits: Splits, tmp_path: Path) -> None:
     claim = discover()["cifar_lrn_gain"]
     run = next(run for run in planned_runs(claim, "smoke") if run.variant == "11pct")
-    bench = Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1)
+    bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     folder = make(run, claim, bench)
     assert folder is not None
     (stored,), broken = read_records(tmp_path)
     assert broken == []
     record = stored.record
-    assert (record.claim, record.role, record.status) == ("unshared-stand-in", "unshared", "ok")
+    assert (record.claim, record.role, record.status) == ("unshared-synthetic", "unshared", "ok")
     assert record.metrics.keys() == {"top1", "top1_ten", "train_error"}
     assert record.cost.images == 2 * 320
     assert "norm" in record.machine.versions
@@ -58,7 +58,7 @@ def test_a_run_that_diverged_has_no_metrics(splits: Splits, tmp_path: Path) -> N
     claim = discover()["cifar_lrn_gain"]
     planned = planned_runs(claim, "smoke")[0]
     hasty = replace(planned, recipe={**planned.recipe, "learning_rate": 1e30})
-    make(hasty, claim, Bench(tmp_path, {"stand-in": splits}, set_up("cpu", 1), 1))
+    make(hasty, claim, RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1))
     (stored,), _ = read_records(tmp_path)
     assert (stored.record.status, stored.record.metrics) == ("diverged", {})
 

@@ -88,11 +88,11 @@ def test_a_net_of_locally_connected_layers_at_every_scale() -> None:
     paper, mini = (variant.at(name, Scale("cifar10")) for name in ("paper", "mini"))
     assert paper == variant
     assert mini == replace(variant, recipe=LocallyConnectedRecipe.published_11pct().mini())
-    smoke = variant.at("smoke", Scale("stand-in-half"))
+    smoke = variant.at("smoke", Scale("synthetic-half"))
     assert smoke.config == replace(LocallyConnectedConfig.published_11pct().smoke(), classes=5)
     assert smoke.recipe.epochs == 2
 
 
 def test_figure_1s_network_is_the_same_everywhere() -> None:
     cifar = Variant("relu", CifarNetConfig(), Recipe(0.1))
-    assert cifar.at("smoke", Scale("stand-in")) is cifar
+    assert cifar.at("smoke", Scale("synthetic")) is cifar

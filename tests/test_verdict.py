@@ -21,7 +21,7 @@ from reproductions.harness.judge.verdict import (
     welch,
 )
 
-RULE = {"budget": 60.0, "paper": 6.0, "worthwhile": 2.0}
+RULE = {"budget": 60.0, "paper": 6.0, "min_effect": 2.0}
 epochs = st.floats(0.1, 60)
 arms = st.integers(2, 8).flatmap(
     lambda n: st.tuples(*[st.lists(epochs | st.none(), min_size=n, max_size=n)] * 2)
@@ -129,7 +129,7 @@ def test_scaling_both_arms_changes_nothing(
     pair: tuple[list[float | None], list[float | None]], factor: float
 ) -> None:
     fast, slow = ([None if e is None else e * factor for e in arm] for arm in pair)
-    scaled = judge_speedup(fast, slow, planned=len(fast), budget=60 * factor, paper=6, worthwhile=2)
+    scaled = judge_speedup(fast, slow, planned=len(fast), budget=60 * factor, paper=6, min_effect=2)
     original = rule(*pair)
     if original.effect is not None:
         assert scaled.effect == pytest.approx(original.effect, rel=1e-9)
@@ -142,7 +142,7 @@ def simulate(
     fast = np.exp(rng.normal(math.log(6), spreads[0], (count, n)))
     slow = np.exp(rng.normal(math.log(6) + effect, spreads[1], (count, n)))
     return [
-        judge_speedup(list(a), list(b), planned=n, budget=1e9, paper=6.0, worthwhile=2.0)
+        judge_speedup(list(a), list(b), planned=n, budget=1e9, paper=6.0, min_effect=2.0)
         for a, b in zip(fast, slow, strict=True)
     ]
 
@@ -211,7 +211,7 @@ def points(lower: list[float], higher: list[float], **options: Any) -> Verdict:
     defaults = {
         "paired": False,
         "paper": 1.4,
-        "worthwhile": 0.3,
+        "min_effect": 0.3,
         "planned": len(lower),
         "unit": "points",
     }
@@ -231,10 +231,10 @@ NEAR = [40.0, 40.2, 39.8]
         (3.0, {"at_least": True}, "confirmed", "as claimed"),
         (0.8, {"at_least": True, "paper": 3.0}, "direction only", "smaller"),
         (-2.0, {}, "reversed", None),
-        (0.0, {"worthwhile": 0.5}, "not supported", None),
+        (0.0, {"min_effect": 0.5}, "not supported", None),
         (0.0, {}, "inconclusive", None),
         (1.0, {"paper": None}, "confirmed", None),
-        (1.0, {"paper": None, "worthwhile": 3.5}, "direction only", "smaller"),
+        (1.0, {"paper": None, "min_effect": 3.5}, "direction only", "smaller"),
         (1.4, {"planned": 5}, "inconclusive", None),
     ],
 )
@@ -284,8 +284,8 @@ def test_a_printed_value_is_not_judged_by_another_network() -> None:
 def test_runs_compared_with_themselves_need_fewer_seeds() -> None:
     """One arm: df n − 1 and √(1/n). At n = 10: (2.2622 + 0.8834) · 1 · √0.1."""
     assert detectable(1.0, 10, arms=1) == pytest.approx(0.99473, abs=1e-4)
-    needed = seeds_needed(1.0, 0.5, arms=1)
-    assert detectable(1.0, needed, arms=1) <= 0.5 < detectable(1.0, needed - 1, arms=1)
+    seeds = seeds_needed(1.0, 0.5, arms=1)
+    assert detectable(1.0, seeds, arms=1) <= 0.5 < detectable(1.0, seeds - 1, arms=1)
     verdict = points([40.0, 50.0, 60.0], [40.2, 49.7, 60.4], paired=True)
     assert verdict.seeds_needed == seeds_needed(0.36056, 0.3, arms=1)
     assert "seeds would decide" in verdict.reason

@@ -17,7 +17,7 @@ CIFAR10_CLASSES = (
 )
 TINY_CLASSES = 200
 # what each is half of
-HALVES = {"tiny-imagenet-half": "tiny-imagenet", "stand-in-half": "stand-in"}
+HALVES = {"tiny-imagenet-half": "tiny-imagenet", "synthetic-half": "synthetic"}
 # Classes, training images and test images of each whole release; None where the publisher does not
 # say. 2010 has public labels of its 150,000 test images; 2012 has not, and the paper reports on its
 # validation images (§2).
@@ -34,11 +34,11 @@ WHOLE: dict[str, tuple[int, int | None, tuple[int, ...] | None]] = {
 IMAGES = {
     "cifar10": 50_000,
     "tiny-imagenet": 100_000,
-    "stand-in": 2_560,
+    "synthetic": 2_560,
     "fall2009": 4_450_000,
     "fall2011": 14_197_122,
 }
-DATASETS = ("cifar10", "tiny-imagenet", *WHOLE, "stand-in", *HALVES)
+DATASETS = ("cifar10", "tiny-imagenet", *WHOLE, "synthetic", *HALVES)
 
 
 def classes_of(name: str) -> int:

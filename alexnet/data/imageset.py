@@ -48,7 +48,7 @@ class Meta:
     """What is known of an ImageSet without reading its pixels."""
 
     format: int
-    name: str  # the data set: "cifar10", "tiny-imagenet", "stand-in"
+    name: str  # the data set: "cifar10", "tiny-imagenet", "synthetic"
     split: str  # "train" or "test"
     classes: tuple[str, ...]
     count: int

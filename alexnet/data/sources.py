@@ -35,7 +35,7 @@ from alexnet.data.imageset import (
     pack,
 )
 from alexnet.data.prepare import Listing, Progress, folder_items, pack_listing
-from alexnet.data.standin import STANDIN_VERSION, standin_arrays
+from alexnet.data.synthetic import SYNTHETIC_VERSION, synthetic_arrays
 from alexnet.data.tiny_imagenet import (
     FOLDER,
     NO_LABELS,
@@ -122,7 +122,7 @@ def locate(name: str, root: Path) -> Path:
     Raises DataError, which says what to do, if it is not there at all.
     """
     name = HALVES.get(name, name)
-    if name == "stand-in":
+    if name == "synthetic":
         return cache_root()
     if name in WHOLE:
         return _located_imagenet(name, root)
@@ -156,8 +156,8 @@ def open_dataset(
     path = locate(name, root)
     if name in HALVES:
         return _open_half(name, root, progress, pack_missing)
-    if name == "stand-in":
-        return _open_standin(pack_missing)
+    if name == "synthetic":
+        return _open_synthetic(pack_missing)
     if name in WHOLE:
         return _open_imagenet(name, root)
     opener = _open_tiny_imagenet if name == "tiny-imagenet" else _open_cifar10
@@ -250,14 +250,14 @@ def _is_canonical(path: Path) -> bool:
     return path.is_file() or path.name == "cifar-10-batches-py"
 
 
-def _open_standin(pack_missing: bool) -> Splits:
+def _open_synthetic(pack_missing: bool) -> Splits:
     def make(folder: Path, split: str) -> None:
-        images, labels = standin_arrays(split)
+        images, labels = synthetic_arrays(split)
         pack(
             folder,
             images,
             labels,
-            name="stand-in",
+            name="synthetic",
             split=split,
             classes=CIFAR10_CLASSES,
             canonical=False,
@@ -265,7 +265,7 @@ def _open_standin(pack_missing: bool) -> Splits:
         )
 
     splits = {
-        s: open_packed(cache_root(), f"stand-in-{STANDIN_VERSION}-{s}", s, make, pack_missing)
+        s: open_packed(cache_root(), f"synthetic-{SYNTHETIC_VERSION}-{s}", s, make, pack_missing)
         for s in CIFAR10_COUNTS
     }
     return _whole(splits)
@@ -273,7 +273,7 @@ def _open_standin(pack_missing: bool) -> Splits:
 
 def _open_half(name: str, root: Path, progress: Progress | None, pack_missing: bool) -> Splits:
     whole = open_dataset(HALVES[name], root, progress, pack_missing=pack_missing)
-    base = cache_root() if HALVES[name] == "stand-in" else root
+    base = cache_root() if HALVES[name] == "synthetic" else root
 
     def make(folder: Path, split: str) -> None:
         pack_half(folder, whole[split], name)

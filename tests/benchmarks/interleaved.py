@@ -23,7 +23,7 @@ SHOWN = 6  # operations of a profile
 
 
 @dataclass(frozen=True)
-class Work:
+class ClaimPlan:
     """Bodies and the weight of their seconds: a limit, or a peer given more or less work."""
 
     name: str
@@ -75,8 +75,8 @@ class Race:
     def __call__(
         self,
         ours: Body,
-        peers: Mapping[Row, Body | Work],
-        limit: Work | None = None,
+        peers: Mapping[Row, Body | ClaimPlan],
+        limit: ClaimPlan | None = None,
         images: int = 0,
     ) -> None:
         """Time all bodies in every round, record the peers' seconds over ours; `images` per call.
@@ -88,7 +88,7 @@ class Race:
         def others() -> None:
             repeatable(False)
             for rival, taken in seconds.items():
-                parts = rival.parts if isinstance(rival, Work) else ((rival, 1.0),)
+                parts = rival.parts if isinstance(rival, ClaimPlan) else ((rival, 1.0),)
                 taken.append(sum(times * self.clock(body) for body, times in parts))
             repeatable(True)
 

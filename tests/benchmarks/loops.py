@@ -25,9 +25,9 @@ BATCH = 128  # §5
 Batch = tuple[Tensor, Tensor]
 
 
-def standin(count: int, side: int) -> ImageSet:
+def synthetic(count: int, side: int) -> ImageSet:
     """That many synthetic images, repeated and enlarged to the side asked for; in memory."""
-    like = open_dataset("stand-in", cache_root())["train"]
+    like = open_dataset("synthetic", cache_root())["train"]
     index, place = (
         np.resize(np.arange(len(like)), count),
         np.arange(side) * like.meta.shape[0] // side,

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from interleaved import Body, Race, Work
-from loops import BATCH, epoch, standin, started
+from interleaved import Body, ClaimPlan, Race
+from loops import BATCH, epoch, started, synthetic
 from table import Row
 
 from alexnet.config import AlexNetRecipe, Recipe
@@ -33,7 +33,7 @@ STEPS = 10  # of an epoch
 
 def training(device: torch.device, count: int, batch_size: int = BATCH) -> Body:
     """An epoch of Figure 1's network over `count` images."""
-    data = standin(count, 32)
+    data = synthetic(count, 32)
     recipe = Recipe(learning_rate=1e-6, batch_size=batch_size)
     run, batches = started(CifarNet(seed=0), recipe, data, device)
     return epoch(run, recipe, batches)
@@ -53,7 +53,7 @@ def test_batch_size(race: Race, batch_size: int) -> None:
 
 def stored(path: Path, count: int) -> ImageSet:
     """A set of `count` images in a file."""
-    like = standin(SMALL, 32)
+    like = synthetic(SMALL, 32)
     if not path.exists():
         images = np.lib.format.open_memmap(path, "w+", np.uint8, (count, 32, 32, 3))
         for start in range(0, count, SMALL):
@@ -147,10 +147,10 @@ def test_side_by_side(race: Race) -> None:
                 pipe.recv()
 
         alone = lambda: train_on(first)  # noqa: E731
-        limit = Work("twice one run", ((alone, 1.0),))
+        limit = ClaimPlan("twice one run", ((alone, 1.0),))
         race(
             lambda: train_on(first, second),
-            {row: Work("", ((alone, 2.0),))},
+            {row: ClaimPlan("", ((alone, 2.0),))},
             limit,
             images=2 * STEPS * BATCH,
         )

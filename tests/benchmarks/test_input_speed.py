@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from interleaved import Race, Work, copies
-from loops import BATCH, Images, Resident, loader, standin, usual
+from interleaved import ClaimPlan, Race, copies
+from loops import BATCH, Images, Resident, loader, synthetic, usual
 from PIL import Image
 from table import Row
 from torch import Tensor, nn
@@ -61,11 +61,11 @@ def drawn(views: Loader, data: ImageSet, index: np.ndarray) -> Tensor:
     return torch.stack(shift)
 
 
-def limit(views: Loader, batches: int) -> Work:
+def limit(views: Loader, batches: int) -> ClaimPlan:
     """Each byte of a view read, and each value written in the type of the network's input."""
     values, written = BATCH * views.size**2 * 3, views.dtype.itemsize
     moved = copies((1 + written) * batches * values, views.device, at_once=written * values)
-    return Work("a copy of what is read and written", (moved,))
+    return ClaimPlan("a copy of what is read and written", (moved,))
 
 
 def as_trained(views: Loader) -> Loader:
@@ -86,7 +86,7 @@ def reading(views: Loader) -> Callable[[], None]:
 def test_views(race: Race, stored: int, side: int, batches: int) -> None:
     what = f"crops, mirror images and colour noise, {stored} to {side} pixels, batch {BATCH}"
     row = Row(what, "CPU", "`Loader`", "`transforms.v2`, image by image", 20, TRIED.get(side, ""))
-    device, data = race.prepare(row), standin(batches * BATCH, stored)
+    device, data = race.prepare(row), synthetic(batches * BATCH, stored)
     views = Loader(data, data, side, RECIPE.augment, device)
     index = epoch_order(len(data), 0, 0)[:8]
     torch.testing.assert_close(
@@ -111,7 +111,7 @@ def test_views_on_a_gpu(race: Race, stored: int, side: int, batches: int) -> Non
     )
     each = Row(what, "GPU", ours, "`transforms.v2`, image by image", 100)
     whole = Row(what, "GPU", ours, "`transforms.v2` of the whole batch, one crop for all", 1)
-    device, data = race.prepare(each, whole), standin(batches * BATCH, stored)
+    device, data = race.prepare(each, whole), synthetic(batches * BATCH, stored)
     views, here = (
         Loader(data, data, side, RECIPE.augment, where) for where in (device, torch.device("cpu"))
     )
@@ -147,7 +147,7 @@ def folder_and_set(tmp_path: Path) -> tuple[Path, ImageSet]:
             "tiny-imagenet", root, pack_missing=False
         )["train"]
     except (DataError, KeyError):
-        data = standin(COUNT, 64)
+        data = synthetic(COUNT, 64)
         for k, (image, label) in enumerate(zip(data.images, data.labels, strict=True)):
             (tmp_path / str(label)).mkdir(exist_ok=True)
             Image.fromarray(image).save(tmp_path / str(label) / f"{k:04}.png")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from interleaved import Race, Work, copies
+from interleaved import ClaimPlan, Race, copies
 from table import Row
 from torch import Tensor
 
@@ -88,4 +88,4 @@ def test_response_norm(
             )
     # forward reads x and writes y, backward reads x and dy and writes dx
     moved = copies(5 * x.nbytes, device, at_once=x.nbytes)
-    race(mine, theirs, Work("a copy of what is read and written", (moved,)), images=len(x))
+    race(mine, theirs, ClaimPlan("a copy of what is read and written", (moved,)), images=len(x))

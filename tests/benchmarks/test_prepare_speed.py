@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from interleaved import Body, Race, Work
+from interleaved import Body, ClaimPlan, Race
 from PIL import Image
 from table import Row
 from torch.utils.data import DataLoader
@@ -124,9 +124,9 @@ def test_preparing_images(race: Race, tmp_path: Path, monkeypatch: pytest.Monkey
         for item in items:
             Image.open(item.path).load()
 
-    limit = Work("decoding alone by Pillow, spread over the cores", ((decoded, 1 / CORES),))
+    limit = ClaimPlan("decoding alone by Pillow, spread over the cores", ((decoded, 1 / CORES),))
     peers = {
-        single: Work("", ((alone, 1 / CORES),)),
+        single: ClaimPlan("", ((alone, 1 / CORES),)),
         workers: folder_loader(items, tmp_path / "loaded.npy"),
     }
     race(ours(items, partial_of(tmp_path / "ours")), peers, limit, images=len(items))

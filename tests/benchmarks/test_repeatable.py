@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from interleaved import Body, Race, repeatable
-from loops import BATCH, epoch, standin, started
+from loops import BATCH, epoch, started, synthetic
 from table import Row
 
 from alexnet import training
 from alexnet.checkpoint import Checkpoint
 from alexnet.config import AlexNetConfig, AlexNetRecipe, CifarNetConfig, Recipe
 from alexnet.data.imageset import ImageSet, pack
-from alexnet.data.standin import standin_arrays
+from alexnet.data.synthetic import synthetic_arrays
 from alexnet.models import CifarNet
 
 KILLS = (2, 5, 8)  # steps of ten after which a run is killed
@@ -53,10 +53,10 @@ def epoch_of(name: str, large: bool, device: torch.device) -> Body:
     """An epoch of a run of its own."""
     if name == "AlexNet":
         config = AlexNetConfig.paper() if large else AlexNetConfig.paper().mini()
-        data, recipe = standin(5 * BATCH, 256 if large else 64), AlexNetRecipe(learning_rate=1e-6)
+        data, recipe = synthetic(5 * BATCH, 256 if large else 64), AlexNetRecipe(learning_rate=1e-6)
         net = config.build(0)
     else:
-        data, recipe, net = standin(10 * BATCH, 32), Recipe(learning_rate=1e-6), CifarNet(seed=0)
+        data, recipe, net = synthetic(10 * BATCH, 32), Recipe(learning_rate=1e-6), CifarNet(seed=0)
     run, batches = started(net, recipe, data, device)
     return epoch(run, recipe, batches)
 
@@ -85,12 +85,12 @@ def test_resume(race: Race, where: str, tmp_path: Path, clean_env: dict[str, str
     row = Row(what, where, "`train` from its checkpoint", "the same uninterrupted", 1)
     device = race.prepare(row)
     repeatable(True)
-    images, labels = standin_arrays("train")
+    images, labels = synthetic_arrays("train")
     data = pack(
         tmp_path / "set",
         images[:320],
         labels[:320],
-        name="stand-in",
+        name="synthetic",
         split="train",
         classes=tuple("abcdefghij"),
         canonical=False,

@@ -2,8 +2,8 @@
 
 Each is in a process of its own, in turn. Processor time, since other work on the machine lengthens
 it least; on an idle machine a user waits no longer. They look at a copy of the committed records;
-`run` has none and trains on the stand-in. The first round, which writes Python's bytecode and packs
-the stand-in, is not counted.
+`run` has none and trains on synthetic images. The first round, which writes bytecode and packs the
+images, is not counted.
 """
 
 import resource

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from interleaved import Race, Work, copies, multiplications
-from loops import BATCH, Images, Resident, epoch, loader, standin, started, usual, usual_epoch
+from interleaved import ClaimPlan, Race, copies, multiplications
+from loops import BATCH, Images, Resident, epoch, loader, started, synthetic, usual, usual_epoch
 from stock import ideal_traffic, operations, stock_alexnet, stock_cifar_net, take_weights
 from table import Row
 from torch import Tensor
@@ -47,10 +47,10 @@ NETS = {
 }
 
 
-def rate(run: Training, each: int, steps: int, device: torch.device) -> Work:
+def rate(run: Training, each: int, steps: int, device: torch.device) -> ClaimPlan:
     """An epoch's operations, `each` a step, in the number format of `run`."""
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
-    return Work(
+    return ClaimPlan(
         f"the rate of a {run.precision} matrix product",
         (multiplications(steps * each, device, dtype),),
     )
@@ -67,7 +67,7 @@ def test_cifar(race: Race, where: str, name: str) -> None:
     resident = Row(what, where, ours, "the loop in fp32 on resident images", 8)
     rows = (through, resident) if where == "GPU" else (through,)
     device, steps = race.prepare(*rows), STEPS[where]
-    data = standin(steps * BATCH, 32)
+    data = synthetic(steps * BATCH, 32)
     recipe = Recipe(learning_rate=1e-6)
     run, batches = started(kind(config, seed=0), recipe, data, device)
     net = stock_cifar_net(config.widths, norm).to(device)
@@ -102,7 +102,7 @@ def test_alexnet(race: Race, where: str) -> None:
     roofline = Row(what, where, ours, "the roofline of the same run", 0.6)
     rows = (eager, compiled, roofline) if where == "GPU" else (eager,)
     device, steps, recipe = race.prepare(*rows), STEPS[where], AlexNetRecipe(learning_rate=1e-6)
-    data = standin(steps * BATCH, stored)
+    data = synthetic(steps * BATCH, stored)
     run, batches = started(config.build(0), recipe, data, device)
     net = stock_alexnet(config).to(device, memory_format=torch.channels_last)
     take_weights(net, run.net)
@@ -114,7 +114,7 @@ def test_alexnet(race: Race, where: str) -> None:
     limit = rate(run, operations(net, images), steps, device)
     if where == "GPU":
         moved = copies(steps * ideal_traffic(config, BATCH), device, at_once=1 << 30)
-        limit = Work(f"{limit.name} and of a copy", (*limit.parts, moved))
+        limit = ClaimPlan(f"{limit.name} and of a copy", (*limit.parts, moved))
     crops = Resident(
         data, usual(v2.RandomCrop(config.image_size), v2.RandomHorizontalFlip()), device
     )

@@ -38,11 +38,11 @@ from reproductions.harness import (
 RECIPE = replace(AlexNetRecipe.original().smoke(), epochs=EPOCHS, lr_milestones=())
 NET = Variant("net", replace(AlexNetConfig.original().smoke(), dropout=DROPOUT), RECIPE)
 QUESTION = Value("error", "an error", NET, "top1", paper=50.0, seeds=SEEDS)
-CLAIM = Claim("a test", (QUESTION,), {"paper": Scale("stand-in")})
+CLAIM = Claim("a test", (QUESTION,), {"paper": Scale("synthetic")})
 '''
 EPOCHS = 40  # of the slow claim: some twenty seconds
 LONG = 8 * EPOCHS  # longer than a segment
-RUN = "alexnet-stand-in/net/paper-seed0"
+RUN = "alexnet-synthetic/net/paper-seed0"
 
 
 class Checkout:

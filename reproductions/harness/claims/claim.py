@@ -57,7 +57,7 @@ class SpeedUp:
     target: float  # training error in percent
     seeds: tuple[int, ...]
     paper: float  # the paper's ratio
-    worthwhile: float  # the smallest ratio worth having
+    min_effect: float  # the smallest ratio of interest
     sweep: Sweep | None = None  # None: both arms have the recipe's rate
     paper_epochs: tuple[float, float] | None = (
         None  # where the paper's two curves cross the target: fast, slow
@@ -84,7 +84,7 @@ class Difference:
     higher: Arm
     metric: str  # see measure.py for all of them
     paper: float | None  # the paper's difference; None where it claims the direction alone
-    worthwhile: float  # the smallest difference worth having
+    min_effect: float  # the smallest difference of interest
     higher_metric: str = ""  # where it is another one than `metric`
     at_least: bool = False  # the paper says "over"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -249,7 +249,7 @@ def at_scale(claim: Claim, question: Trained, scale_name: str) -> Trained:
     if isinstance(question, Value):
         return replace(question, seeds=seeds, variant=question.variant.at(scale_name, scale))
 
-    def brief(variant: Variant) -> Variant:
+    def scaled(variant: Variant) -> Variant:
         variant = variant.at(scale_name, scale)
         return replace(
             variant, recipe=replace(variant.recipe, epochs=scale.epochs or variant.recipe.epochs)
@@ -262,8 +262,8 @@ def at_scale(claim: Claim, question: Trained, scale_name: str) -> Trained:
     )
     return replace(
         question,
-        fast=brief(question.fast),
-        slow=brief(question.slow),
+        fast=scaled(question.fast),
+        slow=scaled(question.slow),
         seeds=seeds,
         sweep=sweep,
         target=scale.target or question.target,
@@ -339,16 +339,16 @@ def with_needs(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
 
 def question_runs(claim: Claim, question: Trained, scale_name: str) -> list[PlannedRun]:
     """The runs that a question rests on at a scale; `needs` names those to be made before each."""
-    brief, scale = at_scale(claim, question, scale_name), claim.scales[scale_name]
-    if isinstance(brief, SpeedUp) and isinstance(brief.fast.config, CifarNetConfig):
-        return list(_speedup_runs(claim, brief, scale_name, scale.dataset))
-    metrics = ("train_error",) if isinstance(brief, SpeedUp) else brief.metrics
+    scaled, scale = at_scale(claim, question, scale_name), claim.scales[scale_name]
+    if isinstance(scaled, SpeedUp) and isinstance(scaled.fast.config, CifarNetConfig):
+        return list(_speedup_runs(claim, scaled, scale_name, scale.dataset))
+    metrics = ("train_error",) if isinstance(scaled, SpeedUp) else scaled.metrics
     runs = [
         _average_run(arm, scale_name, seed, scale)
         if isinstance(arm, Ensemble)
         else _shared_run(arm, scale_name, seed, scale)
-        for arm in brief.variants
-        for seed in brief.seeds
+        for arm in scaled.variants
+        for seed in scaled.seeds
     ]
     return [replace(run, metrics=metrics) for run in runs]
 
@@ -435,7 +435,7 @@ def _speedup_runs(
         {"name": v.name, "config": as_data(v.config), "recipe": as_data(v.recipe)}
         for v in question.variants
     ]
-    verdict = digest([*arms, question.target, question.seeds, question.paper, question.worthwhile])
+    verdict = digest([*arms, question.target, question.seeds, question.paper, question.min_effect])
     for variant in question.variants:
         config = as_data(variant.config)
         for rate in sweep.rates:

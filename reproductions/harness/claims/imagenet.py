@@ -30,7 +30,7 @@ def both_errors(
     higher: Arm,
     *,
     paper: tuple[float | None, float | None],
-    worthwhile: float,
+    min_effect: float,
     higher_metrics: tuple[str, str] = ("", ""),
     log: tuple[float | None, float | None] = (None, None),
     seeds: tuple[int, ...] = Difference.seeds,
@@ -48,7 +48,7 @@ def both_errors(
             higher,
             f"top{k}_ten",
             printed,
-            worthwhile,
+            min_effect,
             higher_metric=higher_metric,
             log=logged,
             seeds=seeds,
@@ -72,7 +72,7 @@ def imagenet_scales(
         "paper": Scale(dataset),
         "reduced": Scale("tiny-imagenet", seeds=3, target=reduced),
         "mini": Scale("tiny-imagenet", seeds=3, target=mini),
-        "smoke": Scale("stand-in", seeds=2, target=smoke),
+        "smoke": Scale("synthetic", seeds=2, target=smoke),
     }
 
 
@@ -86,5 +86,5 @@ def pretraining_scales() -> dict[str, Scale]:
         "paper": Scale("imagenet2012", pretraining=Scale("fall2011", epochs=8)),
         "reduced": Scale("tiny-imagenet-half", seeds=3, pretraining=Scale("tiny-imagenet")),
         "mini": Scale("tiny-imagenet-half", seeds=3, pretraining=Scale("tiny-imagenet")),
-        "smoke": Scale("stand-in-half", seeds=2, pretraining=Scale("stand-in")),
+        "smoke": Scale("synthetic-half", seeds=2, pretraining=Scale("synthetic")),
     }

@@ -99,7 +99,7 @@ def _cifar10(data: Path | None) -> Finding:
     return (
         ("ok", str(path))
         if path
-        else ("missing", f"not under {root}; `run` downloads it or uses the stand-in images")
+        else ("missing", f"not under {root}; `run` downloads it or uses the synthetic images")
     )
 
 

@@ -31,7 +31,7 @@ def fail(message: str, status: int = 2) -> NoReturn:
     raise typer.Exit(status)
 
 
-def looked_into(results: Path) -> Path:
+def existing_results(results: Path) -> Path:
     """The results folder of a command that only reads.
 
     One that is not there, or holds other things, ends the command; but an installed package has
@@ -103,7 +103,7 @@ def filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in empty} for row in rows]
 
 
-class reported:  # noqa: N801 - used as a context manager, like a function
+class user_errors:  # noqa: N801 - used as a context manager, like a function
     """Turn the errors a user can mend into one line and an exit status."""
 
     def __enter__(self) -> None:

@@ -19,11 +19,11 @@ from reproductions.harness.cli.options import (
     Results,
     choose,
     end,
+    existing_results,
     fail,
     filled,
-    looked_into,
-    reported,
     show_table,
+    user_errors,
     warn,
 )
 from reproductions.harness.records.paths import RESULTS
@@ -38,8 +38,8 @@ def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
     from reproductions.harness.judge.rows import judge
     from reproductions.harness.records.record import read_records
 
-    with reported():
-        stored, faults = read_records(looked_into(results))
+    with user_errors():
+        stored, faults = read_records(existing_results(results))
         rows = []
         for claim in choose(None):
             words = [row.verdict.word for row in judge(claim, stored) if not row.sensitivity]
@@ -74,7 +74,7 @@ def run(
         ),
     ] = False,
     dataset: Annotated[
-        str | None, typer.Option(help="Insist on a data set, such as cifar10 or stand-in.")
+        str | None, typer.Option(help="Insist on a data set, such as cifar10 or synthetic.")
     ] = None,
     data: DataRoot = None,
     results: Results = RESULTS,
@@ -156,7 +156,7 @@ def run(
         "precision": precision,
         "compiled": compiled,
     }
-    with reported():
+    with user_errors():
         flags = {
             "partition": partition,
             "account": account,
@@ -186,14 +186,18 @@ def run(
             }
             complete, whole = _here(choose(names), results, asked, here, force=force)
         else:
-            from reproductions.harness.launch.slurm_config import Wishes, computing_on, read_site
+            from reproductions.harness.launch.slurm_config import (
+                LaunchOptions,
+                computing_on,
+                read_slurm_config,
+            )
 
             if device == "cpu" and gpus:
                 raise ValueError(f"--gpus {gpus} with --device cpu: nothing would use them")
             flags["gpus"] = 0 if device == "cpu" else gpus
-            place = read_site(site, flags)
+            place = read_slurm_config(site, flags)
             place = computing_on(place, device) if launch == "slurm" else place
-            wishes = Wishes(
+            wishes = LaunchOptions(
                 launch,
                 place,
                 device,
@@ -217,12 +221,12 @@ def run(
 
 def _heeds() -> dict[str, set[str]]:
     """The options that each launcher heeds."""
-    from reproductions.harness.launch.slurm_config import Site
+    from reproductions.harness.launch.slurm_config import SlurmConfig
 
     return {
         "debug": {"threads"},
         "local": {"threads", "max_parallel", "retry", "site"},
-        "slurm": {*Site.model_fields, "retry", "site", "max_gpu_hours"},
+        "slurm": {*SlurmConfig.model_fields, "retry", "site", "max_gpu_hours"},
     }
 
 
@@ -309,11 +313,11 @@ def status(
     from reproductions.harness.launch.status import BROKEN, everywhere, follow, unasked
     from reproductions.harness.plan.missing import sweep_note
 
-    with reported():
+    with user_errors():
         claims = choose(names)
         if watch and (as_json or not sys.stdout.isatty()):
             fail("--watch draws on a terminal; leave it out, or ask again and again with --json")
-        looked_into(results)
+        existing_results(results)
         if watch:
             follow(claims, results)
         items, faults = everywhere(claims, results)
@@ -344,12 +348,12 @@ def cancel(
 
     What they did is kept: the next `run` goes on from there.
     """
-    from reproductions.harness.launch import status as standing
+    from reproductions.harness.launch import status as run_status
 
-    with reported():
-        items, faults = standing.everywhere(choose(names), looked_into(results))
+    with user_errors():
+        items, faults = run_status.everywhere(choose(names), existing_results(results))
         warn(faults)
-        ended = standing.cancel(items)
+        ended = run_status.cancel(items)
         typer.echo(f"cancelled: {', '.join(ended)}" if ended else "nothing is queued or training")
         if faults:
             raise typer.Exit(BAD_DATA)
@@ -364,8 +368,8 @@ def logs(
     """Show the end of what a run's last job printed, and where all of it is."""
     from reproductions.harness.launch.status import everywhere
 
-    with reported():
-        found, faults = everywhere(choose(None), looked_into(results))
+    with user_errors():
+        found, faults = everywhere(choose(None), existing_results(results))
         warn(faults)
         items = {str(item.planned.run): item for item in found}
         if name not in items:

@@ -22,15 +22,15 @@ from reproductions.harness.claims.claim import PlannedRun, blocks, discover
 from reproductions.harness.execute.cpu_affinity import own_cores
 from reproductions.harness.launch.signals import interrupt
 from reproductions.harness.plan.choose_data import bar, console, needs_gpu, opened
-from reproductions.harness.plan.claim_plan import Work
+from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.cost import estimates
-from reproductions.harness.plan.missing import Planned, plan, sweep_note
+from reproductions.harness.plan.missing import PlanEntry, plan, sweep_note
 from reproductions.harness.records import provenance
 from reproductions.harness.records.record import read_record, read_records
 
 
 def execute(
-    work: Work,
+    work: ClaimPlan,
     *,
     device: str | None,
     threads: int,
@@ -60,7 +60,7 @@ def execute(
     return complete, conclude([work])
 
 
-def conclude(works: Sequence[Work]) -> bool:
+def conclude(works: Sequence[ClaimPlan]) -> bool:
     """Rebuild the reports and print what they say of the claims.
 
     Returns whether no record, and nothing of one, was left out.
@@ -100,7 +100,7 @@ def _print(lines: Iterable[str]) -> None:
         console.print(line, markup=False)
 
 
-def _print_plan(work: Work, threads: int) -> None:
+def _print_plan(work: ClaimPlan, threads: int) -> None:
     done = len(work.planned) - len(work.missing)
     if not work.missing:
         console.print(
@@ -136,18 +136,20 @@ def _print_plan(work: Work, threads: int) -> None:
 
 
 def _make_missing(
-    work: Work,
+    work: ClaimPlan,
     device: str | None,
     threads: int,
     precision: str | None = None,
     *,
     compiled: bool = False,
 ) -> bool:
-    from reproductions.harness.execute.context import Bench, check_c, set_up, why_no_cuda  # noqa: PLC0415 - torch takes seconds to import
-    from reproductions.harness.execute.parents import NeedsError  # noqa: PLC0415 - as above
+    from reproductions.harness.execute.context import RunContext, check_c, set_up, why_no_cuda  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.execute.parents import MissingParentError  # noqa: PLC0415 - as above
     from reproductions.harness.execute.run import make  # noqa: PLC0415 - as above
 
-    bench = Bench(work.root, work.images, set_up(device, threads), threads, precision, compiled)
+    bench = RunContext(
+        work.root, work.images, set_up(device, threads), threads, precision, compiled
+    )
     if bench.device.type == "cpu" and device is None and needs_gpu(work.claim, work.scale):
         console.print(
             f"scale {work.scale} is made for GPUs and takes this processor days or weeks: "
@@ -156,7 +158,7 @@ def _make_missing(
         )
     check_c(bench.device, [item.run for item in work.missing])
 
-    def lacking() -> list[Planned]:
+    def lacking() -> list[PlanEntry]:
         """The device is known now, and with it the kind of machine that can complete seeds."""
         runs, together = [item.run for item in work.planned], blocks(work.claim, work.scale)
         there, dirty = read_records(work.root)[0], provenance.uncommitted()
@@ -189,7 +191,7 @@ def _make_missing(
                 folder = make(
                     item.run, work.claim, bench, tell, again=work.force, on_choice=tell_choice
                 )
-            except NeedsError as error:
+            except MissingParentError as error:
                 console.print(f"  {item.run}: {error}", markup=False)
                 complete = False
                 continue
@@ -253,7 +255,7 @@ def data_rows(
     that do not fit.
     """
     _check_data_arguments(dataset, verify, sources, split)
-    root = Path() if dataset == "stand-in" else data_root(data)
+    root = Path() if dataset == "synthetic" else data_root(data)
     if verify and dataset == "cifar10":
         verify_cifar10(root)
     elif dataset == "cifar10" and find_cifar10(root) is None:

@@ -33,7 +33,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
 @dataclass(frozen=True)
-class Bench:
+class RunContext:
     """Where runs are made: the images by data set, the device and the results folder."""
 
     root: Path  # results folder
@@ -162,7 +162,7 @@ def _keep_freed_memory() -> None:
             libc.mallopt(parameter, value)
 
 
-def data_of(bench: Bench, dataset: str) -> Data:
+def data_of(bench: RunContext, dataset: str) -> Data:
     """What a record says of the images of a data set."""
     training, test = (bench.images[dataset][split].meta for split in ("train", "test"))
     return Data(
@@ -175,14 +175,14 @@ def data_of(bench: Bench, dataset: str) -> Data:
     )
 
 
-def versions_of(run: PlannedRun, bench: Bench) -> dict[str, str]:
+def versions_of(run: PlannedRun, bench: RunContext) -> dict[str, str]:
     """Versions of what computes the numbers, and which implementation normalises."""
     return provenance.versions() | (
         {"norm": lrn.backend(bench.device)} if run.role in ("train", "unshared") else {}
     )
 
 
-def machine_of(run: PlannedRun, bench: Bench, precision: str) -> Machine:
+def machine_of(run: PlannedRun, bench: RunContext, precision: str) -> Machine:
     """What a record says of where it was made."""
     return Machine(
         hardware=bench.hardware,

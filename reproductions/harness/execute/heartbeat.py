@@ -20,7 +20,7 @@ SILENCE = 60.0
 
 
 @dataclass(frozen=True)
-class Beat:
+class Heartbeat:
     """What a run in progress says of itself."""
 
     epoch: float | None = (
@@ -41,10 +41,10 @@ class Beat:
         return (epochs - self.epoch) * self.seconds / self.epoch if self.epoch else None
 
 
-BEAT = TypeAdapter(Beat)
+BEAT = TypeAdapter(Heartbeat)
 
 
-def read_beat(path: Path) -> Beat | None:
+def read_beat(path: Path) -> Heartbeat | None:
     """What stands in a beat's file; None if there is none or it is broken.
 
     Raises OSError if it cannot be read.
@@ -55,7 +55,7 @@ def read_beat(path: Path) -> Beat | None:
         return None
 
 
-class Heart:
+class HeartbeatWriter:
     """Write a run's heartbeat from a thread while its block runs, also during long epochs.
 
     A run that went on from a checkpoint starts from what its last attempt said. The file stays when
@@ -65,7 +65,7 @@ class Heart:
     def __init__(self, path: Path) -> None:
         self.path, self.writing, self.stopped = path, threading.Lock(), threading.Event()
         before = read_beat(path)
-        self.beat = replace(before, attempts=before.attempts + 1) if before else Beat()
+        self.beat = replace(before, attempts=before.attempts + 1) if before else Heartbeat()
         self.thread = threading.Thread(target=self._go_on, daemon=True)
 
     def __enter__(self) -> Self:

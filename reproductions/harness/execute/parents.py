@@ -9,14 +9,14 @@ from alexnet.models import AlexNet
 from alexnet.weights import WeightsError, export_weights, import_weights, network
 from reproductions.harness.claims.claim import PlannedRun, as_data
 from reproductions.harness.plan.missing import kept
-from reproductions.harness.records.record import WEIGHTS, RecordError, Source, Stored, records_of
+from reproductions.harness.records.record import WEIGHTS, ParentRun, RecordError, Stored, records_of
 
 
-class NeedsError(RecordError):
+class MissingParentError(RecordError):
     """What a run needs is not here; the message says what would make it."""
 
 
-def needed(
+def parent_record(
     need: PlannedRun,
     root: Path,
     fingerprints: Mapping[str, str],
@@ -30,18 +30,18 @@ def needed(
     """
     found = kept(need, records_of(root, need), fingerprints, hardware, dirty=dirty)
     if found is None:
-        raise NeedsError(
+        raise MissingParentError(
             f"needs the weights of {need}, trained on {hardware}; run the same command again to "
             "train it first"
         )
     return found
 
 
-def source_of(item: Stored) -> Source:
+def source_of(item: Stored) -> ParentRun:
     """What the record of a run says of one that it was made from."""
     record, below = item.record, "/".join(item.folder.parts[-3:])
     assert record.data is not None
-    return Source(
+    return ParentRun(
         record=below,
         dataset=record.data.name,
         fingerprint=record.data.fingerprint,
@@ -73,7 +73,7 @@ def load_network(need: PlannedRun, item: Stored) -> AlexNet:
         if is_passing(cause):
             raise cause from error
         done = f"renamed to {move_aside(path).name}" if is_there(path) else "the file is gone"
-        raise NeedsError(
+        raise MissingParentError(
             f"{error}; {done}; run the same command again to retrain {need}"
         ) from error
     return network(config, weights)

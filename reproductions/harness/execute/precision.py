@@ -19,12 +19,12 @@ from reproductions.harness.claims.claim import (
 )
 from reproductions.harness.claims.imagenet import ORIGINAL
 from reproductions.harness.claims.variant import Scale
-from reproductions.harness.execute.context import Bench
+from reproductions.harness.execute.context import RunContext
 from reproductions.harness.plan.counted import earliest_first, first_on, kind_to_complete, why_not
 from reproductions.harness.records.record import Stored, read_records
 
 
-def asked(run: PlannedRun, claim: Claim, bench: Bench, *, dirty: bool) -> Choice | None:
+def asked(run: PlannedRun, claim: Claim, bench: RunContext, *, dirty: bool) -> Choice | None:
     """The precision of `bench.precision`, else of the seed's records by this machine; else None.
 
     Where several processes train together all of them call this, and the first decides. With
@@ -44,7 +44,7 @@ def asked(run: PlannedRun, claim: Claim, bench: Bench, *, dirty: bool) -> Choice
     return choice
 
 
-def _made(run: PlannedRun, claim: Claim, bench: Bench, *, dirty: bool) -> Choice | None:
+def _made(run: PlannedRun, claim: Claim, bench: RunContext, *, dirty: bool) -> Choice | None:
     """The precision in which this kind of machine completes the seed, and the record it is from."""
     together = [
         block for block in blocks(claim, run.scale) if run.key in {arm.key for arm in block}
@@ -63,12 +63,12 @@ def _made(run: PlannedRun, claim: Claim, bench: Bench, *, dirty: bool) -> Choice
     return None
 
 
-def _answers(arm: PlannedRun, bench: Bench, *, dirty: bool) -> list[Stored]:
+def _answers(arm: PlannedRun, bench: RunContext, *, dirty: bool) -> list[Stored]:
     found = earliest_first(read_records(bench.root, arm)[0])
     return [item for item in found if not why_not(item, arm, bench.fingerprints, dirty=dirty)]
 
 
-def measured(run: PlannedRun, claim: Claim, bench: Bench) -> Choice | None:
+def measured(run: PlannedRun, claim: Claim, bench: RunContext) -> Choice | None:
     """The precision that the baseline of a run's comparisons measures; None without training."""
     if run.role not in NETWORKS:
         return None

@@ -18,15 +18,15 @@ from alexnet.training import Row
 from reproductions.harness.claims.claim import NETWORKS, Claim, PlannedRun, digest
 from reproductions.harness.execute import precision
 from reproductions.harness.execute.context import (
-    Bench,
+    RunContext,
     data_of,
     machine_of,
     peak_memory,
     reset_peak_memory,
     versions_of,
 )
-from reproductions.harness.execute.heartbeat import Heart
-from reproductions.harness.execute.parents import needed, save_weights, source_of
+from reproductions.harness.execute.heartbeat import HeartbeatWriter
+from reproductions.harness.execute.parents import parent_record, save_weights, source_of
 from reproductions.harness.execute.tasks import Outcome, carry_out
 from reproductions.harness.plan.choose_data import console
 from reproductions.harness.plan.missing import kept, plan
@@ -55,7 +55,7 @@ OnRow = Callable[[Row], None]
 def make(
     run: PlannedRun,
     claim: Claim,
-    bench: Bench,
+    bench: RunContext,
     on_row: Callable[[Row], None] = lambda _: None,
     *,
     again: bool = False,
@@ -82,7 +82,7 @@ def make(
     # another machine goes on with other bits
     machine = [*bench.arithmetic, versions_of(run, bench)]
     before = [
-        needed(need, bench.root, bench.fingerprints, bench.hardware, dirty=bool(code.dirty))
+        parent_record(need, bench.root, bench.fingerprints, bench.hardware, dirty=bool(code.dirty))
         for need in run.needs
     ]
     made_of = [
@@ -164,7 +164,7 @@ def make(
 def _carry_out(
     run: PlannedRun,
     claim: Claim,
-    bench: Bench,
+    bench: RunContext,
     before: Sequence[Stored],
     checkpoint: Checkpoint,
     beat: Path,
@@ -173,7 +173,7 @@ def _carry_out(
     """Make the run; the first of its processes tells how far it is."""
     reset_peak_memory(bench.device)
     began, leads = time.perf_counter(), rank_and_world_size()[0] == 0
-    with Heart(beat) if leads else nullcontext() as heart:
+    with HeartbeatWriter(beat) if leads else nullcontext() as heart:
 
         def tell(row: Row) -> None:
             if heart:
@@ -187,7 +187,7 @@ def _carry_out(
                 # ends the others too; and one that was killed, with its node perhaps, is an error
                 # in all: no result
                 raise
-            outcome = Outcome("failed", {}, failure=nameless(" ".join(str(error).split()))[:300])
+            outcome = Outcome("failed", {}, failure=redact(" ".join(str(error).split()))[:300])
     outcome.wall_seconds = outcome.wall_seconds or time.perf_counter() - began
     return outcome
 
@@ -196,7 +196,7 @@ def _say(line: str) -> None:
     console.print(f"  {line}", markup=False)
 
 
-def nameless(text: str) -> str:
+def redact(text: str) -> str:
     """A message without the names of this user, home folder and machine: records are published."""
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() fails for a user whom the machine does not know
     text = text.replace(home, "~") if len(home) > 1 else text
@@ -218,7 +218,9 @@ def _store(root: Path, record: Record, outcome: Outcome, weights: Path | None) -
     )
 
 
-def _made(run: PlannedRun, stored: Sequence[Stored], bench: Bench, *, dirty: bool) -> Stored | None:
+def _made(
+    run: PlannedRun, stored: Sequence[Stored], bench: RunContext, *, dirty: bool
+) -> Stored | None:
     """The record that makes a run unnecessary: a count of any machine, else this machine's.
 
     It is of code as today's, committed or not: another makes no pair with what is made now.
@@ -234,7 +236,9 @@ def _made(run: PlannedRun, stored: Sequence[Stored], bench: Bench, *, dirty: boo
     return plan([run], stored, bench.fingerprints, bench.hardware, dirty=dirty)[0].current
 
 
-def _record(run: PlannedRun, bench: Bench, code: Code, outcome: Outcome, started: str) -> Record:
+def _record(
+    run: PlannedRun, bench: RunContext, code: Code, outcome: Outcome, started: str
+) -> Record:
     wall = outcome.wall_seconds or 0.0
     return Record(
         claim=run.claim,

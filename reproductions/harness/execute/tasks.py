@@ -17,7 +17,7 @@ from alexnet.training import Row, Training, train
 from alexnet.weights import load_matching
 from reproductions.harness.claims.claim import Claim, Exact, PlannedRun, config_of, recipe_of
 from reproductions.harness.claims.imagenet import ORIGINAL
-from reproductions.harness.execute.context import Bench
+from reproductions.harness.execute.context import RunContext
 from reproductions.harness.execute.ensemble import average
 from reproductions.harness.execute.metrics import MEASURES, examples_of, kernels
 from reproductions.harness.execute.parents import load_network
@@ -49,7 +49,7 @@ class Outcome:
 def carry_out(
     run: PlannedRun,
     claim: Claim,
-    bench: Bench,
+    bench: RunContext,
     parents: Sequence[Stored],
     checkpoint: Checkpoint,
     on_row: OnRow,
@@ -65,7 +65,11 @@ def carry_out(
 
 
 def _train(
-    run: PlannedRun, bench: Bench, parents: Sequence[Stored], checkpoint: Checkpoint, on_row: OnRow
+    run: PlannedRun,
+    bench: RunContext,
+    parents: Sequence[Stored],
+    checkpoint: Checkpoint,
+    on_row: OnRow,
 ) -> Outcome:
     config, recipe = config_of(run), recipe_of(run)
     training, test = _splits(bench, run)
@@ -109,7 +113,7 @@ def _outcome(done: Training) -> Outcome:
     )
 
 
-def _average(run: PlannedRun, bench: Bench, parents: Sequence[Stored]) -> Outcome:
+def _average(run: PlannedRun, bench: RunContext, parents: Sequence[Stored]) -> Outcome:
     def networks() -> Iterator[tuple[AlexNet, AlexNetRecipe, str]]:
         for need, item in zip(run.needs, parents, strict=True):  # in memory one after the other
             net = load_network(need, item).to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -124,7 +128,7 @@ def _precision(parents: Sequence[Stored]) -> str:
     return " and ".join(sorted({item.record.machine.precision for item in parents}))
 
 
-def _splits(bench: Bench, run: PlannedRun) -> tuple[ImageSet, ImageSet]:
+def _splits(bench: RunContext, run: PlannedRun) -> tuple[ImageSet, ImageSet]:
     """Training and test images of a run."""
     assert run.dataset is not None
     return bench.images[run.dataset]["train"], bench.images[run.dataset]["test"]

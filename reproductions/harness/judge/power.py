@@ -18,7 +18,7 @@ from reproductions.harness.claims.claim import (
 )
 from reproductions.harness.judge.rows import epochs_of, values_of
 from reproductions.harness.judge.verdict import detectable
-from reproductions.harness.plan.claim_plan import VERDICT, Work
+from reproductions.harness.plan.claim_plan import VERDICT, ClaimPlan
 from reproductions.harness.plan.cost import estimates
 from reproductions.harness.plan.counted import not_deciding
 from reproductions.harness.records import provenance
@@ -29,7 +29,7 @@ ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm ha
 ASSUMED_POINTS = 0.5
 
 
-def plan_rows(work: Work) -> list[dict[str, Any]]:
+def plan_rows(work: ClaimPlan) -> list[dict[str, Any]]:
     """One row per planned run: state, reason, expected minutes; and the detectable effect."""
     seconds_of = estimates(work, len(os.sched_getaffinity(0)))
     rows, here = [], provenance.here()
@@ -60,7 +60,7 @@ def of_images(splits: Mapping[str, ImageSet]) -> dict[str, Any]:
     )
 
 
-def detects(work: Work, run: PlannedRun) -> str:
+def detects(work: ClaimPlan, run: PlannedRun) -> str:
     """The smallest effect that each question of the run tells from none in four of five attempts.
 
     By the spread over the seeds of the run's arm, where it has two records; else by what is assumed
@@ -75,26 +75,26 @@ def detects(work: Work, run: PlannedRun) -> str:
     return "; ".join(filter(None, (_detects(work, question, run) for question in mine)))
 
 
-def _detects(work: Work, question: Trained, run: PlannedRun) -> str:
-    brief = at_scale(work.claim, question, work.scale)
-    n, current = len(brief.seeds), [item.current for item in work.planned if item.current]
+def _detects(work: ClaimPlan, question: Trained, run: PlannedRun) -> str:
+    scaled = at_scale(work.claim, question, work.scale)
+    n, current = len(scaled.seeds), [item.current for item in work.planned if item.current]
     items = [s for s in current if s.record.key[:3] == run.key[:3] and s.record.status == "ok"]
-    if n < 2 or isinstance(brief, Value):
+    if n < 2 or isinstance(scaled, Value):
         return ""
-    if isinstance(brief, SpeedUp):
-        logs = [math.log(e) for e in epochs_of(items, brief.target) if e is not None]
+    if isinstance(scaled, SpeedUp):
+        logs = [math.log(e) for e in epochs_of(items, scaled.target) if e is not None]
         ratio = math.exp(detectable(statistics.stdev(logs) if len(logs) > 1 else ASSUMED_SPREAD, n))
-        return f"≥ {ratio:.2f}× (paper {brief.paper:g}×)"
-    values, arms = values_of(items, brief.metric), len(brief.variants)
+        return f"≥ {ratio:.2f}× (paper {scaled.paper:g}×)"
+    values, arms = values_of(items, scaled.metric), len(scaled.variants)
     if arms == 1:
         values = [
             more - less
-            for less, more in zip(values, values_of(items, brief.metrics[1]), strict=True)
+            for less, more in zip(values, values_of(items, scaled.metrics[1]), strict=True)
         ]
     least = detectable(
         statistics.stdev(values) if len(values) > 1 else ASSUMED_POINTS, n, arms=arms
     )
     return (
-        f"{brief.name} ≥ {least:.2f} "
-        f"{brief.unit}{'' if brief.paper is None else f' (paper {brief.paper:g})'}"
+        f"{scaled.name} ≥ {least:.2f} "
+        f"{scaled.unit}{'' if scaled.paper is None else f' (paper {scaled.paper:g})'}"
     )

@@ -45,7 +45,7 @@ from reproductions.harness.records.record import Record, Stored, version_of
 
 
 @dataclass(frozen=True)
-class Judged:
+class VerdictRow:
     """A row of the verdict table: one question, records of one data set and one code version.
 
     Both arms of a seed are of one kind of machine and one precision; seeds of several kinds stand
@@ -118,7 +118,7 @@ class Judged:
         return [item for item in self.members if item.record.variant == variant]
 
 
-def judge(claim: Claim, stored: Sequence[Stored]) -> list[Judged]:
+def judge(claim: Claim, stored: Sequence[Stored]) -> list[VerdictRow]:
     """All rows of a claim: one per data set, version and scale, or a single `not run` row."""
     rows = []
     there = {item.record.scale for item in stored}
@@ -218,21 +218,21 @@ def _judge_group(
     scale: str,
     items: Sequence[Stored],
     runs: dict[Key, PlannedRun],
-) -> Judged:
+) -> VerdictRow:
     answers, stale = _sort(items, runs)
     tried = [firsts[0] for key, firsts in answers.items() if firsts and runs[key].role == "tune"]
     members = _members(claim, question, scale, answers)
     if isinstance(question, Exact):
         planned, n, verdict = 1, len(members), _judge_exact(question, members)
     else:
-        brief = at_scale(claim, question, scale)
-        planned = len(brief.seeds)
+        scaled = at_scale(claim, question, scale)
+        planned = len(scaled.seeds)
         arms = [
             [item for item in members if item.record.variant == variant.name]
-            for variant in brief.variants
+            for variant in scaled.variants
         ]
         n = min(len(arm) for arm in arms)
-        verdict = _judge_trained(brief, arms)
+        verdict = _judge_trained(scaled, arms)
     outdated = [(item, why) for item, why in stale if item.record.role != "tune"]
     if n < planned and outdated:
         verdict = Verdict("stale", f"{len(outdated)} records: {'; '.join(outdated[0][1])}")
@@ -241,7 +241,7 @@ def _judge_group(
     shown = {id(item) for item in (*members, *tried)}
     first = min(items, key=lambda item: item.record.id).record
     canonical = first.data is None or first.data.canonical
-    return Judged(
+    return VerdictRow(
         claim,
         question,
         scale,
@@ -306,7 +306,7 @@ def _data_words(record: Record) -> str:
     if record.data is None:
         return "none; uncommitted code" if record.code.dirty else "none"
     if record.scale == "smoke":
-        return "stand-in; uncommitted code" if record.code.dirty else "stand-in"
+        return "synthetic; uncommitted code" if record.code.dirty else "synthetic"
     mark = "; uncommitted code" if record.code.dirty else ""
     return (
         f"{record.data.name}, {'canonical' if record.data.canonical else 'other copy'} "
@@ -339,7 +339,7 @@ def _judge_trained(question: Trained, arms: Sequence[Sequence[Stored]]) -> Verdi
             slow,
             budget=question.fast.recipe.epochs,
             paper=question.paper,
-            worthwhile=question.worthwhile,
+            min_effect=question.min_effect,
             planned=planned,
         )
     if isinstance(question, Value):
@@ -355,7 +355,7 @@ def _judge_trained(question: Trained, arms: Sequence[Sequence[Stored]]) -> Verdi
         higher,
         paired=len(arms) == 1,
         paper=question.paper,
-        worthwhile=question.worthwhile,
+        min_effect=question.min_effect,
         planned=planned,
         unit=question.unit,
         at_least=question.at_least,
@@ -368,37 +368,39 @@ def values_of(items: Sequence[Stored], metric: str) -> list[float]:
     return [m.value for m in found if m is not None and m.value is not None]
 
 
-def _not_run(claim: Claim, question: Question) -> Judged:
+def _not_run(claim: Claim, question: Question) -> VerdictRow:
     scale = next(iter(claim.scales))
     planned = 1 if isinstance(question, Exact) else len(at_scale(claim, question, scale).seeds)
-    return Judged(claim, question, scale, Verdict("not run", "no records"), planned, 0, "–", {})
+    return VerdictRow(claim, question, scale, Verdict("not run", "no records"), planned, 0, "–", {})
 
 
 @dataclass(frozen=True)
-class Tuned:
+class SweepPoint:
     """A sweep run's epochs to the target (None if not reached) and its last training error."""
 
     epochs: float | None
     error: float  # percent; infinite if the run diverged
 
 
-def sweep_table(row: Judged) -> dict[str, dict[float, list[Tuned]]]:
+def sweep_table(row: VerdictRow) -> dict[str, dict[float, list[SweepPoint]]]:
     """The tuning runs of a speed-up by arm and rate."""
     question = row.question
     assert isinstance(question, SpeedUp)
     assert question.sweep is not None
-    table: dict[str, dict[float, list[Tuned]]] = {variant.name: {} for variant in question.variants}
+    table: dict[str, dict[float, list[SweepPoint]]] = {
+        variant.name: {} for variant in question.variants
+    }
     for item in row.sweep:
         arm, _, _ = item.record.variant.rpartition("-rate")
         error = (
             item.record.metrics["train_error"].value if item.record.status != "diverged" else None
         )
-        tuned = Tuned(epochs_of([item])[0], math.inf if error is None else error)
+        tuned = SweepPoint(epochs_of([item])[0], math.inf if error is None else error)
         table[arm].setdefault(item.record.recipe["learning_rate"], []).append(tuned)
     return {arm: dict(sorted(rates.items())) for arm, rates in table.items()}
 
 
-def best_rate(rates: dict[float, list[Tuned]]) -> float | None:
+def best_rate(rates: dict[float, list[SweepPoint]]) -> float | None:
     """The rate with the fewest mean epochs to the target, else with the lowest training error."""
 
     def merit(rate: float) -> tuple[float, float]:

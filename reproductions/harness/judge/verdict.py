@@ -21,7 +21,7 @@ magnitude   as claimed      the paper's effect lies in the 95 % interval; below 
                             effect of interest
 
 `confirmed` is supported with a magnitude as claimed or compatible, or, where the paper gives no
-number, with an interval that reaches what is worth having; `direction only` is supported with
+number, with an interval that reaches what is of interest; `direction only` is supported with
 another magnitude. A printed value is confirmed if it lies in the 95 % prediction interval of one
 more run.
 """
@@ -68,7 +68,7 @@ class Verdict:
     magnitude: str | None = None
     censored: int = 0  # runs that never reached the target
     seeds_needed: int | None = (
-        None  # per arm, to see the smallest ratio worth having in four of five attempts
+        None  # per arm, to see the smallest ratio of interest in four of five attempts
     )
 
 
@@ -137,12 +137,12 @@ def judge_speedup(
     *,
     budget: float,
     paper: float,
-    worthwhile: float,
+    min_effect: float,
     planned: int,
 ) -> Verdict:
     """Judge a speed-up from each seed's epochs to the target; None if not within `budget`.
 
-    `paper` and `worthwhile` are ratios; `planned` is the number of seeds per arm fixed beforehand.
+    `paper` and `min_effect` are ratios; `planned` is the number of seeds per arm fixed beforehand.
     Raises ValueError for epochs that are not positive finite numbers.
     """
     for epochs in (*fast, *slow):
@@ -162,7 +162,9 @@ def judge_speedup(
     return _decide(
         measured,
         have,
-        Asked(math.log(paper), math.log(worthwhile), False, math.exp, f"{worthwhile:g}×", "1"),
+        EffectTarget(
+            math.log(paper), math.log(min_effect), False, math.exp, f"{min_effect:g}×", "1"
+        ),
     )
 
 
@@ -172,7 +174,7 @@ def judge_difference(
     *,
     paired: bool,
     paper: float | None,
-    worthwhile: float,
+    min_effect: float,
     planned: int,
     unit: str,
     at_least: bool = False,
@@ -181,7 +183,7 @@ def judge_difference(
 
     `paired`: both are of the same runs.
 
-    `paper` (None: a direction alone; with `at_least` a lower bound) and `worthwhile` are in the
+    `paper` (None: a direction alone; with `at_least` a lower bound) and `min_effect` are in the
     metric's unit.
     """
     have = min(len(lower), len(higher))
@@ -194,7 +196,9 @@ def judge_difference(
     if have < planned:
         return _shown(_too_few(have, planned), measured, float)
     return _decide(
-        measured, have, Asked(paper, worthwhile, at_least, float, f"{worthwhile:g} {unit}", "0")
+        measured,
+        have,
+        EffectTarget(paper, min_effect, at_least, float, f"{min_effect:g} {unit}", "0"),
     )
 
 
@@ -234,18 +238,18 @@ def _shown(verdict: Verdict, measured: Estimate, scale: Callable[[float], float]
 
 
 @dataclass(frozen=True)
-class Asked:
+class EffectTarget:
     """The target of a question's effect, on the scale where effects add, and its wording."""
 
     paper: float | None  # None: the paper gives a direction alone
-    worthwhile: float  # the smallest effect worth having
+    min_effect: float  # the smallest effect of interest
     at_least: bool  # the paper's effect is a lower bound
     scale: Callable[[float], float]  # to the scale that people read
-    least: str  # `worthwhile` in words
+    least: str  # `min_effect` in words
     none: str  # no effect, in words
 
 
-def _decide(measured: Estimate, n: int, asked: Asked) -> Verdict:
+def _decide(measured: Estimate, n: int, asked: EffectTarget) -> Verdict:
     """The rule at the top of this file."""
     low, high = measured.interval()
     if low > 0:
@@ -255,25 +259,25 @@ def _decide(measured: Estimate, n: int, asked: Asked) -> Verdict:
             Verdict("reversed", f"the interval lies below {asked.none}"), measured, asked.scale
         )
     near_low, near_high = measured.interval(0.90)
-    if -asked.worthwhile < near_low and near_high < asked.worthwhile:
+    if -asked.min_effect < near_low and near_high < asked.min_effect:
         verdict = Verdict(
-            "not supported", f"any effect is smaller than {asked.least}, the least worth having"
+            "not supported", f"any effect is smaller than {asked.least}, the least of interest"
         )
         return _shown(verdict, measured, asked.scale)
-    needed = max(seeds_needed(measured.sd, asked.worthwhile, arms=measured.arms), n + 1)
+    more = max(seeds_needed(measured.sd, asked.min_effect, arms=measured.arms), n + 1)
     reason = (
-        f"the interval contains {asked.none}; about {needed} "
+        f"the interval contains {asked.none}; about {more} "
         f"seeds{' per arm' if measured.arms == 2 else ''} would decide"
     )
-    return _shown(Verdict("inconclusive", reason, seeds_needed=needed), measured, asked.scale)
+    return _shown(Verdict("inconclusive", reason, seeds_needed=more), measured, asked.scale)
 
 
-def _size(measured: Estimate, asked: Asked) -> Verdict:
+def _size(measured: Estimate, asked: EffectTarget) -> Verdict:
     """The verdict on an effect that is there, by its size."""
     above = f"the interval lies above {asked.none}"
     low, high = measured.interval()
     first, last = measured.prediction()
-    if high < asked.worthwhile:
+    if high < asked.min_effect:
         magnitude = "smaller"
     elif asked.paper is None:
         return Verdict("confirmed", f"{above}; the paper gives no size")
@@ -286,7 +290,7 @@ def _size(measured: Estimate, asked: Asked) -> Verdict:
     if asked.paper is None:
         return Verdict(
             "direction only",
-            f"{above}, but below {asked.least}, the least worth having",
+            f"{above}, but below {asked.least}, the least of interest",
             magnitude=magnitude,
         )
     share = asked.scale(measured.effect) / asked.scale(asked.paper)
@@ -359,12 +363,12 @@ def at_most_earned(
 ) -> Verdict:
     """Limit a verdict: `confirmed` needs the claim's own data at its own scale.
 
-    The stand-in images earn none, nor does a printed value (`comparable` False) with another
+    The synthetic images earn none, nor does a printed value (`comparable` False) with another
     network or other images. Elsewhere `confirmed` becomes `consistent`.
     """
     if scale == "smoke":
         return replace(
-            verdict, word="none", reason="stand-in images prove that the code runs, nothing else"
+            verdict, word="none", reason="synthetic images prove that the code runs, nothing else"
         )
     if scale != "paper" and not comparable and verdict.word in ("confirmed", "not supported"):
         return replace(

@@ -19,8 +19,8 @@ from submitit.slurm.slurm import _make_sbatch_string
 from reproductions.harness.claims.claim import PlannedRun
 from reproductions.harness.launch import slurm
 from reproductions.harness.launch.job_files import new_job, write_job
-from reproductions.harness.launch.slurm_config import Shape, Site, shape_of
-from reproductions.harness.launch.status import BUSY, Standing, standings
+from reproductions.harness.launch.slurm_config import JobResources, SlurmConfig, resources_of
+from reproductions.harness.launch.status import ACTIVE, RunStatus, run_statuses
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records import provenance
 from reproductions.harness.records.git import git_state
@@ -34,11 +34,11 @@ A_YEAR = 60 * 24 * 365  # minutes: submitit ends a local job after two unless it
 
 
 @dataclass(frozen=True)
-class Order:
+class JobRequest:
     """A run to be sent, with what its job needs to know."""
 
     run: PlannedRun
-    asked_by: str
+    claim_name: str
     root: Path
     data: Path | None
     # Slurm's jobs, under way since an earlier submission, that make what it needs
@@ -50,12 +50,12 @@ class Order:
         self, device: str | None, threads: int, *, share_machine: bool = False, minutes: float = 0.0
     ) -> Any:
         """The job of this run."""
-        from reproductions.harness.launch.job import Segment  # noqa: PLC0415 - torch takes seconds to import
+        from reproductions.harness.launch.job import TrainingJob  # noqa: PLC0415 - torch takes seconds to import
 
         version = version_of(self.run.role, self.run.metrics)
-        return Segment(
+        return TrainingJob(
             self.run,
-            self.asked_by,
+            self.claim_name,
             self.root,
             self.data,
             device,
@@ -70,13 +70,13 @@ class Order:
 
 
 def sendable(
-    items: Iterable[Standing], retry_failed: bool
-) -> tuple[list[Standing], dict[str, list[Standing]]]:
+    items: Iterable[RunStatus], retry_failed: bool
+) -> tuple[list[RunStatus], dict[str, list[RunStatus]]]:
     """The runs to send: neither done, queued, training nor failed; and the others, by state."""
-    send, left = list[Standing](), dict[str, list[Standing]]()
+    send, left = list[RunStatus](), dict[str, list[RunStatus]]()
     for item in items:
         failed = item.state == "failed" or item.planned.failed
-        if item.state in BUSY:
+        if item.state in ACTIVE:
             left.setdefault(item.state, []).append(item)
         elif failed and not retry_failed:
             left.setdefault("failed", []).append(item)
@@ -86,11 +86,11 @@ def sendable(
 
 
 @dataclass(frozen=True)
-class Array:
+class JobArray:
     """Runs of one shape sent to Slurm together, after the arrays that they depend on."""
 
-    shape: Shape
-    orders: tuple[Order, ...]
+    shape: JobResources
+    orders: tuple[JobRequest, ...]
 
     @property
     def depth(self) -> int:
@@ -106,13 +106,13 @@ def _depth(run: PlannedRun) -> int:
     return 1 + max(map(_depth, run.needs), default=-1)
 
 
-def arrays(orders: Sequence[Order], site: Site, largest: int) -> list[Array]:
+def arrays(orders: Sequence[JobRequest], site: SlurmConfig, largest: int) -> list[JobArray]:
     """Runs by resources, in chunks of at most `largest`; runs with parents come last."""
-    waves: dict[tuple[int, Shape], list[Order]] = {}
+    waves: dict[tuple[int, JobResources], list[JobRequest]] = {}
     for order in orders:
-        waves.setdefault((_depth(order.run), shape_of(order.run, site)), []).append(order)
+        waves.setdefault((_depth(order.run), resources_of(order.run, site)), []).append(order)
     return [
-        Array(shape, tuple(wave[start : start + largest]))
+        JobArray(shape, tuple(wave[start : start + largest]))
         for (_, shape), wave in sorted(waves.items(), key=lambda item: item[0])
         for start in range(0, len(wave), largest)
     ]
@@ -129,7 +129,9 @@ def _outside_of_jobs() -> Iterator[None]:
         yield
 
 
-def parameters(array: Array, site: Site, after: Sequence[str], repository: Path) -> dict[str, Any]:
+def parameters(
+    array: JobArray, site: SlurmConfig, after: Sequence[str], repository: Path
+) -> dict[str, Any]:
     """What submitit tells sbatch of an array."""
     shape = array.shape
     told: dict[str, Any] = {
@@ -158,7 +160,7 @@ def logs_of(results: Path) -> Path:
     return results / ".work" / "slurm" / "%A"
 
 
-def sbatch_text(array: Array, site: Site, results: Path, repository: Path) -> str:
+def sbatch_text(array: JobArray, site: SlurmConfig, results: Path, repository: Path) -> str:
     """The script that submitit would give to sbatch."""
     several = len(array.orders) if len(array.orders) > 1 else None
     told = parameters(array, site, (), repository)
@@ -168,8 +170,8 @@ def sbatch_text(array: Array, site: Site, results: Path, repository: Path) -> st
 
 
 def to_slurm(
-    items: Sequence[Array],
-    site: Site,
+    items: Sequence[JobArray],
+    site: SlurmConfig,
     results: Path,
     device: str | None,
     say: Callable[[str], None],
@@ -182,7 +184,7 @@ def to_slurm(
     A bound on jobs at once holds over all arrays: each waits for the one before it. Raises
     SlurmError if sbatch refuses.
     """
-    from reproductions.harness.launch.job import Collect  # noqa: PLC0415 - torch takes seconds to import
+    from reproductions.harness.launch.job import ReportJob  # noqa: PLC0415 - torch takes seconds to import
 
     if submitit.SlurmExecutor.affinity() < 0:
         raise slurm.SlurmError("srun is not on this machine")
@@ -205,10 +207,10 @@ def to_slurm(
     roots = tuple(
         dict.fromkeys((*(order.root for array in items for order in array.orders), results))
     )
-    collector = Array(Shape(1, 1, 0, 1), items[0].orders)
+    collector = JobArray(JobResources(1, 1, 0, 1), items[0].orders)
     try:
         told = {**parameters(collector, site, sent, repository), "job_name": "alexnet-report"}
-        report = _submit(executor, [Collect(roots)], told)
+        report = _submit(executor, [ReportJob(roots)], told)
     except slurm.SlurmError as error:  # all else was taken
         say(f"  no job for the report, `report` does the same by hand: {error}")
     else:
@@ -228,7 +230,7 @@ def _submit(executor: Any, jobs: list[Any], told: dict[str, Any]) -> list[Any]:
 
 
 def to_processes(
-    orders: Sequence[Order],
+    orders: Sequence[JobRequest],
     results: Path,
     device: str | None,
     threads: int,
@@ -241,7 +243,7 @@ def to_processes(
     Ends when all are over. Ctrl-C ends them too; what they did is not lost.
     """
     executor = submitit.LocalExecutor(results / ".work" / "local" / "%j")
-    waiting, running = list(orders), list[tuple[Order, Any, int | None]]()
+    waiting, running = list(orders), list[tuple[JobRequest, Any, int | None]]()
     free = list[int | None](gpus[:parallel]) or [None] * parallel
     try:
         while waiting or running:
@@ -286,9 +288,9 @@ def to_processes(
         raise
 
 
-def _outcome(order: Order) -> str:
+def _outcome(order: JobRequest) -> str:
     planned = plan(
         [order.run], read_records(order.root, order.run)[0], {}, dirty=provenance.uncommitted()
     )
-    (standing,) = standings(order.root, planned)
-    return f"{standing.state}{f': {standing.why}' if standing.why else ''}"
+    (item,) = run_statuses(order.root, planned)
+    return f"{item.state}{f': {item.why}' if item.why else ''}"

@@ -20,15 +20,15 @@ import torch.distributed as dist
 
 from alexnet.distributed import rank_and_world_size
 from reproductions.harness.claims.claim import Claim, PlannedRun, discover, planned_runs
-from reproductions.harness.execute.context import Bench, choose_device, set_up
+from reproductions.harness.execute.context import RunContext, choose_device, set_up
 from reproductions.harness.execute.cpu_affinity import own_cores
-from reproductions.harness.execute.parents import NeedsError
+from reproductions.harness.execute.parents import MissingParentError
 from reproductions.harness.execute.run import make
-from reproductions.harness.launch.job_files import End, clear_end, write_end
-from reproductions.harness.plan.choose_data import settle
+from reproductions.harness.launch.job_files import JobEnd, clear_end, write_end
+from reproductions.harness.plan.choose_data import choose_data
 from reproductions.harness.records.record import RecordError, Version, read_record, version_of
 
-BARREN = (
+MOST_WITHOUT_PROGRESS = (
     3  # segments in a row that end before the first new row of history: the next would end so too
 )
 
@@ -38,14 +38,14 @@ class RefusedError(Exception):
 
 
 @dataclass
-class Segment:
+class TrainingJob:
     """Makes one run, or a part of it as long as the job's time limit.
 
     Holds names and paths alone: all state is in files.
     """
 
     run: PlannedRun
-    asked_by: str  # the claim
+    claim_name: str  # the claim
     root: Path  # results folder of the run's scale
     data: Path | None
     device: str | None
@@ -58,7 +58,7 @@ class Segment:
     dirty: bool | None = (
         None  # whether uncommitted code submitted it: for where it runs without git
     )
-    barren: int = 0
+    segments_without_progress: int = 0
     rows: int = 0  # of history, by this segment
     began: float = 0.0  # this segment, by time.monotonic()
 
@@ -85,7 +85,8 @@ class Segment:
             if rank_and_world_size()[0] == 0 and not _came_from_elsewhere(error):
                 why = " ".join(str(error).split())[:300] or type(error).__name__
                 self._end(
-                    "refused" if isinstance(error, RefusedError | NeedsError) else "failed", why
+                    "refused" if isinstance(error, RefusedError | MissingParentError) else "failed",
+                    why,
                 )
             raise
 
@@ -98,14 +99,17 @@ class Segment:
         # A quarter of its time, in seconds: one that was preempted says nothing; the signal comes
         # at three quarters or later.
         whole = time.monotonic() - self.began > 15 * self.minutes
-        barren = 0 if self.rows else self.barren + whole
-        if barren == BARREN:
+        segments_without_progress = 0 if self.rows else self.segments_without_progress + whole
+        if segments_without_progress == MOST_WITHOUT_PROGRESS:
             self._end(
                 "failed",
-                f"{BARREN} segments ended before a row of history was done; give more --minutes",
+                f"{MOST_WITHOUT_PROGRESS} segments ended before a row of history was done; "
+                "give more --minutes",
             )
             raise SystemExit(1)
-        return submitit.helpers.DelayedSubmission(replace(self, barren=barren, rows=0, began=0.0))
+        return submitit.helpers.DelayedSubmission(
+            replace(self, segments_without_progress=segments_without_progress, rows=0, began=0.0)
+        )
 
     __submitit_checkpoint__ = checkpoint  # submitit 1.5.4 looks for both names
 
@@ -120,19 +124,20 @@ class Segment:
                 f"submitted for {self.version}, but the code is of {now}; the next `run` sends it "
                 "again"
             )
-        claim = discover().get(self.asked_by)
+        claim = discover().get(self.claim_name)
         if claim is None or self.run not in planned_runs(claim, self.run.scale):
             raise RefusedError(
-                f"{self.asked_by} no longer plans this run; the next `run` sends what it plans now"
+                f"{self.claim_name} no longer plans this run; the next `run` sends what it plans "
+                "now"
             )
         return claim
 
     def _make(self, claim: Claim) -> None:
-        _, images, note = settle(
+        _, images, note = choose_data(
             claim, scale=self.run.scale, dataset=None, data=self.data, pack=False
         )
         self._say(note)
-        bench = Bench(
+        bench = RunContext(
             self.root,
             images,
             set_up(self.device, self.threads),
@@ -162,11 +167,11 @@ class Segment:
         print(f"{self.run}: {text}", flush=True)  # noqa: T201 - into the job's log
 
     def _end(self, state: Literal["failed", "refused"], why: str) -> None:
-        write_end(self.root, self.run, End(submitit.JobEnvironment().job_id, state, why))
+        write_end(self.root, self.run, JobEnd(submitit.JobEnvironment().job_id, state, why))
 
 
 @dataclass(frozen=True)
-class Collect:
+class ReportJob:
     """The job that rebuilds the reports when all others are over."""
 
     roots: tuple[Path, ...]

@@ -13,7 +13,7 @@ from reproductions.harness.claims.claim import PlannedRun
 
 
 @dataclass(frozen=True)
-class Job:
+class JobFile:
     """A run that was given to Slurm, or to a process of its own on this machine."""
 
     # Slurm's number, "12" or "12_3"; of a local run its process
@@ -35,7 +35,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class End:
+class JobEnd:
     """How a job ended that left no record."""
 
     job: str  # the id of the job that ended so; another job of the same run starts anew
@@ -43,24 +43,24 @@ class End:
     why: str
 
 
-JOB, END = TypeAdapter(Job), TypeAdapter(End)
+JOB, END = TypeAdapter(JobFile), TypeAdapter(JobEnd)
 
 
 def _file(root: Path, run: PlannedRun, kind: str) -> Path:
     return root / ".work" / "jobs" / run.claim / run.variant / f"{run.scale}-seed{run.seed}.{kind}"
 
 
-def write_job(root: Path, run: PlannedRun, job: Job) -> None:
+def write_job(root: Path, run: PlannedRun, job: JobFile) -> None:
     """Remember where a run was sent."""
     write_atomic(_file(root, run, "job"), json.dumps(asdict(job)))
 
 
-def new_job(job_id: str, launcher: Literal["slurm", "local"], folder: Path) -> Job:
+def new_job(job_id: str, launcher: Literal["slurm", "local"], folder: Path) -> JobFile:
     """A job that was submitted just now."""
-    return Job(job_id, launcher, str(folder), time.time())
+    return JobFile(job_id, launcher, str(folder), time.time())
 
 
-def write_end(root: Path, run: PlannedRun, end: End) -> None:
+def write_end(root: Path, run: PlannedRun, end: JobEnd) -> None:
     """Remember how a run's job ended without a record."""
     write_atomic(_file(root, run, "end"), json.dumps(asdict(end)))
 
@@ -70,13 +70,13 @@ def clear_end(root: Path, run: PlannedRun) -> None:
     _file(root, run, "end").unlink(missing_ok=True)
 
 
-def read_job(root: Path, run: PlannedRun) -> tuple[Job | None, End | None]:
+def read_job(root: Path, run: PlannedRun) -> tuple[JobFile | None, JobEnd | None]:
     """Where a run was sent and how that ended; None if not sent, not ended, or broken.
 
     Raises OSError if a file is there that cannot be read: the run may be under way.
     """
-    job: Job | None = None
-    end: End | None = None
+    job: JobFile | None = None
+    end: JobEnd | None = None
     try:
         job = JOB.validate_json(_file(root, run, "job").read_bytes())
         end = END.validate_json(_file(root, run, "end").read_bytes())

@@ -12,7 +12,7 @@ from reproductions.harness.claims.claim import PlannedRun
 from reproductions.harness.plan.choose_data import GPU_SCALES
 
 
-class Site(BaseModel):
+class SlurmConfig(BaseModel):
     """Where and how jobs run.
 
     Every field may stand in the TOML file; those that are flags of `run` are overridden by them.
@@ -36,11 +36,11 @@ class Site(BaseModel):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class LaunchOptions:
     """What the command line says of how runs are sent."""
 
     launcher: str  # local or slurm
-    site: Site
+    site: SlurmConfig
     device: str | None = None
     threads: int | None = None
     retry_failed: bool = False
@@ -51,7 +51,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, order=True)
-class Shape:
+class JobResources:
     """The resources of one job."""
 
     nodes: int
@@ -67,7 +67,7 @@ class Shape:
         )
 
 
-def read_site(path: Path | None, flags: dict[str, Any]) -> Site:
+def read_slurm_config(path: Path | None, flags: dict[str, Any]) -> SlurmConfig:
     """The site of a TOML file with what `flags` have that is not None.
 
     Raises ValueError, one line, if either does not fit.
@@ -83,16 +83,16 @@ def read_site(path: Path | None, flags: dict[str, Any]) -> Site:
     if isinstance(declared.get("sbatch"), dict):  # its keys add up
         given["sbatch"] = {**declared["sbatch"], **given.get("sbatch", {})}
     try:
-        return Site.model_validate({**declared, **given})
+        return SlurmConfig.model_validate({**declared, **given})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        near = difflib.get_close_matches(name, Site.model_fields, n=1)
+        near = difflib.get_close_matches(name, SlurmConfig.model_fields, n=1)
         hint = f"; did you mean {near[0]}?" if near and near[0] != name else ""
         raise ValueError(f"{path or 'flags'}: {name}: {first['msg'].lower()}{hint}") from error
 
 
-def computing_on(site: Site, device: str | None) -> Site:
+def computing_on(site: SlurmConfig, device: str | None) -> SlurmConfig:
     """The site as jobs of a device need it: those on CUDA ask for a GPU.
 
     Raises ValueError if they are not to have one.
@@ -104,14 +104,14 @@ def computing_on(site: Site, device: str | None) -> Site:
     return site if site.gpus else site.model_copy(update={"gpus": 1})
 
 
-def shape_of(run: PlannedRun, site: Site) -> Shape:
+def resources_of(run: PlannedRun, site: SlurmConfig) -> JobResources:
     """What a run gets.
 
     Only an AlexNet's training can use several GPUs and nodes; a count needs one processor.
     """
     if run.role == "inspect":
-        return Shape(1, 1, 0, 1)
+        return JobResources(1, 1, 0, 1)
     gpus = site.gpus if site.gpus is not None else int(run.scale in GPU_SCALES)
     if run.role != "train":
-        return Shape(1, 1, min(gpus, 1), site.cpus)
-    return Shape(site.nodes, max(gpus, 1), gpus, site.cpus)
+        return JobResources(1, 1, min(gpus, 1), site.cpus)
+    return JobResources(site.nodes, max(gpus, 1), gpus, site.cpus)

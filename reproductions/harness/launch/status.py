@@ -10,30 +10,30 @@ from pathlib import Path
 
 from alexnet.io import is_locked
 from reproductions.harness.claims.claim import Claim, PlannedRun, blocks, planned_runs
-from reproductions.harness.execute.heartbeat import SILENCE, Beat, read_beat
+from reproductions.harness.execute.heartbeat import SILENCE, Heartbeat, read_beat
 from reproductions.harness.launch import slurm
-from reproductions.harness.launch.job_files import End, Job, read_job, write_end
-from reproductions.harness.plan.missing import Planned, plan
+from reproductions.harness.launch.job_files import JobEnd, JobFile, read_job, write_end
+from reproductions.harness.plan.missing import PlanEntry, plan
 from reproductions.harness.records import provenance
 from reproductions.harness.records.evidence import Fault, below
 from reproductions.harness.records.paths import root_of
 from reproductions.harness.records.record import read_records, work_file
 
-BUSY = ("queued", "training")  # somebody is at it: it is not sent again
-LOOK = 3.0  # seconds between looks of those who follow
+ACTIVE = ("queued", "training")  # somebody is at it: it is not sent again
+REFRESH_SECONDS = 3.0  # seconds between looks of those who follow
 BROKEN = ("failed", "refused", "cancelled", "lost")  # it will not go on by itself
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """A planned run and where it stands."""
 
-    planned: Planned
+    planned: PlanEntry
     root: Path  # its results folder
     state: str  # done, queued, training, interrupted, missing or one of BROKEN
     why: str = ""
-    beat: Beat | None = None
-    job: Job | None = None
+    beat: Heartbeat | None = None
+    job: JobFile | None = None
 
     @property
     def row(self) -> dict[str, str | int | float | None]:
@@ -54,7 +54,7 @@ class Standing:
         }
 
 
-def standings(root: Path, planned: Iterable[Planned]) -> list[Standing]:
+def run_statuses(root: Path, planned: Iterable[PlanEntry]) -> list[RunStatus]:
     """Where runs stand whose records live under `root`. Asks Slurm once for all of its jobs."""
     planned, beats = list(planned), read_beats(root)
     jobs = {item.run.key: read_job(root, item.run) for item in planned if not item.current}
@@ -70,7 +70,7 @@ def standings(root: Path, planned: Iterable[Planned]) -> list[Standing]:
         if standing.state == "cancelled" and standing.job:  # kept, since Slurm soon forgets it
             with suppress(OSError):
                 write_end(
-                    root, standing.planned.run, End(standing.job.id, "cancelled", standing.why)
+                    root, standing.planned.run, JobEnd(standing.job.id, "cancelled", standing.why)
                 )
     return found
 
@@ -79,9 +79,9 @@ def _stem(run: PlannedRun) -> str:
     return work_file(Path(), run, "").name.rstrip("-")
 
 
-def read_beats(root: Path) -> dict[str, list[tuple[bool, Beat]]]:
+def read_beats(root: Path) -> dict[str, list[tuple[bool, Heartbeat]]]:
     """Unfinished runs by the stem of their files: whether their lock is held, and the heartbeat."""
-    found: dict[str, list[tuple[bool, Beat]]] = {}
+    found: dict[str, list[tuple[bool, Heartbeat]]] = {}
     for path in _beats(root / ".work"):
         beat = read_beat(path)
         if beat is not None:
@@ -108,15 +108,15 @@ def _beats(folder: Path) -> list[Path]:
 
 def _standing(
     root: Path,
-    item: Planned,
-    beats: list[tuple[bool, Beat]],
-    job: Job | None,
-    end: End | None,
+    item: PlanEntry,
+    beats: list[tuple[bool, Heartbeat]],
+    job: JobFile | None,
+    end: JobEnd | None,
     said: Mapping[str, str] | None,
-) -> Standing:
+) -> RunStatus:
     """Records come first, then signs of life, then what is known of the run's job."""
     if item.current:
-        return Standing(item, root, "done")
+        return RunStatus(item, root, "done")
     alive = next((beat for locked, beat in beats if locked or beat.age < SILENCE), None)
     latest = alive or max((beat for _, beat in beats), key=lambda beat: beat.time, default=None)
     locked = any(locked for locked, _ in beats)
@@ -130,7 +130,7 @@ def _standing(
             if latest
             else "missing"
         )
-        return Standing(
+        return RunStatus(
             item, root, state, item.reason if state in ("failed", "missing") else "", latest
         )
     if job.launcher == "local":
@@ -141,10 +141,10 @@ def _standing(
         state, why = _unanswered(end, alive, latest)
     else:
         state, why = _in_slurm(said.get(job.id), end, locked)
-    return Standing(item, root, state, why, latest, job)
+    return RunStatus(item, root, state, why, latest, job)
 
 
-def _ended(end: End | None, why: str) -> tuple[str, str]:
+def _ended(end: JobEnd | None, why: str) -> tuple[str, str]:
     return (
         (end.state, end.why)
         if end
@@ -152,7 +152,9 @@ def _ended(end: End | None, why: str) -> tuple[str, str]:
     )
 
 
-def _unanswered(end: End | None, alive: Beat | None, latest: Beat | None) -> tuple[str, str]:
+def _unanswered(
+    end: JobEnd | None, alive: Heartbeat | None, latest: Heartbeat | None
+) -> tuple[str, str]:
     """Slurm does not answer: a run's own signs are all there is."""
     if alive:
         return "training", "Slurm does not answer"
@@ -163,7 +165,7 @@ def _unanswered(end: End | None, alive: Beat | None, latest: Beat | None) -> tup
     return _ended(None, f"it has said nothing for {latest.age:.0f} s, Slurm does not answer")
 
 
-def _in_slurm(state: str | None, end: End | None, locked: bool) -> tuple[str, str]:
+def _in_slurm(state: str | None, end: JobEnd | None, locked: bool) -> tuple[str, str]:
     """What Slurm's word for a job means for its run."""
     state, _, reason = (state or "").partition(" ")
     if state in slurm.RUNNING:
@@ -177,34 +179,34 @@ def _in_slurm(state: str | None, end: End | None, locked: bool) -> tuple[str, st
     return _ended(end, f"Slurm says {state}" if state else "Slurm no longer knows its job")
 
 
-def _is_alive(job: Job) -> bool:
+def _is_alive(job: JobFile) -> bool:
     """Whether a local job's process is there, and is submitit's: numbers of processes come back."""
     with suppress(OSError):
         return b"submitit" in Path(f"/proc/{job.id}/cmdline").read_bytes()
     return False
 
 
-def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[Standing], list[Fault]]:
+def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[RunStatus], list[Fault]]:
     """All planned runs at every scale, each once; synthetic ones only where records of them are.
 
     Also what is wrong with the records that were left out.
     """
-    found, faults, smoke = list[Standing](), list[Fault](), root_of(results, "smoke")
+    found, faults, smoke = list[RunStatus](), list[Fault](), root_of(results, "smoke")
     for root in (results, smoke) if os.path.lexists(smoke) else (results,):
         stored, left_out = read_records(root)
-        planned: dict[object, Planned] = {}
+        planned: dict[object, PlanEntry] = {}
         for claim in claims:
             for scale in claim.scales:
                 if root_of(results, scale) == root:
                     runs, together = planned_runs(claim, scale), blocks(claim, scale)
                     items = plan(runs, stored, {}, blocks=together, dirty=provenance.uncommitted())
                     planned |= {item.run.key: item for item in items}
-        found += standings(root, planned.values())
+        found += run_statuses(root, planned.values())
         faults += left_out if root == results else [below(fault, smoke.name) for fault in left_out]
     return found, faults
 
 
-def unasked(item: Standing) -> bool:
+def unasked(item: RunStatus) -> bool:
     """Whether this is a sweep run that was never started: it is not missing without --sweep."""
     return item.planned.run.role == "tune" and item.state == "missing"
 
@@ -218,7 +220,7 @@ def follow(claims: list[Claim], results: Path) -> None:
     from reproductions.harness.plan.choose_data import console  # noqa: PLC0415
 
     with Live(console=console, refresh_per_second=1) as screen:
-        while busy := [item for item in everywhere(claims, results)[0] if item.state in BUSY]:
+        while busy := [item for item in everywhere(claims, results)[0] if item.state in ACTIVE]:
             screen.update(
                 Text(
                     tabulate(
@@ -229,16 +231,16 @@ def follow(claims: list[Claim], results: Path) -> None:
                     )
                 )
             )
-            time.sleep(LOOK)
+            time.sleep(REFRESH_SECONDS)
         screen.update(Text("nothing is queued or training"))
 
 
-def cancel(items: Iterable[Standing]) -> list[str]:
+def cancel(items: Iterable[RunStatus]) -> list[str]:
     """End the jobs of runs that are queued or training; returns those runs.
 
     Raises SlurmError if Slurm does not take it.
     """
-    busy = [(item, item.job) for item in items if item.state in BUSY and item.job]
+    busy = [(item, item.job) for item in items if item.state in ACTIVE and item.job]
     slurm.cancel([job.id for _, job in busy if job.launcher == "slurm"])
     for item, job in busy:
         if job.launcher == "local" and _is_alive(job):  # its number may be another process's by now
@@ -247,6 +249,6 @@ def cancel(items: Iterable[Standing]) -> list[str]:
         write_end(
             item.root,
             item.planned.run,
-            End(job.id, "cancelled", "by `cancel`; the next `run` sends it again"),
+            JobEnd(job.id, "cancelled", "by `cancel`; the next `run` sends it again"),
         )
     return [str(item.planned.run) for item, _ in busy]

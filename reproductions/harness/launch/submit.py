@@ -11,19 +11,19 @@ from alexnet.io import locked
 from reproductions.harness.claims.claim import PlannedRun, with_needs
 from reproductions.harness.launch import slurm
 from reproductions.harness.launch.arrays import (
-    Order,
+    JobRequest,
     arrays,
     sbatch_text,
     sendable,
     to_processes,
     to_slurm,
 )
-from reproductions.harness.launch.job_files import Job
+from reproductions.harness.launch.job_files import JobFile
 from reproductions.harness.launch.signals import interrupt
-from reproductions.harness.launch.slurm_config import Wishes, shape_of
-from reproductions.harness.launch.status import BUSY, standings
+from reproductions.harness.launch.slurm_config import LaunchOptions, resources_of
+from reproductions.harness.launch.status import ACTIVE, run_statuses
 from reproductions.harness.plan.choose_data import console
-from reproductions.harness.plan.claim_plan import Work, notes
+from reproductions.harness.plan.claim_plan import ClaimPlan, notes
 from reproductions.harness.plan.cost import gpu_hours
 from reproductions.harness.plan.counted import Key
 from reproductions.harness.plan.missing import sweep_note
@@ -33,7 +33,7 @@ from reproductions.harness.records import provenance
 from reproductions.harness.records.paths import REPOSITORY
 
 
-def send(works: Sequence[Work], wishes: Wishes) -> bool:
+def send(works: Sequence[ClaimPlan], wishes: LaunchOptions) -> bool:
     """Send every missing run once for all claims; returns whether any is in progress now.
 
     Local runs are over when this returns, Slurm's are queued. Raises ValueError if they would take
@@ -66,7 +66,7 @@ def send(works: Sequence[Work], wishes: Wishes) -> bool:
     return busy
 
 
-def _recorded(works: Sequence[Work]) -> list[str]:
+def _recorded(works: Sequence[ClaimPlan]) -> list[str]:
     """What the records say of one claim that is to be trained; of several, `list` says it."""
     if len(works) > 1 or not works[0].missing:
         return []
@@ -75,17 +75,19 @@ def _recorded(works: Sequence[Work]) -> list[str]:
     return recorded(works[0].claim, works[0].results)
 
 
-def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Work]], bool]:
+def _choose(
+    works: Sequence[ClaimPlan], wishes: LaunchOptions
+) -> tuple[list[tuple[JobRequest, ClaimPlan]], bool]:
     """The runs to send, each once, and whether others are in progress; prints what is left out."""
-    chosen: dict[object, tuple[Order, Work]] = {}
+    chosen: dict[object, tuple[JobRequest, ClaimPlan]] = {}
     left: dict[str, set[object]] = {}
     for work in works:
-        found = standings(work.root, work.planned)
-        jobs = {item.planned.run.key: item.job for item in found if item.state in BUSY}
+        found = run_statuses(work.root, work.planned)
+        jobs = {item.planned.run.key: item.job for item in found if item.state in ACTIVE}
         send_now, others = sendable(found, wishes.retry_failed)
         for item in send_now:
             run, data = item.planned.run, work.data and work.data.absolute()
-            order = Order(
+            order = JobRequest(
                 run,
                 work.claim.name,
                 work.root,
@@ -102,10 +104,10 @@ def _choose(works: Sequence[Work], wishes: Wishes) -> tuple[list[tuple[Order, Wo
     for state, keys in left.items():
         hint = "; --retry failed sends them again" if state == "failed" else ""
         _say(f"left out: {len(keys)} runs that are {state}{hint}")
-    return list(chosen.values()), any(state in left for state in BUSY)
+    return list(chosen.values()), any(state in left for state in ACTIVE)
 
 
-def _after(run: PlannedRun, jobs: Mapping[Key, Job | None]) -> tuple[str, ...]:
+def _after(run: PlannedRun, jobs: Mapping[Key, JobFile | None]) -> tuple[str, ...]:
     """Slurm's jobs under way that make what a run needs, whole arrays."""
     found = [jobs.get(need.key) for need in with_needs(run.needs)]
     return tuple(
@@ -113,9 +115,11 @@ def _after(run: PlannedRun, jobs: Mapping[Key, Job | None]) -> tuple[str, ...]:
     )
 
 
-def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishes) -> None:
+def _by_slurm(
+    chosen: Sequence[tuple[JobRequest, ClaimPlan]], results: Path, wishes: LaunchOptions
+) -> None:
     site, orders = wishes.site, [order for order, _ in chosen]
-    on_gpus = [(order, work) for order, work in chosen if shape_of(order.run, site).gpus]
+    on_gpus = [(order, work) for order, work in chosen if resources_of(order.run, site).gpus]
     costs = [gpu_hours(work, order.run) for order, work in on_gpus]
     hours = sum(cost for cost, _ in costs)
     guessed = (
@@ -141,7 +145,7 @@ def _by_slurm(chosen: Sequence[tuple[Order, Work]], results: Path, wishes: Wishe
     _say("submitted; `status` shows how far they are")
 
 
-def _by_processes(orders: Sequence[Order], results: Path, wishes: Wishes) -> None:
+def _by_processes(orders: Sequence[JobRequest], results: Path, wishes: LaunchOptions) -> None:
     gpus = [] if wishes.device == "cpu" else _gpus()
     if wishes.device == "cuda" and not gpus:
         from reproductions.harness.execute.context import why_no_cuda  # noqa: PLC0415 - torch takes seconds to import

@@ -21,10 +21,10 @@ GPU_SCALES = ("paper", "reduced")  # whose networks take weeks on a processor
 Splits = dict[str, ImageSet]
 Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by name
 # scale, the images of each of its data sets, and the first line to print
-Settled = tuple[str, dict[str, Splits], str]
+ChosenData = tuple[str, dict[str, Splits], str]
 
 
-def settle(
+def choose_data(
     claim: Claim,
     *,
     scale: str | None,
@@ -33,7 +33,7 @@ def settle(
     pack: bool,
     gpu: bool = False,
     device: str | None = None,
-) -> Settled:
+) -> ChosenData:
     """Choose a claim's scale and open its images.
 
     With `pack` False nothing is written or downloaded.
@@ -52,11 +52,11 @@ def settle(
     insisted, refused = scale is not None or dataset is not None, list[str]()
     for name in _fitting(claim, scale, dataset):
         used = claim.scales[name].dataset
-        if HALVES.get(str(used), used) == "stand-in":
-            why = "built-in stand-in images"
+        if HALVES.get(str(used), used) == "synthetic":
+            why = "built-in synthetic images"
             if not insisted:
                 why = f"NO REAL IMAGES ({'; '.join(refused)}); using the {why}"
-            return _standin(claim, name, why, pack)
+            return _synthetic(claim, name, why, pack)
         if (
             scale is None
             and needs_gpu(claim, name)
@@ -108,7 +108,7 @@ def needs_gpu(claim: Claim, scale: str) -> bool:
     return scale == "reduced" or (scale == "paper" and "mini" in claim.scales)
 
 
-def _standin(claim: Claim, scale: str, why: str, pack: bool) -> Settled:
+def _synthetic(claim: Claim, scale: str, why: str, pack: bool) -> ChosenData:
     images = {
         used: open_dataset(used, Path(), pack_missing=pack) for used in claim.scales[scale].datasets
     }
@@ -122,7 +122,9 @@ def _standin(claim: Claim, scale: str, why: str, pack: bool) -> Settled:
     )
 
 
-def _real(claim: Claim, scale: str, data: Path | None, pack: bool, refused: list[str]) -> Settled:
+def _real(
+    claim: Claim, scale: str, data: Path | None, pack: bool, refused: list[str]
+) -> ChosenData:
     """Open the real images of a scale.
 
     Raises AbsentError if they are not there, or too few for scale paper.

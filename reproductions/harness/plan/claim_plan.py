@@ -16,12 +16,12 @@ from reproductions.harness.claims.claim import (
 from reproductions.harness.plan.choose_data import (
     GPU_SCALES,
     Images,
+    choose_data,
     console,
     fingerprints_of,
-    settle,
 )
 from reproductions.harness.plan.counted import Way
-from reproductions.harness.plan.missing import Planned, plan
+from reproductions.harness.plan.missing import PlanEntry, plan
 from reproductions.harness.records import provenance
 from reproductions.harness.records.evidence import Fault
 from reproductions.harness.records.paths import root_of
@@ -31,15 +31,15 @@ VERDICT = ("evaluate", *SHARED)  # the roles of runs that verdicts rest on
 
 
 @dataclass(frozen=True)
-class Work:
+class ClaimPlan:
     """A claim at a scale: what is planned, what is there, and the images for it."""
 
     claim: Claim
     scale: str
-    root: Path  # the results folder of this scale: stand-in runs live in a folder of their own
+    root: Path  # the results folder of this scale: synthetic runs live in a folder of their own
     results: Path  # the results folder that was asked for
     images: Images
-    planned: list[Planned]
+    planned: list[PlanEntry]
     stored: list[Stored]
     note: str  # the first line to print
     data: Path | None  # the folder of data sets that was named
@@ -48,7 +48,7 @@ class Work:
     faults: tuple[Fault, ...] = ()  # of records that were left out
 
     @property
-    def missing(self) -> list[Planned]:
+    def missing(self) -> list[PlanEntry]:
         """The planned runs without a current record."""
         return [item for item in self.planned if item.current is None]
 
@@ -69,7 +69,7 @@ def prepare(
     precision: str | None = None,
     compiled: bool = False,
     sweep: bool = False,
-) -> Work:
+) -> ClaimPlan:
     """Settle scale and data of a claim and plan its runs.
 
     With `pack` False nothing is written or downloaded.
@@ -83,7 +83,7 @@ def prepare(
     Raises DataError if data that were insisted on are absent or broken, ValueError for a scale,
     data set or seed that the claim does not have.
     """
-    scale, images, note = settle(
+    scale, images, note = choose_data(
         claim,
         scale=scale,
         dataset=dataset,
@@ -103,7 +103,7 @@ def prepare(
     fingerprints = fingerprints_of(images)
     unknown = bool(set(claim.scales[scale].datasets) - fingerprints.keys())
     if unknown:
-        planned = [Planned(run, None, "not known before the images are packed") for run in runs]
+        planned = [PlanEntry(run, None, "not known before the images are packed") for run in runs]
     else:
         here = provenance.hardware(device) if gpu is False else None
         on = None if here else "cuda" if gpu or scale in GPU_SCALES else "cpu"
@@ -119,12 +119,12 @@ def prepare(
         )
     if force:
         planned = [
-            item if str(item.run) in made else Planned(item.run, None, "asked for with --force")
+            item if str(item.run) in made else PlanEntry(item.run, None, "asked for with --force")
             for item in planned
         ]
     unasked = plan(sweeps, stored, fingerprints, dirty=provenance.uncommitted())
     left_out = sum(unknown or item.current is None for item in unasked)
-    return Work(
+    return ClaimPlan(
         claim,
         scale,
         root,
@@ -140,7 +140,7 @@ def prepare(
     )
 
 
-def notes(works: Sequence[Work]) -> list[str]:
+def notes(works: Sequence[ClaimPlan]) -> list[str]:
     """The first lines of several claims, one for all that have the same images and scale."""
     names: dict[str, list[str]] = {}
     for work in works:
@@ -148,7 +148,7 @@ def notes(works: Sequence[Work]) -> list[str]:
     return [f"{', '.join(claims)}: {note}" for note, claims in names.items()]
 
 
-def refuse_hidden(*works: Work) -> None:
+def refuse_hidden(*works: ClaimPlan) -> None:
     """Say which records were left out.
 
     Raises UnreadableError where one that cannot be read may be of a run that is missing.

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from alexnet.data.catalogue import images_of
 from reproductions.harness.claims.claim import NETWORKS, PlannedRun, config_of
-from reproductions.harness.plan.claim_plan import Work
+from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.missing import expected_seconds
 from reproductions.harness.records import provenance
 from reproductions.harness.records.paths import RESULTS, root_of
@@ -15,7 +15,7 @@ from reproductions.harness.records.record import Stored, read_records
 ASSUMED_RATE = 10e12
 
 
-def estimates(work: Work, threads: int) -> Callable[[PlannedRun], float | None]:
+def estimates(work: ClaimPlan, threads: int) -> Callable[[PlannedRun], float | None]:
     """Seconds of a run by these records, or by the committed ones if the folder is empty."""
     known = [
         *work.stored,
@@ -25,7 +25,7 @@ def estimates(work: Work, threads: int) -> Callable[[PlannedRun], float | None]:
     return lambda run: expected_seconds(run, known, _images(work, run), hardware, threads)
 
 
-def gpu_hours(work: Work, run: PlannedRun) -> tuple[float, bool]:
+def gpu_hours(work: ClaimPlan, run: PlannedRun) -> tuple[float, bool]:
     """A run's time on a GPU and whether it is measured: from GPU records, else from its FLOPs."""
     images = _images(work, run)
     known = [
@@ -38,7 +38,7 @@ def gpu_hours(work: Work, run: PlannedRun) -> tuple[float, bool]:
     return images * run.recipe.get("epochs", 0) * _operations(run) / ASSUMED_RATE / 3600, False
 
 
-def _images(work: Work, run: PlannedRun) -> int:
+def _images(work: ClaimPlan, run: PlannedRun) -> int:
     """A run's training images; before packing, those of the whole data set; 0 for a count."""
     splits = work.images.get(run.dataset or "")
     return len(splits["train"]) if splits else images_of(run.dataset) if run.dataset else 0

@@ -23,7 +23,7 @@ NOT_KEPT = "its weights are needed and not kept here"
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlanEntry:
     """A planned run with its answer: a current record, or the reason why there is none."""
 
     run: PlannedRun
@@ -41,7 +41,7 @@ def plan(
     blocks: Sequence[Sequence[PlannedRun]] = (),
     way: Way = ANY,
     dirty: bool = False,
-) -> list[Planned]:
+) -> list[PlanEntry]:
     """Match every planned run with its record by the rule of counted.py.
 
     `blocks` are the runs that must share a kind of machine; a run outside of all of them is a block
@@ -68,7 +68,7 @@ def plan(
             s.record.status == "failed" and not differences(s.record, run, fingerprints)
             for s in by_key.get(run.key, [])
         )
-        planned[run.key] = Planned(run, found, reason, failed and not found)
+        planned[run.key] = PlanEntry(run, found, reason, failed and not found)
     for run in reversed(runs):  # what needs another stands behind it
         for need in run.needs if planned[run.key].current is None else ():
             if (
@@ -76,7 +76,7 @@ def plan(
                 and planned[need.key].current
                 and not kept(need, stored, fingerprints, hardware, dirty=dirty)
             ):
-                planned[need.key] = Planned(need, None, NOT_KEPT)
+                planned[need.key] = PlanEntry(need, None, NOT_KEPT)
     return [planned[run.key] for run in runs]
 
 

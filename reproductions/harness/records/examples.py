@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from alexnet.data.imageset import Meta
 from reproductions.harness.records.evidence import EvidenceError, read
-from reproductions.harness.records.record import Part
+from reproductions.harness.records.record import RecordModel
 
 SHOWN = 8  # test images, as in Figure 4 (left)
 BEST = 5  # classes of each, as there
@@ -28,14 +28,14 @@ TEXT, SHEET = "examples.json", "examples.jpg"
 QUALITY = 90  # of the sheet: 197 kB for 104 images of Tiny ImageNet, 957 kB as PNG
 
 
-class Guess(Part):
+class Guess(RecordModel):
     """A class that a network takes an image for."""
 
     name: str
     probability: float = Field(ge=0, le=1)
 
 
-class Example(Part):
+class Example(RecordModel):
     """One test image. Neighbours are named by their class, the nearest first."""
 
     label: str
@@ -49,7 +49,7 @@ class Example(Part):
         return self.by_features.count(self.label), self.by_pixels.count(self.label)
 
 
-class Examples(Part):
+class Examples(RecordModel):
     """The examples of a run."""
 
     views: int  # over which probabilities are averaged

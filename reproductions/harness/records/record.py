@@ -73,13 +73,13 @@ class UnreadableError(RecordError):
     """
 
 
-class Part(BaseModel):
+class RecordModel(BaseModel):
     """A part of a record: no unknown fields, immutable, no NaN or infinity (missing is null)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Metric(Part):
+class Metric(RecordModel):
     """A number with its unit and what it was measured on.
 
     `value` is null where the run gives none.
@@ -91,7 +91,7 @@ class Metric(Part):
     examples: int | None = Field(default=None, ge=0)
 
 
-class Data(Part):
+class Data(RecordModel):
     """The images of a run."""
 
     name: str
@@ -102,7 +102,7 @@ class Data(Part):
     test_images: int
 
 
-class Source(Part):
+class ParentRun(RecordModel):
     """A run from whose weights another was made."""
 
     record: str  # its folder below `records/`
@@ -111,14 +111,14 @@ class Source(Part):
     weights: str | None  # sha256 of the file; None of a network that diverged
 
 
-class Version(Part):
+class Version(RecordModel):
     """Versions of the code that made a record (`alexnet/version.py`); they decide if it counts."""
 
     training: int | None  # of its family of networks; null for what is only counted
     metrics: dict[str, int]  # of each group of metrics that it holds
 
 
-class Code(Part):
+class Code(RecordModel):
     """Where the code of a record can be found: shown, and decides nothing."""
 
     commit: str | None
@@ -134,7 +134,7 @@ def version_of(role: str, metrics: Iterable[str]) -> Version:
     )
 
 
-class Machine(Part):
+class Machine(RecordModel):
     """What the run ran on, in words that name no host and no user."""
 
     hardware: str  # the class: processor or accelerator model
@@ -146,7 +146,7 @@ class Machine(Part):
     versions: dict[str, str]
 
 
-class Cost(Part):
+class Cost(RecordModel):
     """What the run took."""
 
     wall_seconds: float
@@ -156,7 +156,7 @@ class Cost(Part):
     attempts: int = Field(ge=1)
 
 
-class Record(Part):
+class Record(RecordModel):
     """One run."""
 
     schema_version: Literal[3] = 3
@@ -179,7 +179,7 @@ class Record(Part):
     cost: Cost
     started: str  # UTC, to the second; of the last attempt
     weights: str | None = None  # sha256 of the weights that were kept beside it
-    made_from: tuple[Source, ...] = ()  # all of its own kind of machine
+    made_from: tuple[ParentRun, ...] = ()  # all of its own kind of machine
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Record":

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reproductions.harness.claims.claim import Claim
-from reproductions.harness.judge.rows import Judged, judge
+from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.plan.choose_data import SCALES
 from reproductions.harness.records.paths import RESULTS
 from reproductions.harness.records.record import read_records
 from reproductions.harness.report import format as wording
 
 
-def answer(row: Judged) -> str:
+def answer(row: VerdictRow) -> str:
     """A row's number with its interval, the paper's, and its word."""
     return f"{row.cell}: {wording.measured(row)}, paper {wording.paper(row)}: {row.verdict.word}"
 
@@ -24,7 +24,7 @@ def recorded(claim: Claim, results: Path) -> list[str]:
     return [f"{whose}: {_in_full(row)}" for row in rows]
 
 
-def beside(claim: Claim, results: Path, made: Sequence[Judged]) -> list[str]:
+def beside(claim: Claim, results: Path, made: Sequence[VerdictRow]) -> list[str]:
     """Two lines per question: the verdict on real images, and what a run on synthetic ones gave."""
     lines = []
     for question, theirs in zip(claim.questions, recorded(claim, results), strict=True):
@@ -37,11 +37,11 @@ def beside(claim: Claim, results: Path, made: Sequence[Judged]) -> list[str]:
     return lines
 
 
-def _best(claim: Claim, results: Path) -> list[Judged]:
+def _best(claim: Claim, results: Path) -> list[VerdictRow]:
     """Each question's row at the most faithful scale with records, the one with the most seeds."""
     rows = judge(claim, read_records(results)[0])
 
-    def merit(row: Judged) -> tuple[bool, int, int]:
+    def merit(row: VerdictRow) -> tuple[bool, int, int]:
         return not row.members, SCALES.index(row.scale), -row.n
 
     return [
@@ -50,7 +50,7 @@ def _best(claim: Claim, results: Path) -> list[Judged]:
     ]
 
 
-def _in_full(row: Judged) -> str:
+def _in_full(row: VerdictRow) -> str:
     """With what the number rests on: seeds, and the kind of machine."""
     if not row.members:
         return f"{row.cell}: {row.verdict.word}"

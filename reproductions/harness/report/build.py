@@ -14,32 +14,32 @@ import pandas as pd
 
 from alexnet.io import locked, write_atomic
 from reproductions.harness.claims.claim import SHARED, Claim, Exact, digest
-from reproductions.harness.judge.rows import Judged, judge
+from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.evidence import EvidenceError, Fault
 from reproductions.harness.records.record import RecordError, Stored, UnreadableError, read_records
 from reproductions.harness.report.discrepancies import HEADER, discrepancies_csv
-from reproductions.harness.report.figures import Picture, picture_of, stored_digest
+from reproductions.harness.report.figures import Figure, picture_of, stored_digest
 from reproductions.harness.report.format import path_of
-from reproductions.harness.report.page import HEAD, only_standin, page
+from reproductions.harness.report.page import HEAD, only_synthetic, page
 
 RUNS = "claim,question,variant,scale,seed,role,status,"  # how runs.csv begins
 STARTS = {".md": (HEAD,), ".csv": (RUNS, HEADER)}  # how the report's texts begin
 
 
 @dataclass(frozen=True)
-class Built:
+class Report:
     """A report in memory: texts and pictures by file name, what was left out, and the rows."""
 
     texts: dict[str, str]
-    pictures: dict[str, Picture]
+    pictures: dict[str, Figure]
     faults: tuple[Fault, ...]  # of records, and of files that pictures alone need
-    rows: list[Judged]
+    rows: list[VerdictRow]
     # files in the report's places that it did not make, and did not touch
     foreign: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()  # by name: pictures are called after them
 
 
-def build(root: Path, claims: dict[str, Claim]) -> Built:
+def build(root: Path, claims: dict[str, Claim]) -> Report:
     """Judge all records under `root`, check them against their evidence, build the report.
 
     Raises UnreadableError where a record cannot be read, or none counts of those that the last
@@ -58,9 +58,9 @@ def build(root: Path, claims: dict[str, Claim]) -> Built:
             "or move it away"
         )
     rows = [row for claim in claims.values() for row in judge(claim, stored)]
-    if only_standin(stored):
+    if only_synthetic(stored):
         rows = [row for row in rows if row.members]
-    pictures: dict[str, Picture] = {}
+    pictures: dict[str, Figure] = {}
     shown: dict[int, str] = {}
     taken = set[str]()
     for row in rows:
@@ -82,10 +82,10 @@ def build(root: Path, claims: dict[str, Claim]) -> Built:
         "runs.csv": _runs(stored, root).to_csv(index=False, lineterminator="\n"),
         "discrepancies.csv": discrepancies_csv(),
     }
-    return Built(texts, pictures, tuple(faults), rows, claims=tuple(claims))
+    return Report(texts, pictures, tuple(faults), rows, claims=tuple(claims))
 
 
-def write(root: Path, claims: dict[str, Claim]) -> Built:
+def write(root: Path, claims: dict[str, Claim]) -> Report:
     """Rebuild the report's files where they differ; redraw only pictures whose numbers changed.
 
     A file that `report` did not make is left as it is and named in `foreign`. Raises RecordError
@@ -135,7 +135,7 @@ def _listed(path: Path) -> int:
     return found if isinstance(found, int) else 0
 
 
-def differing(root: Path, built: Built) -> list[str]:
+def differing(root: Path, built: Report) -> list[str]:
     """The files under `root` that differ from the records, and our pictures that no record needs.
 
     While anything is left out, nobody knows what it asks for: then no picture is too many.
@@ -166,7 +166,7 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _picture_name(row: Judged, taken: Iterable[str]) -> str:
+def _picture_name(row: VerdictRow, taken: Iterable[str]) -> str:
     base = (
         row.claim.name
         if row.question.name == row.claim.questions[0].name
@@ -182,7 +182,7 @@ def _short(value: float | None) -> float | None:
 
 
 def _as_json(
-    rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[str]
+    rows: Sequence[VerdictRow], stored: Sequence[Stored], broken: Sequence[str]
 ) -> dict[str, Any]:
     return {
         "records": len(stored),

@@ -20,7 +20,7 @@ from reproductions.harness.claims.claim import (
     planned_runs,
 )
 from reproductions.harness.claims.variant import Arm, Ensemble, Variant
-from reproductions.harness.judge.rows import Judged, epochs_of, judge, values_of
+from reproductions.harness.judge.rows import VerdictRow, epochs_of, judge, values_of
 from reproductions.harness.judge.student_t import t_quantile
 from reproductions.harness.judge.verdict import estimate, welch
 from reproductions.harness.plan.counted import not_deciding
@@ -78,7 +78,7 @@ def _describe_trained(question: Trained, told: set[str]) -> list[str]:
         )
     ]
     if not isinstance(question, Value):
-        lines[0] += f"; the smallest effect worth having: {question.worthwhile:g}"
+        lines[0] += f"; the smallest effect of interest: {question.min_effect:g}"
     if isinstance(question, SpeedUp):
         lines.append(
             f"  target: {question.target:g} % running training error at scale paper; the report "
@@ -125,7 +125,7 @@ def metrics_of(question: Trained) -> tuple[str, ...]:
 def _describe_speedup(question: SpeedUp, sweep: Sweep) -> list[str]:
     rates = ", ".join(f"{rate:g}" for rate in sweep.rates)
     return [
-        f"  paper: {question.paper:g}×; the smallest worth having: {question.worthwhile:g}×",
+        f"  paper: {question.paper:g}×; the smallest of interest: {question.min_effect:g}×",
         (
             f"  target: {question.target:g} % training error within {question.fast.recipe.epochs} "
             "epochs"
@@ -159,7 +159,7 @@ def variant_differences(first: Variant, second: Variant) -> list[str]:
     return lines + ([f"pretrained: {starts[0]} → {starts[1]}"] if starts[0] != starts[1] else [])
 
 
-def _numbers(row: Judged, item: Stored) -> dict[str, str]:
+def _numbers(row: VerdictRow, item: Stored) -> dict[str, str]:
     """What one record adds to a row, in words by metric."""
     if isinstance(row.question, SpeedUp):
         (epochs,) = epochs_of([item], row.target)
@@ -171,7 +171,7 @@ def _numbers(row: Judged, item: Stored) -> dict[str, str]:
     }
 
 
-def unlike_today(row: Judged, item: Stored) -> list[str]:
+def unlike_today(row: VerdictRow, item: Stored) -> list[str]:
     """Informational fields in which a counted record differs from a run made here today."""
     run = next(
         (run for run in planned_runs(row.claim, row.scale) if run.key == item.record.key), None
@@ -184,7 +184,7 @@ def explain_data(claim: Claim, name: str, stored: Sequence[Stored]) -> list[dict
     return [_row_data(row) for row in judge(claim, stored) if row.question.name == name]
 
 
-def _row_data(row: Judged) -> dict[str, Any]:
+def _row_data(row: VerdictRow) -> dict[str, Any]:
     v = row.verdict
     return {
         "cell": row.cell,
@@ -223,7 +223,7 @@ def explain_cell(claim: Claim, name: str, stored: Sequence[Stored]) -> str:
     return "\n\n".join("\n".join(_explain_row(row)) for row in rows)
 
 
-def _explain_row(row: Judged) -> list[str]:
+def _explain_row(row: VerdictRow) -> list[str]:
     v = row.verdict
     lines = [
         f"{row.cell} at scale {row.scale}: {v.word} ({v.reason})",
@@ -280,7 +280,7 @@ def compare_sets(
     return sorted(rows, key=lambda row: (row["cell"], row["scale"], row["arm"]))
 
 
-def _made(row: Judged) -> list[Stored]:
+def _made(row: VerdictRow) -> list[Stored]:
     """The runs of a row that were made for the verdict, counted or not."""
     return [
         *row.members,
@@ -288,8 +288,8 @@ def _made(row: Judged) -> list[Stored]:
     ]
 
 
-def _largest(rows: Sequence[Judged]) -> dict[tuple[str, str], Judged]:
-    best: dict[tuple[str, str], Judged] = {}
+def _largest(rows: Sequence[VerdictRow]) -> dict[tuple[str, str], VerdictRow]:
+    best: dict[tuple[str, str], VerdictRow] = {}
     for row in rows:
         key = (row.cell, row.scale)
         if _made(row) and (key not in best or len(_made(row)) > len(_made(best[key]))):
@@ -297,7 +297,7 @@ def _largest(rows: Sequence[Judged]) -> dict[tuple[str, str], Judged]:
     return best
 
 
-def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
+def _compare_rows(a: VerdictRow, b: VerdictRow) -> list[dict[str, Any]]:
     differs = "; ".join(provenance_differences(_made(a)[0], _made(b)[0])) or "nothing recorded"
     verdicts = f"{a.verdict.word} / {b.verdict.word}"
 
@@ -330,7 +330,7 @@ def _compare_rows(a: Judged, b: Judged) -> list[dict[str, Any]]:
     return rows
 
 
-def _compare_metrics(a: Judged, b: Judged) -> list[tuple[str, str, str, str]]:
+def _compare_metrics(a: VerdictRow, b: VerdictRow) -> list[tuple[str, str, str, str]]:
     """Arm and metric, both means, and the difference with its interval."""
     assert isinstance(a.question, Difference | Value)
     lines = []

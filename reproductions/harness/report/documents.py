@@ -6,19 +6,19 @@ Imports no torch.
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproductions.harness.judge.rows import Judged
+from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.report.discrepancies import discrepancies_tables
 from reproductions.harness.report.page import short_table
 
 START, END = "<!-- made by `report`, a test checks it -->", "<!-- end of what `report` makes -->"
 
 
-def tables_of(rows: Sequence[Judged]) -> dict[str, str]:
+def tables_of(rows: Sequence[VerdictRow]) -> dict[str, str]:
     """What stands between the comments of each document, by its path in the checkout."""
     return {"README.md": short_table(rows), "docs/text-against-code.md": discrepancies_tables()}
 
 
-def outdated(checkout: Path, rows: Sequence[Judged]) -> dict[Path, str]:
+def outdated(checkout: Path, rows: Sequence[VerdictRow]) -> dict[Path, str]:
     """The documents whose table is not that of `rows`, with the text they should have.
 
     One without the comments is left alone.

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from reproductions.harness.claims.claim import Difference, SpeedUp, digest
-from reproductions.harness.judge.rows import Judged
+from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.arrays import read_kernels
 from reproductions.harness.records.evidence import naming
 from reproductions.harness.records.examples import (
@@ -44,19 +44,19 @@ UNSEEN = str.maketrans("[]\n\r", "()  ")  # what would end a text alternative
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """A row's figure: the numbers that decide its pixels, alternative text, and how to draw it."""
 
     numbers: dict[str, Any]
     words: str  # for those who do not see it
-    paint: Callable[[], Any]  # makes matplotlib's Figure
+    draw: Callable[[], Any]  # makes matplotlib's Figure
     caption: str = ""
     photographs: bool = False  # drawn in 256 colours: a third of the bytes
 
     def png(self) -> bytes:
         """The picture as a PNG that carries the digest of its numbers."""
         buffer = io.BytesIO()
-        self.paint().savefig(
+        self.draw().savefig(
             buffer, format="png", metadata={TAG: digest(self.numbers), "Software": None}
         )
         return _in_few_colours(buffer) if self.photographs else buffer.getvalue()
@@ -67,7 +67,7 @@ class Picture:
         return f"{shown}\n\n{self.caption}" if self.caption else shown
 
 
-def picture_of(row: Judged) -> Picture | None:
+def picture_of(row: VerdictRow) -> Figure | None:
     """Curves for a speed-up, kernels for colour, examples for fc7 retrieval; None for other rows.
 
     Raises EvidenceError, which names the file, where one is broken or cannot be read that the
@@ -97,11 +97,11 @@ def _in_few_colours(drawn: io.BytesIO) -> bytes:
     return stored.getvalue()
 
 
-def _title(row: Judged) -> str:
+def _title(row: VerdictRow) -> str:
     return f"{row.claim.source}: {row.question.text}\n{row.data}; {row.hardware}"
 
 
-def _kernels(row: Judged, question: Difference) -> Picture | None:
+def _kernels(row: VerdictRow, question: Difference) -> Figure | None:
     """conv1's kernels of two-column runs, each stretched to 0–255: [maps][S][S][3] by seed."""
     tiles = {}
     for item in row.arm(question.higher.name):
@@ -116,7 +116,7 @@ def _kernels(row: Judged, question: Difference) -> Picture | None:
         f"network, {', '.join(tiles)}"
     )
     numbers = {"kernels": tiles, "title": _title(row)}
-    return Picture(numbers, words, partial(draw_kernels, numbers)) if tiles else None
+    return Figure(numbers, words, partial(draw_kernels, numbers)) if tiles else None
 
 
 def draw_kernels(numbers: dict[str, Any]) -> Any:
@@ -141,7 +141,7 @@ def draw_kernels(numbers: dict[str, Any]) -> Any:
     return figure
 
 
-def _curves(row: Judged, question: SpeedUp) -> Picture:
+def _curves(row: VerdictRow, question: SpeedUp) -> Figure:
     """Every counted run's curve, the target and the paper's crossings."""
     curves = {}
     for variant in question.variants:
@@ -161,7 +161,7 @@ def _curves(row: Judged, question: SpeedUp) -> Picture:
         f"{question.text}: running training error against epochs of {runs} runs, and the target of "
         f"{row.target:g} % as a line"
     )
-    return Picture(numbers, words, partial(draw_speedup, question, numbers))
+    return Figure(numbers, words, partial(draw_speedup, question, numbers))
 
 
 def stored_digest(path: Path) -> str | None:
@@ -224,7 +224,7 @@ def draw_speedup(question: SpeedUp, numbers: dict[str, Any]) -> Any:
     return figure
 
 
-def _examples(row: Judged, question: Difference) -> Picture | None:
+def _examples(row: VerdictRow, question: Difference) -> Figure | None:
     """Test images of the first run that has them, with top classes and nearest training images."""
     for item in row.arm(question.higher.name):
         with naming(path_of(item)):
@@ -244,7 +244,7 @@ def _examples(row: Judged, question: Difference) -> Picture | None:
                 f"{examples.among:,} training images, in central views. ✓ is the test image's own "
                 "class. What is judged is the table below, of many more test images."
             )
-            return Picture(
+            return Figure(
                 numbers, words, partial(draw_examples, numbers), caption, photographs=True
             )
     return None

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from reproductions.harness.claims.claim import Exact, Question, SpeedUp
-from reproductions.harness.judge.rows import Judged
+from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.judge.student_t import t_quantile
 from reproductions.harness.records.record import Stored
 
@@ -43,7 +43,7 @@ def unit_of(question: Question) -> str:
     return "×" if isinstance(question, SpeedUp) else UNITS.get(question.unit, "")
 
 
-def measured(row: Judged) -> str:
+def measured(row: VerdictRow) -> str:
     """The measured number of a row with its 95 % interval."""
     unit = unit_of(row.question)
     if isinstance(row.question, Exact):
@@ -60,7 +60,7 @@ def measured(row: Judged) -> str:
     )
 
 
-def paper(row: Judged) -> str:
+def paper(row: VerdictRow) -> str:
     """The paper's number of a row."""
     question = row.question
     if question.paper is None:
@@ -71,7 +71,7 @@ def paper(row: Judged) -> str:
     return f"{at_least}{question.paper:g}{unit_of(question)}"
 
 
-def log(row: Judged) -> str:
+def log(row: VerdictRow) -> str:
     """The number of the 2012 logs, where they have one."""
     value = None if isinstance(row.question, SpeedUp) else row.question.log
     if value is None:

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from reproductions.harness.claims.claim import Claim, Exact
-from reproductions.harness.judge.rows import Judged
+from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.record import Stored
 from reproductions.harness.report.discrepancies import summary
 from reproductions.harness.report.format import log, measured, number, paper, path_of, table
@@ -54,12 +54,12 @@ METHOD = """\
   ratio, never of one run."""
 
 
-def only_standin(stored: Sequence[Stored]) -> bool:
-    """Whether there are records and all are of the stand-in images."""
+def only_synthetic(stored: Sequence[Stored]) -> bool:
+    """Whether there are records and all are of the synthetic images."""
     return bool(stored) and all(item.record.scale == "smoke" for item in stored)
 
 
-def _verdict_row(row: Judged) -> dict[str, str]:
+def _verdict_row(row: VerdictRow) -> dict[str, str]:
     word = f"**{row.verdict.word}**" if not row.sensitivity else f"{row.verdict.word} (sensitivity)"
     return {
         "Claim": f"`{row.cell}`",
@@ -76,12 +76,12 @@ def _verdict_row(row: Judged) -> dict[str, str]:
     }
 
 
-def verdict_table(rows: Sequence[Judged]) -> str:
+def verdict_table(rows: Sequence[VerdictRow]) -> str:
     """The first table of the report."""
     return table([_verdict_row(row) for row in rows])
 
 
-def short_table(rows: Sequence[Judged]) -> str:
+def short_table(rows: Sequence[VerdictRow]) -> str:
     """The README's table: a trained result per section of the paper, and how many counts hold."""
     lines = []
     for cell, text in SHORT.items():
@@ -107,7 +107,7 @@ def short_table(rows: Sequence[Judged]) -> str:
 
 def page(
     claims: dict[str, Claim],
-    rows: list[Judged],
+    rows: list[VerdictRow],
     stored: list[Stored],
     broken: list[str],
     shown: dict[int, str],
@@ -117,9 +117,9 @@ def page(
     `shown` are the pictures of rows, in Markdown, by the row's `id()`.
     """
     parts = [HEAD, "# AlexNet (2012): do the claims hold?"]
-    if only_standin(stored):
+    if only_synthetic(stored):
         parts.append(
-            "**Everything below comes from the built-in stand-in images. It proves that the code "
+            "**Everything below comes from the built-in synthetic images. It proves that the code "
             "runs and is no evidence for or against any claim.**"
         )
     parts += [_summary(rows, stored), "## Verdicts", verdict_table(rows)]
@@ -135,7 +135,7 @@ def page(
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(rows: Sequence[Judged], stored: Sequence[Stored]) -> str:
+def _summary(rows: Sequence[VerdictRow], stored: Sequence[Stored]) -> str:
     words: dict[str, int] = {}
     for row in rows:
         words[row.verdict.word] = words.get(row.verdict.word, 0) + 1
@@ -144,7 +144,7 @@ def _summary(rows: Sequence[Judged], stored: Sequence[Stored]) -> str:
     return f"{len(stored)} records, {hours:.2f} hours of runs; questions: {counts}."
 
 
-def _claim_page(claim: Claim, rows: Sequence[Judged], shown: dict[int, str]) -> str:
+def _claim_page(claim: Claim, rows: Sequence[VerdictRow], shown: dict[int, str]) -> str:
     parts = [f"## {claim.name}", f"**{claim.statement}**"]
     parts += [" ".join(block.split()) for block in claim.protocol.split("\n\n") if block]
     for row in rows:
@@ -165,7 +165,7 @@ def _claim_page(claim: Claim, rows: Sequence[Judged], shown: dict[int, str]) -> 
     return "\n\n".join(parts)
 
 
-def _failures(rows: Sequence[Judged], stored: Sequence[Stored], broken: Sequence[str]) -> str:
+def _failures(rows: Sequence[VerdictRow], stored: Sequence[Stored], broken: Sequence[str]) -> str:
     negative = ("refuted", "reversed", "not supported", "direction only", "inconclusive", "stale")
     lines = [
         f"`{row.cell}` ({row.scale}): {row.verdict.word}; {row.verdict.reason}"
@@ -253,7 +253,7 @@ def _provenance(stored: Sequence[Stored]) -> str:
     )
 
 
-def _commands(rows: Sequence[Judged]) -> str:
+def _commands(rows: Sequence[VerdictRow]) -> str:
     lines: list[dict[str, str]] = []
     for row in {(row.cell, row.scale): row for row in rows}.values():
         scale = f" --scale {row.scale}" if len(row.claim.scales) > 1 else ""

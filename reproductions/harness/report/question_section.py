@@ -5,8 +5,8 @@ import statistics
 
 from reproductions.harness.claims.claim import Difference, Exact, SpeedUp, Trained, Value, at_scale
 from reproductions.harness.judge.rows import (
-    Judged,
-    Tuned,
+    SweepPoint,
+    VerdictRow,
     best_rate,
     epochs_of,
     sweep_table,
@@ -23,7 +23,7 @@ from reproductions.harness.report.format import (
 )
 
 
-def section(row: Judged, picture: str | None) -> list[str]:
+def section(row: VerdictRow, picture: str | None) -> list[str]:
     """The Markdown blocks of one verdict row on its claim's page, with `picture` among them."""
     assert not isinstance(row.question, Exact)
     question, v = at_scale(row.claim, row.question, row.scale), row.verdict
@@ -58,15 +58,15 @@ def section(row: Judged, picture: str | None) -> list[str]:
     return parts
 
 
-def _rule(row: Judged, question: Trained) -> str:
+def _rule(row: VerdictRow, question: Trained) -> str:
     if isinstance(question, Value):
         return (
             f"Rule: {row.planned} seeds; the paper's number is "
             f"{question.paper:g}{unit_of(question)}; `{question.metric}`."
         )
     rule = (
-        f"Rule: {row.planned} seeds per arm; the smallest effect worth having is "
-        f"{question.worthwhile:g}{unit_of(question)}"
+        f"Rule: {row.planned} seeds per arm; the smallest effect of interest is "
+        f"{question.min_effect:g}{unit_of(question)}"
     )
     rule += (
         "; the paper gives a direction alone"
@@ -85,7 +85,7 @@ def _rule(row: Judged, question: Trained) -> str:
     return f"{rule}; {metrics}, {arms}."
 
 
-def _metric_rows(row: Judged) -> list[dict[str, str]]:
+def _metric_rows(row: VerdictRow) -> list[dict[str, str]]:
     """One line per arm and metric: the mean over seeds with its interval."""
     assert isinstance(row.question, Difference | Value)
     lines = []
@@ -104,7 +104,7 @@ def _metric_rows(row: Judged) -> list[dict[str, str]]:
     return lines
 
 
-def _run_rows(row: Judged) -> list[dict[str, str]]:
+def _run_rows(row: VerdictRow) -> list[dict[str, str]]:
     """One line per run with its metrics."""
     assert isinstance(row.question, Difference | Value)
     return [
@@ -123,7 +123,7 @@ def _run_rows(row: Judged) -> list[dict[str, str]]:
     ]
 
 
-def _arm_row(row: Judged, variant: str) -> dict[str, str]:
+def _arm_row(row: VerdictRow, variant: str) -> dict[str, str]:
     items = row.arm(variant)
     assert isinstance(row.question, SpeedUp)
     epochs = [e for e in epochs_of(items, row.target) if e is not None]
@@ -150,7 +150,7 @@ def _arm_row(row: Judged, variant: str) -> dict[str, str]:
     }
 
 
-def _seed_rows(row: Judged) -> list[dict[str, str]]:
+def _seed_rows(row: VerdictRow) -> list[dict[str, str]]:
     return [
         {
             "Arm": item.record.variant,
@@ -168,13 +168,13 @@ def _seed_rows(row: Judged) -> list[dict[str, str]]:
     ]
 
 
-def _sweep_section(row: Judged) -> list[str]:
+def _sweep_section(row: VerdictRow) -> list[str]:
     question = row.question
     assert isinstance(question, SpeedUp)
-    brief = at_scale(row.claim, question, row.scale)
-    assert isinstance(brief, SpeedUp)
-    assert brief.sweep is not None
-    sweep, tried = brief.sweep, sweep_table(row)
+    scaled = at_scale(row.claim, question, row.scale)
+    assert isinstance(scaled, SpeedUp)
+    assert scaled.sweep is not None
+    sweep, tried = scaled.sweep, sweep_table(row)
     rows, lines = [], []
     for variant in question.variants:
         rates, used = tried[variant.name], variant.recipe.learning_rate
@@ -217,7 +217,7 @@ def _sweep_section(row: Judged) -> list[str]:
     return [head, table(rows), *(["\n".join(lines)] if lines else [])]
 
 
-def _tuned(run: Tuned) -> str:
+def _tuned(run: SweepPoint) -> str:
     if run.epochs is not None:
         return f"{run.epochs:.2f} epochs"
     return "diverged" if math.isinf(run.error) else f"{run.error:.1f} %"

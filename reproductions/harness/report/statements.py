@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from reproductions.harness.claims.claim import Exact
-from reproductions.harness.judge.rows import Judged
+from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.report.format import table
 
 
@@ -329,7 +329,7 @@ STATEMENTS = (
 )
 
 
-def ledger_table(rows: Sequence[Judged]) -> str:
+def ledger_table(rows: Sequence[VerdictRow]) -> str:
     """Every statement with its questions and the verdicts of the judged rows, in Markdown."""
     words: dict[str, list[str]] = {}
     for row in rows:
@@ -368,7 +368,7 @@ def _verdicts(statement: Statement, words: dict[str, list[str]]) -> str:
     )
 
 
-def _words(row: Judged) -> str:
+def _words(row: VerdictRow) -> str:
     """A row's verdict with its scale; a count has no other scale than the paper's."""
     word = {"none": "not judged"}.get(row.verdict.word, row.verdict.word)
     return word if word == "not run" or isinstance(row.question, Exact) else f"{word} ({row.scale})"

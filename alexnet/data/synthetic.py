@@ -3,12 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-STANDIN_VERSION = 1  # part of the name under which the images are cached; raise it when they change
+SYNTHETIC_VERSION = (
+    1  # part of the name under which the images are cached; raise it when they change
+)
 COUNTS = {"train": 2_560, "test": 500}
 SIDE = 32  # pixels
 
 
-def standin_arrays(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def synthetic_arrays(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Noisy coloured gratings of ten classes: uint8 [N, 32, 32, 3] and labels [N], always the same.
 
     A class has its own direction, wavelength and colour; phase, contrast and noise vary from image
