@@ -111,8 +111,8 @@ class Checkpoint:
                 aside = move_aside(self.path)
                 lost = "" if error.seconds is None else f" ({_duration(error.seconds)} of training)"
                 self.say(
-                    f"{self.path}: {error}{lost}; moved aside to {aside.name}, the training "
-                    "starts again"
+                    f"{self.path}: {error}{lost}; renamed to {aside.name}, training restarts from "
+                    "the beginning"
                 )
             return False
         if state.get("dirty") and not self.dirty and rank_and_world_size()[0] == 0:

@@ -134,7 +134,7 @@ def test_where_git_cannot_be_asked_the_sending_tree_says_what_the_code_is(
     dirty: bool | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(segment, "settle", lambda *_, **__: ("smoke", bench.images, "images"))
+    monkeypatch.setattr(segment, "choose_data", lambda *_, **__: ("smoke", bench.images, "images"))
     monkeypatch.setattr(launch, "git_state", lambda _: ("f" * 40, sent))
     job = launch.JobRequest(NET, "ten_view_gain", bench.root, None).segment("cpu", 1)
     monkeypatch.setattr(running, "git_state", lambda _: (None, here))
