@@ -26,7 +26,7 @@ def parent_record(
 ) -> Stored:
     """The record of a run that another needs.
 
-    Raises NeedsError if it is not there with its weights, by this class of machine.
+    Raises MissingParentError if it is not there with its weights, by this class of machine.
     """
     found = kept(need, records_of(root, need), fingerprints, hardware, dirty=dirty)
     if found is None:
@@ -58,8 +58,8 @@ def save_weights(path: Path, net: AlexNet) -> str:
 def load_network(need: PlannedRun, item: Stored) -> AlexNet:
     """The network of a record, on the CPU.
 
-    Raises NeedsError if its file is gone or not what the record says, and then moves it aside;
-    OSError if it cannot be read now.
+    Raises MissingParentError if its file is gone, or is not what the record says and then moved
+    aside; OSError if it cannot be read now.
     """
     path = item.folder / WEIGHTS
     try:
