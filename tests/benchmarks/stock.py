@@ -38,7 +38,9 @@ def stock_cifar_net(widths: tuple[int, int, int], norm: Norm | None) -> nn.Seque
 
 def stock_alexnet(config: AlexNetConfig) -> nn.Sequential:
     """`AlexNet`, its columns as groups, its normalisation over the whole layer."""
-    modules: dict[str, nn.Module] = {"border": nn.ZeroPad2d((0, config.border, 0, config.border))}
+    modules: dict[str, nn.Module] = {
+        "border": nn.ZeroPad2d((0, config.input_padding, 0, config.input_padding))
+    }
     norm = stock_norm(config.lrn_size, config.lrn_alpha, config.lrn_beta, config.lrn_k)
     for spec in config.layers():
         if spec.name.startswith("fc"):

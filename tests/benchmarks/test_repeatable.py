@@ -54,7 +54,7 @@ def epoch_of(name: str, large: bool, device: torch.device) -> Body:
     if name == "AlexNet":
         config = AlexNetConfig.paper() if large else AlexNetConfig.paper().mini()
         data, recipe = synthetic(5 * BATCH, 256 if large else 64), AlexNetRecipe(learning_rate=1e-6)
-        net = config.build(0)
+        net = replace(config, classes=10).build(0)
     else:
         data, recipe, net = synthetic(10 * BATCH, 32), Recipe(learning_rate=1e-6), CifarNet(seed=0)
     run, batches = started(net, recipe, data, device)
