@@ -27,13 +27,6 @@ from alexnet.precision import image_type, native_bf16
 DATA = os.environ.get("ALEXNET_DATA")  # read here, since tests do not see it
 COUNT = 20 * BATCH
 RECIPE = AlexNetRecipe()
-TRIED = {
-    224: "Tried, all slower or alike (one thread, best of 25): plain stores (1.25 times), no "
-    "prefetch (1.6 times), the parts of "
-    "all images in turn, so that the mean stays in the cache (1.2 times), parts twice as long. Of "
-    "4.5 ms for a batch writing is "
-    "0.6 and reading 1.0: most goes to arithmetic in the first-level cache."
-}
 # pixels stored and seen by the CIFAR nets, the mini network, AlexNet; batches
 SIZES = [(32, 24, 20), (64, 56, 10), (256, 224, 4)]
 
@@ -85,7 +78,7 @@ def reading(views: Loader) -> Callable[[], None]:
 @pytest.mark.parametrize(("stored", "side", "batches"), SIZES)
 def test_views(race: Race, stored: int, side: int, batches: int) -> None:
     what = f"crops, mirror images and colour noise, {stored} to {side} pixels, batch {BATCH}"
-    row = Row(what, "CPU", "`Loader`", "`transforms.v2`, image by image", 20, TRIED.get(side, ""))
+    row = Row(what, "CPU", "`Loader`", "`transforms.v2`, image by image", 20)
     device, data = race.prepare(row), synthetic(batches * BATCH, stored)
     views = Loader(data, data, side, RECIPE.augment, device)
     index = epoch_order(len(data), 0, 0)[:8]
