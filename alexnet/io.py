@@ -8,25 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_atomic(path: Path, content: str | bytes | Sequence[bytes | memoryview]) -> None:
-    """Write `content`, or its parts, beside `path` and rename it into place.
-
-    On any error `path` stays as it was.
-    """
-    parts = (
-        [content.encode()]
-        if isinstance(content, str)
-        else [content]
-        if isinstance(content, bytes)
-        else content
-    )
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path` to write to, which takes its place in the end; on any error it goes."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            file.writelines(parts)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -34,6 +25,15 @@ def write_atomic(path: Path, content: str | bytes | Sequence[bytes | memoryview]
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def write_atomic(path: Path, content: str | bytes | Sequence[bytes | memoryview]) -> None:
+    """Write `content`, or its parts, to `path`, which on any error stays as it was."""
+    if isinstance(content, str):
+        content = content.encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.writelines([content] if isinstance(content, bytes) else content)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -69,22 +69,9 @@ def move(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_atomic(source, target)
-        source.unlink()
-
-
-def _copy_atomic(source: Path, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        with source.open("rb") as old, partial.open("wb") as new:
+        with source.open("rb") as old, replacing(target) as new:
             shutil.copyfileobj(old, new, 1 << 20)
-            new.flush()
-            os.fsync(new.fileno())
-        partial.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+        source.unlink()
 
 
 def move_aside(path: Path) -> Path:
