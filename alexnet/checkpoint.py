@@ -247,13 +247,9 @@ def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
     """What a training belongs to, as it is read from a file; configs and recipes field by field."""
 
     def plain(item: Any) -> Any:
-        if f" object at {id(item):#x}>" in repr(item):  # another in every process
-            raise TypeError(f"a checkpoint cannot be told from others by {item}; use a dataclass")
-        return (
-            dataclasses.asdict(item)
-            if dataclasses.is_dataclass(item) and not isinstance(item, type)
-            else str(item)
-        )
+        if not dataclasses.is_dataclass(item) or isinstance(item, type):
+            raise TypeError(f"a checkpoint cannot tell {item} from others; use a dataclass")
+        return dataclasses.asdict(item)
 
     found: dict[str, Any] = json.loads(json.dumps(value, default=plain))
     return found

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,21 +106,15 @@ def train(
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     net = net.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = batches_of(train_images, net, recipe, where, mean_of=train_images)
-    held_out = test_images and batches_of(test_images, net, recipe, where, mean_of=train_images)
+    held_out = None
+    if test_images is not None:
+        held_out = batches_of(test_images, net, recipe, where, mean_of=train_images)
     _check(batches, recipe, validated=held_out is not None)
     trained = [weight for weight in net.parameters() if weight.requires_grad]
     optimizer = PaperSGD(layer_groups(net), lr=recipe.learning_rate, momentum=recipe.momentum)
     training = Training(net, optimizer, precision)
     if checkpoint:
-        given = [images for images in (train_images, test_images) if images is not None]
-        checkpoint.resume(
-            training,
-            config=getattr(net, "config", type(net).__name__),
-            recipe=recipe,
-            seed=seed,
-            images=[fingerprint_of(images) for images in given],
-            processes=rank_and_world_size()[1],
-        )
+        checkpoint.resume(training, **_identity(net, recipe, seed, train_images, test_images))
     batches.dtype = image_type(training.precision)
     steps = batches.steps(recipe.batch_size)
     with own_generators(where), _unfrozen_afterwards(trained):
@@ -129,13 +124,11 @@ def train(
             model = compile_net(net, images, labels, training.precision)
         while not training.is_over(recipe, steps):
             for row in train_epoch(training, model, recipe, batches, seed):
-                if held_out and row.step % steps == 0 and math.isfinite(row.train_loss):
-                    error = top_errors(*predict(net, held_out, precision=training.precision))
-                    row = replace(row, validation_error=error["top1"])  # noqa: PLW2901
-                training.history.append(row)
+                ends_epoch = row.step % steps == 0
+                training.history.append(_validated(row, training, held_out if ends_epoch else None))
                 if checkpoint:
                     checkpoint.row_done(training)
-                on_row(row)
+                on_row(training.history[-1])
                 if training.is_over(recipe, steps):
                     break
     if checkpoint:
@@ -221,6 +214,27 @@ def train_step(
     (loss * share).backward()  # type: ignore[no-untyped-call]
     training.optimizer.step()
     return loss.detach(), scores.detach()
+
+
+def _identity(
+    net: nn.Module, recipe: TrainingRecipe, seed: int, *images: Images | None
+) -> dict[str, Any]:
+    """What a checkpoint of this training must agree on."""
+    return {
+        "config": getattr(net, "config", type(net).__name__),
+        "recipe": recipe,
+        "seed": seed,
+        "images": [fingerprint_of(each) for each in images if each is not None],
+        "processes": rank_and_world_size()[1],
+    }
+
+
+def _validated(row: Row, training: Training, held_out: Batches | None) -> Row:
+    """The row with the top-1 error on test images, if there are any and it has not diverged."""
+    if held_out is None or not math.isfinite(row.train_loss):
+        return row
+    errors = top_errors(*predict(training.net, held_out, precision=training.precision))
+    return replace(row, validation_error=errors["top1"])
 
 
 def _check(batches: Batches, recipe: TrainingRecipe, *, validated: bool) -> None:
