@@ -219,8 +219,8 @@ def run(
             raise typer.Exit(BAD_DATA)
 
 
-def _heeds() -> dict[str, set[str]]:
-    """The options that each launcher heeds."""
+def _obeyed() -> dict[str, set[str]]:
+    """The options that each launcher obeys."""
     from reproductions.harness.launch.slurm_config import SlurmConfig
 
     return {
@@ -273,10 +273,10 @@ def _check(launch: str, given: set[str], retry: str | None, *, force: bool) -> N
 
     Otherwise --partition without --launch slurm would train on this machine.
     """
-    heeds = _heeds()
-    if launch not in heeds:
+    obeyed = _obeyed()
+    if launch not in obeyed:
         raise ValueError(f"--launch {launch}: say debug, local or slurm")
-    if unheard := sorted(given - heeds[launch]):
+    if unheard := sorted(given - obeyed[launch]):
         raise ValueError(
             f"--{unheard[0].replace('_', '-')} has no effect with --launch {launch}; "
             "see `run --help`"
