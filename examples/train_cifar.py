@@ -12,4 +12,5 @@ training = train(
     images("cifar10", "test"),
     on_row=lambda row: print(f"epoch {row.epoch:.1f}: training error {row.train_error:.1f} %"),
 )
-print("test error after each epoch:", training.validation_errors)
+errors = ", ".join(f"{error:.1f} %" for error in training.validation_errors)
+print("test error after each epoch:", errors)
