@@ -143,7 +143,7 @@ def report(
 def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> None:
     """Compare the records in OTHER (made with --results OTHER) with those in --results, by arm."""
     from reproductions.harness.records.record import read_records
-    from reproductions.harness.report.describe import compare_sets
+    from reproductions.harness.report.compare import compare_sets
 
     with user_errors():
         for folder in (results, other):
@@ -164,7 +164,7 @@ def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> N
 def explain(cell: str, results: Results = RESULTS, as_json: Json = False) -> None:
     """Show the formula, values, records, data, code and machine behind CLAIM.QUESTION."""
     from reproductions.harness.records.record import read_records
-    from reproductions.harness.report.describe import explain_cell, explain_data
+    from reproductions.harness.report.explain import explain_cell, explain_data
 
     name, _, question = cell.partition(".")
     claim = choose([name])[0]

@@ -8,25 +8,25 @@ the lower it is, the sooner the net learned.
 from dataclasses import replace
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, Claim, Difference, ablated
 
 ZERO = ablated("zero-biases", replace(AlexNetConfig.original(), bias_one_layers=()))
 
 CLAIM = Claim(
-    source="§5",
+    section="§5",
     questions=(
         Difference(
-            "first_epoch",
-            "reduction of the first epoch's running training error by biases of 1",
-            lower=ORIGINAL,
-            higher=ZERO,
+            name="first_epoch",
+            text="reduction of the first epoch's running training error by biases of 1",
+            minus=ALEXNET_2012,
+            of=ZERO,
             metric="first_epoch_error",
             paper=None,
             min_effect=1.0,  # points: ten times what guessing among 1000 classes gets right
         ),
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         (
             "The paper does not say how early or how much; the first epoch is our reading of the "
             "early stages."

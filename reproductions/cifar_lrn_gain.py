@@ -14,7 +14,7 @@ Errors are of ten views averaged. The 2012 walk-through of the 13 % file ends at
 from dataclasses import replace
 
 from alexnet.config import LocallyConnectedConfig, LocallyConnectedRecipe
-from reproductions.harness import Claim, Difference, Scale, Variant
+from reproductions.harness import NEW_ORDER, Claim, Difference, Scale, Variant
 
 BOTH = ("conv1", "conv2")
 NARROW = Variant("13pct", LocallyConnectedConfig(), LocallyConnectedRecipe())
@@ -33,8 +33,8 @@ WIDE_NORMED = Variant(
 ALONE = Difference(
     name="narrow",
     text="test error reduction by response normalisation alone, in the net of the 13 % file",
-    lower=NARROW_NORMED,
-    higher=NARROW,
+    minus=NARROW_NORMED,
+    of=NARROW,
     metric="top1_ten",
     paper=2.0,  # 13 − 11
     # points: one standard error of a difference of two nets on 10,000 images
@@ -42,22 +42,22 @@ ALONE = Difference(
 )
 
 CLAIM = Claim(
-    source="§3.3",
+    section="§3.3",
     questions=(
         ALONE,
         replace(
             ALONE,
             name="wide",
             text="the same in the net of the 11 % file, wider and longer trained",
-            lower=WIDE_NORMED,
-            higher=WIDE,
+            minus=WIDE_NORMED,
+            of=WIDE,
         ),
         replace(
             ALONE,
             name="published",
             text="test error of the 13 % net minus that of the 11 % net, which is wider and "
             "longer trained too",
-            lower=WIDE_NORMED,
+            minus=WIDE_NORMED,
         ),
     ),
     scales={
@@ -65,7 +65,7 @@ CLAIM = Claim(
         "mini": Scale("cifar10", seeds=3),
         "smoke": Scale("synthetic", seeds=2),
     },
-    deviations=(
+    differs=(
         (
             "The paper names no network; these two are our reading, by their errors and the four "
             "layers under their output."
@@ -84,7 +84,7 @@ CLAIM = Claim(
             "Until March 2012 that code averaged nine views without mirror images, then ten as in "
             "§4.1; here it is ten."
         ),
-        "Images are drawn in a new order every epoch; the 2012 code kept one order.",
+        NEW_ORDER,
         (
             "Products are in bf16 where a processor has it and is faster so, with sums and weights "
             "in fp32; 2012 was fp32 throughout."

@@ -5,19 +5,19 @@ pixels. The net is trained with that noise and without it. Errors are of ten vie
 of 2012 isolates this.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, Claim, Difference, ablated
 
 # without noise there is no division by `color_noise_divisor` either, see alexnet/data/loader.py
 WITHOUT = ablated("without-colour-noise", color_noise="none")
 
 CLAIM = Claim(
-    source="§4.1",
+    section="§4.1",
     questions=(
         Difference(
-            "top1",
-            "top-1 error reduction by colour noise",
-            lower=ORIGINAL,
-            higher=WITHOUT,
+            name="top1",
+            text="top-1 error reduction by colour noise",
+            minus=ALEXNET_2012,
+            of=WITHOUT,
             metric="top1_ten",
             paper=1.0,
             at_least=True,  # "over 1 %"
@@ -25,8 +25,8 @@ CLAIM = Claim(
             min_effect=0.3,
         ),
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         (
             "The noise has the standard deviations along the axes, as in the 2012 code, and not "
             "the variances that the text prints: those would add ±1,483 grey levels."

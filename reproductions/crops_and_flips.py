@@ -5,26 +5,26 @@ central view and without dropout. The net that only ever saw the central square 
 compared with the original. Colour noise and dropout stay in both.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, Claim, Difference, ablated
 
 WITHOUT = ablated("without-crops-and-flips", crops=False, flips=False)
 
 CLAIM = Claim(
-    source="§4.1",
+    section="§4.1",
     questions=(
         Difference(
-            "gap",
-            "reduction of test minus training error by random crops and flips",
-            lower=ORIGINAL,
-            higher=WITHOUT,
+            name="gap",
+            text="reduction of test minus training error by random crops and flips",
+            minus=ALEXNET_2012,
+            of=WITHOUT,
             metric="gap",
             paper=None,
             # points: substantial is at least what §3.2–§3.4 gain together, 1.7 + 1.4 + 0.4
             min_effect=3.5,
         ),
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         "The paper gives no number; what is substantial is our reading.",
         (
             "The original draws crop and flip once per 32 consecutive images, as the 2012 code "

@@ -9,16 +9,16 @@ convolution made results worse.
 from dataclasses import replace
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, Claim, Difference, ablated
 
 CLAIM = Claim(
-    source="§7, §1",
+    section="§7, §1",
     questions=tuple(
         Difference(
-            layer,
-            f"top-1 error reduction by {layer}",
-            lower=ORIGINAL,
-            higher=ablated(
+            name=layer,
+            text=f"top-1 error reduction by {layer}",
+            minus=ALEXNET_2012,
+            of=ablated(
                 f"without-{layer}", replace(AlexNetConfig.original(), removed_layers=(layer,))
             ),
             metric="top1_ten",
@@ -27,8 +27,8 @@ CLAIM = Claim(
         )
         for layer in ("conv3", "conv4", "conv5")
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         (
             "The paper does not say which layers are the middle ones, nor on which images; here "
             "conv3 to conv5, on ILSVRC-2012."

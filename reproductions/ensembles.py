@@ -7,35 +7,35 @@ which have nothing in common. Only ILSVRC-2012 can decide the printed numbers; t
 anywhere.
 """
 
-from reproductions.harness import FIVE_CNNS, Claim, Value, both_errors, imagenet_scales
+from reproductions.harness import FIVE_CNNS, IMAGENET_2012, Claim, Value, both_errors
 
 SEEDS = (0, 1, 2)  # averages, of five networks each
 
 CLAIM = Claim(
-    source="Table 2, §6",
+    section="Table 2, §6",
     questions=(
         Value(
-            "top1",
-            "top-1 error of five networks averaged, ten views",
-            FIVE_CNNS,
-            "top1_ten",
+            name="top1",
+            text="top-1 error of five networks averaged, ten views",
+            arm=FIVE_CNNS,
+            metric="top1_ten",
             paper=38.1,
             seeds=SEEDS,
         ),
         Value(
-            "top5",
-            "top-5 error of five networks averaged, ten views",
-            FIVE_CNNS,
-            "top5_ten",
+            name="top5",
+            text="top-5 error of five networks averaged, ten views",
+            arm=FIVE_CNNS,
+            metric="top5_ten",
             paper=16.4,
             seeds=SEEDS,
         ),
         *both_errors(
             "averaging five networks",
-            lower=FIVE_CNNS,
-            higher=FIVE_CNNS,
+            minus=FIVE_CNNS,
+            of=FIVE_CNNS,
             prefix="gain_",
-            higher_metrics=("top1_ten_member", "top5_ten_member"),
+            metrics=("top1_ten_member", "top5_ten_member"),
             paper=(2.6, 1.8),  # 40.7 − 38.1 and 18.2 − 16.4
             # points: less is hardly worth four more networks; 0.3 is one standard error on 50,000
             # images
@@ -43,8 +43,8 @@ CLAIM = Claim(
             seeds=SEEDS,
         ),
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         (
             'The five networks differ in their seed alone. The paper calls its five "similar" and '
             "no file of 2012 names them."

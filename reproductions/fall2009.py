@@ -6,17 +6,29 @@ confirmed if it could be one more of them. Only that release can decide it; the 
 images are shown and not judged.
 """
 
-from reproductions.harness import SIX, Claim, Value, imagenet_scales
+from reproductions.harness import SIX_CONV, Claim, Value, imagenet_scales
 
 CLAIM = Claim(
-    source="§6",
+    section="§6",
     # nets of five convolutions logged 69.4 and 43.6 (2009-101), 69.4 and 43.7 (131-2009)
     questions=(
-        Value("top1", "top-1 error of ten views", SIX, "top1_ten", paper=67.4),
-        Value("top5", "top-5 error of ten views", SIX, "top5_ten", paper=40.9),
+        Value(
+            name="top1",
+            text="top-1 error of ten views",
+            arm=SIX_CONV,
+            metric="top1_ten",
+            paper=67.4,
+        ),
+        Value(
+            name="top5",
+            text="top-5 error of ten views",
+            arm=SIX_CONV,
+            metric="top5_ten",
+            paper=40.9,
+        ),
     ),
     scales=imagenet_scales("fall2009"),
-    deviations=(
+    differs=(
         (
             "No 2012 log has these numbers. The network is that of `layers-146-2009.cfg`; "
             "`layers-141-2009-half.cfg` may be the one."

@@ -14,7 +14,7 @@ caption says that the size of the effect varies with the architecture.
 from dataclasses import replace
 
 from alexnet.config import CifarNetConfig, Recipe
-from reproductions.harness import Claim, Scale, SpeedUp, Sweep, Variant
+from reproductions.harness import NEW_ORDER, Claim, EpochRatio, Scale, Sweep, Variant
 
 TARGET = 25.0  # training error in percent: the dashed line of Figure 1
 RECIPE = Recipe(learning_rate=0.002, epochs=60, target_train_error=TARGET)
@@ -32,11 +32,11 @@ TANH_MODERN = Variant(
     "tanh-modern", replace(MODERN, activation="tanh"), replace(STANDARDISED, learning_rate=0.04)
 )
 
-SPEEDUP = SpeedUp(
+SPEEDUP = EpochRatio(
     name="speedup",
     text="epochs to 25 % training error, tanh over ReLU",
-    fast=RELU,
-    slow=TANH,
+    over=RELU,
+    of=TANH,
     target=TARGET,
     sweep=SWEEP,
     seeds=(0, 1, 2, 3, 4),
@@ -46,28 +46,28 @@ SPEEDUP = SpeedUp(
 )
 
 CLAIM = Claim(
-    source="§3.1, Figure 1",
+    section="§3.1, Figure 1",
     questions=(
         SPEEDUP,
         replace(
             SPEEDUP,
             name="speedup_modern",
             text="the same with standardised inputs and He/Glorot weights",
-            fast=RELU_MODERN,
-            slow=TANH_MODERN,
+            over=RELU_MODERN,
+            of=TANH_MODERN,
             sweep=MODERN_SWEEP,
             seeds=(0, 1, 2),
             sensitivity=True,
         ),
     ),
     scales={"paper": Scale("cifar10"), "smoke": Scale("synthetic", seeds=2, rates=1, epochs=1)},
-    deviations=(
+    differs=(
         (
             "The paper names neither the network nor its rates, and its tanh may have been the a · "
             "tanh(b · x) of the 2012 code; here it is tanh(x). The network is the smallest of the "
             "2012 release and the only one with four weight layers."
         ),
-        "Images are drawn in a new order every epoch; the 2012 code kept one order.",
+        NEW_ORDER,
         (
             "Rates are compared after at most 15 epochs: where an arm is not at 25 % by then, the "
             "lowest training error decides."

@@ -7,7 +7,7 @@ agree to the last digit.
 """
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import Claim, Exact, Scale
+from reproductions.harness import Claim, Count, Scale
 
 LAYERS = AlexNetConfig().layers()
 PARAMETERS = sum(layer.parameters for layer in LAYERS)
@@ -23,91 +23,105 @@ OWN_COLUMN = ("conv2", "conv4", "conv5")
 NORMED, POOLED = (("conv1", "conv2"), ("conv1", "conv2", "conv5"))
 
 CLAIM = Claim(
-    source="Figure 2, §1, §3.2, §3.5",
+    section="Figure 2, §1, §3.2, §3.5",
     questions=(
-        Exact("parameters", "60 million parameters", 60e6, lambda: PARAMETERS, ROUNDED),
-        Exact(
-            "neurons",
-            "650,000 neurons",
-            650e3,
-            lambda: sum(layer.units for layer in LAYERS),
-            ROUNDED,
+        Count(
+            name="parameters",
+            text="60 million parameters",
+            paper=60e6,
+            measure=lambda: PARAMETERS,
+            tolerance=ROUNDED,
         ),
-        Exact(
-            "convolution_share",
-            "each convolution holds at most 1 % of the parameters",
-            1.0,
-            lambda: max(100 * layer.parameters / PARAMETERS for layer in LAYERS[:5]),
+        Count(
+            name="neurons",
+            text="650,000 neurons",
+            paper=650e3,
+            measure=lambda: sum(layer.units for layer in LAYERS),
+            tolerance=ROUNDED,
+        ),
+        Count(
+            name="convolution_share",
+            text="each convolution holds at most 1 % of the parameters",
+            paper=1.0,
+            measure=lambda: max(100 * layer.parameters / PARAMETERS for layer in LAYERS[:5]),
             at_most=True,
             unit="percent",
             note="conv3 holds 1.452 % and conv4 1.089 % of the parameters; the other three "
             "hold less than 1 %.",
         ),
-        Exact("layers", "eight learned layers, five of them convolutions", 8, lambda: len(LAYERS)),
-        Exact(
-            "input",
-            "the input has 150,528 dimensions",
-            150_528,
-            lambda: 3 * AlexNetConfig().image_size ** 2,
+        Count(
+            name="layers",
+            text="eight learned layers, five of them convolutions",
+            paper=8,
+            measure=lambda: len(LAYERS),
         ),
-        Exact(
-            "neurons_per_layer",
-            "the eight printed layer sizes, 253,440 to 1000, that are right",
-            8,
-            lambda: sum(
+        Count(
+            name="input",
+            text="the input has 150,528 dimensions",
+            paper=150_528,
+            measure=lambda: 3 * AlexNetConfig().image_size ** 2,
+        ),
+        Count(
+            name="neurons_per_layer",
+            text="the eight printed layer sizes, 253,440 to 1000, that are right",
+            paper=8,
+            measure=lambda: sum(
                 layer.units == printed
                 for layer, printed in zip(LAYERS, PRINTED_NEURONS, strict=True)
             ),
             note="conv1 has 55 · 55 · 96 = 290,400 neurons, not 253,440 = 55 · 48 · 96; the "
             "total of 650,000 needs the larger.",
         ),
-        Exact(
-            "kernels",
-            "the five printed kernel sizes, 11×11×3 to 3×3×192, that are right",
-            5,
-            lambda: sum(
+        Count(
+            name="kernels",
+            text="the five printed kernel sizes, 11×11×3 to 3×3×192, that are right",
+            paper=5,
+            measure=lambda: sum(
                 layer.inputs * layer.kernel**2 == printed
                 for layer, printed in zip(LAYERS, PRINTED_KERNELS, strict=False)
             ),
         ),
-        Exact(
-            "widths",
-            "the seven printed numbers of kernels and hidden neurons, 96 to 4096, that are right",
-            7,
-            lambda: sum(
+        Count(
+            name="widths",
+            text="the seven printed numbers of kernels and hidden neurons, 96 to 4096, "
+            "that are right",
+            paper=7,
+            measure=lambda: sum(
                 layer.outputs == printed
                 for layer, printed in zip(LAYERS, PRINTED_WIDTHS, strict=False)
             ),
         ),
-        Exact(
-            "connectivity",
-            "of eight layers, those that see one column or both as printed",
-            8,
-            lambda: sum((layer.columns == 2) == (layer.name in OWN_COLUMN) for layer in LAYERS),
+        Count(
+            name="connectivity",
+            text="of eight layers, those that see one column or both as printed",
+            paper=8,
+            measure=lambda: sum(
+                (layer.columns == 2) == (layer.name in OWN_COLUMN) for layer in LAYERS
+            ),
         ),
-        Exact(
-            "stages",
-            "of eight layers, those with normalisation and pooling as printed",
-            8,
-            lambda: sum(
+        Count(
+            name="stages",
+            text="of eight layers, those with normalisation and pooling as printed",
+            paper=8,
+            measure=lambda: sum(
                 (layer.lrn, layer.pool) == (layer.name in NORMED, layer.name in POOLED)
                 for layer in LAYERS
             ),
         ),
-        Exact(
-            "one_gpu_parameters",
-            "the one-GPU net has about as many parameters: its share of them (§3.2)",
-            1.0,
+        Count(
+            name="one_gpu_parameters",
+            text="the one-GPU net has about as many parameters: its share of them (§3.2)",
+            paper=1.0,
             # of 59,798,312
-            lambda: (
+            measure=lambda: (
                 sum(layer.parameters for layer in AlexNetConfig().one_column().layers())
                 / PARAMETERS
             ),
-            ROUNDED,
+            tolerance=ROUNDED,
         ),
     ),
     scales={"paper": Scale(dataset=None)},
-    deviations=(
+    differs=(
         (
             "Sizes follow the 2012 code, which rounds the number of outputs up and reads zeros "
             "outside the image: 224 pixels give 55 outputs per side. The text's 224 with kernels "

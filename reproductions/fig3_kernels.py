@@ -6,24 +6,25 @@ higher, with the same number for two arbitrary halves of a net whose one column 
 "Every run" and "independent of the initial weights" are asked by several seeds.
 """
 
-from reproductions.harness import ONE_COLUMN, ORIGINAL, Claim, Difference, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, ONE_COLUMN, Claim, Difference
 
 CLAIM = Claim(
-    source="Figure 3, §6.1",
+    section="Figure 3, §6.1",
     questions=(
         Difference(
-            "colour",
-            "colour difference between the two columns' kernels, minus that between halves of a "
-            "one-column net",
-            lower=ONE_COLUMN,
-            higher=ORIGINAL,
+            name="colour",
+            text="colour difference between the two columns' kernels, minus that between halves of "
+            "a one-column net",
+            minus=ONE_COLUMN,
+            of=ALEXNET_2012,
             metric="colour_gap",
+            figure="kernels",
             paper=None,
             min_effect=10.0,  # points: a tenth of the kernels' energy
         ),
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         (
             "The paper shows the kernels of one run and speaks of others; the number for what its "
             "figure shows is ours."

@@ -7,24 +7,25 @@ with their five most probable classes; the picture here shows both for the same 
 evenly spread over the test split, of the run with seed 0.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Difference, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, Claim, Difference
 
 CLAIM = Claim(
-    source="Figure 4, §6.1",
+    section="Figure 4, §6.1",
     questions=(
         Difference(
-            "neighbours",
-            "same-class nearest neighbours: fc7 features minus pixels",
-            lower=ORIGINAL,
-            higher=ORIGINAL,
-            metric="retrieval_pixels",
-            higher_metric="retrieval_features",
+            name="neighbours",
+            text="same-class nearest neighbours: fc7 features minus pixels",
+            minus=ALEXNET_2012,
+            of=ALEXNET_2012,
+            metric="retrieval_features",
+            minus_metric="retrieval_pixels",
+            figure="neighbours",
             paper=None,
             min_effect=5.0,  # points: one neighbour in twenty; the figure shows 30
         ),
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         "The paper shows pictures; of the same class as a measure of alike is our reading.",
         (
             "Neighbours are sought among 10,000 training images for 2,000 test images; the paper "

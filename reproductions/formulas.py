@@ -9,7 +9,7 @@ import itertools
 import math
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from reproductions.harness import Claim, Exact, Scale
+from reproductions.harness import Claim, Count, Scale
 
 NET, RECIPE = AlexNetConfig.paper(), AlexNetRecipe.paper()
 # activities of six maps; by hand, the squares of each one's neighbours
@@ -59,24 +59,24 @@ def close(found: list[float], expected: list[float]) -> int:
 
 
 CLAIM = Claim(
-    source="§3–§5",
+    section="§3–§5",
     questions=(
-        Exact(
-            "normalisation",
-            "of the activities 1, −2, 3, 4, 0, 5, those that §3.3 normalises as by hand: a / (2 + "
-            "neighbours' squares)^¾",
-            6,
-            lambda: close(
+        Count(
+            name="normalisation",
+            text="of the activities 1, −2, 3, 4, 0, 5, those that §3.3 normalises as by hand: "
+            "a / (2 + neighbours' squares)^¾",
+            paper=6,
+            measure=lambda: close(
                 normalised(MAPS),
                 [a / math.sqrt(math.sqrt(2 + s)) ** 3 for a, s in zip(MAPS, SUMS, strict=True)],
             ),
         ),
-        Exact(
-            "update",
-            "a weight of 2 with velocity 1 and gradient 3 after one update of §5, by hand 2 + 0.9 "
-            "− 0.0005 · 0.01 · 2 − 0.01 · 3",
-            2.86999,
-            lambda: round(
+        Count(
+            name="update",
+            text="a weight of 2 with velocity 1 and gradient 3 after one update of §5, by hand "
+            "2 + 0.9 − 0.0005 · 0.01 · 2 − 0.01 · 3",
+            paper=2.86999,
+            measure=lambda: round(
                 2
                 + RECIPE.momentum * 1
                 - RECIPE.weight_decay * RECIPE.learning_rate * 2
@@ -84,47 +84,47 @@ CLAIM = Claim(
                 12,
             ),
         ),
-        Exact(
-            "bits",
-            "a label among 1000 classes gives 10 bits (§4)",
-            10,
-            lambda: math.log2(NET.classes),
+        Count(
+            name="bits",
+            text="a label among 1000 classes gives 10 bits (§4)",
+            paper=10,
+            measure=lambda: math.log2(NET.classes),
             tolerance=0.01,
         ),
-        Exact(
-            "crops_and_flips",
-            "crops and mirror images make 2048 of one image (§4.1)",
-            2048,
-            lambda: 2 * (256 - NET.image_size + 1) ** 2,
+        Count(
+            name="crops_and_flips",
+            text="crops and mirror images make 2048 of one image (§4.1)",
+            paper=2048,
+            measure=lambda: 2 * (256 - NET.image_size + 1) ** 2,
             note="a square of 224 fits into 256 at offsets 0 to 32, which are 33 and not 32 "
             "each way: 33 · 33 · 2 = 2178.",
         ),
-        Exact(
-            "views",
-            "four corners, centre and their mirror images are ten views (§4.1)",
-            10,
-            lambda: len(VIEWS),
+        Count(
+            name="views",
+            text="four corners, centre and their mirror images are ten views (§4.1)",
+            paper=10,
+            measure=lambda: len(VIEWS),
         ),
-        Exact(
-            "dropout_mean",
-            "of three classes, those whose geometric mean over all dropped-out nets is what "
+        Count(
+            name="dropout_mean",
+            text="of three classes, those whose geometric mean over all dropped-out nets is what "
             "halved neurons give (§4.2)",
-            3,
-            lambda: close(softmax((0.5,) * len(HIDDEN)), geometric_mean()),
+            paper=3,
+            measure=lambda: close(softmax((0.5,) * len(HIDDEN)), geometric_mean()),
         ),
-        Exact(
-            "pooling_sizes",
-            "of eight layers, those with the same size for pooling windows of 2 as for the "
+        Count(
+            name="pooling_sizes",
+            text="of eight layers, those with the same size for pooling windows of 2 as for the "
             "overlapping ones of 3 (§3.4)",
-            8,
-            lambda: sum(
+            paper=8,
+            measure=lambda: sum(
                 a.side == b.side
                 for a, b in zip(NET.layers(), AlexNetConfig(pool_size=2).layers(), strict=True)
             ),
         ),
     ),
     scales={"paper": Scale(dataset=None)},
-    deviations=(
+    differs=(
         (
             "That halved neurons give the geometric mean is exact for one layer under a softmax; "
             "for the two of AlexNet it is near."

@@ -6,24 +6,24 @@ validation images of ILSVRC-2012.
 """
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import ORIGINAL, Claim, ablated, both_errors, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, Claim, ablated, both_errors
 
 WITHOUT = ablated("without-norm", AlexNetConfig.original().without_lrn())
 
 CLAIM = Claim(
-    source="§3.3",
+    section="§3.3",
     questions=both_errors(
         "response normalisation",
-        lower=ORIGINAL,
-        higher=WITHOUT,
+        minus=ALEXNET_2012,
+        of=WITHOUT,
         paper=(1.4, 1.2),
         # 42.034 and 19.362 (layer-params-148.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
-        log=(1.37, 1.152),
+        log_2012=(1.37, 1.152),
         # points: one standard error of a difference of two nets on 50,000 images
         min_effect=0.3,
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         (
             "As in the 2012 pair of nets, #145 and #148, three normalisations go and not the two "
             "of the text: #145 has another one within each map of conv2."

@@ -5,22 +5,22 @@ layers keep their sizes. Errors are of ten views averaged. The paper does not na
 logs with these numbers are of the validation images of ILSVRC-2012.
 """
 
-from reproductions.harness import NON_OVERLAPPING, ORIGINAL, Claim, both_errors, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, NON_OVERLAPPING, Claim, both_errors
 
 CLAIM = Claim(
-    source="§3.4",
+    section="§3.4",
     questions=both_errors(
         "overlapping pooling",
-        lower=ORIGINAL,
-        higher=NON_OVERLAPPING,
+        minus=ALEXNET_2012,
+        of=NON_OVERLAPPING,
         paper=(0.4, 0.3),
         # 41.058 and 18.510 (layer-params-147.cfg) − 40.664 and 18.210 (layer-params-145.cfg)
-        log=(0.394, 0.3),
+        log_2012=(0.394, 0.3),
         # points: a quarter of what is claimed; one standard error on 50,000 images is 0.3
         min_effect=0.1,
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         (
             "Windows of 2 leave out the last row and column of odd sides, which keeps all sizes; "
             "in 2012 net #147 had one pixel less of padding in conv2 and conv5 instead."

@@ -5,24 +5,24 @@ central view and without dropout. The gap with windows of 2 pixels every 2 is co
 with windows of 3 every 2. The paper reports what its authors generally observed, without a number.
 """
 
-from reproductions.harness import NON_OVERLAPPING, ORIGINAL, Claim, Difference, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, NON_OVERLAPPING, Claim, Difference
 
 CLAIM = Claim(
-    source="§3.4",
+    section="§3.4",
     questions=(
         Difference(
-            "gap",
-            "reduction of test minus training error by overlapping pooling",
-            lower=ORIGINAL,
-            higher=NON_OVERLAPPING,
+            name="gap",
+            text="reduction of test minus training error by overlapping pooling",
+            minus=ALEXNET_2012,
+            of=NON_OVERLAPPING,
             metric="gap",
             paper=None,
             # points: half of the 0.4 that overlapping gains, if all of it were less overfitting
             min_effect=0.2,
         ),
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         (
             "Windows of 2 leave out the last row and column of odd sides, which keeps the sizes of "
             "all layers."

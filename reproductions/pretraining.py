@@ -9,9 +9,9 @@ five. Only ILSVRC-2012 can decide the printed numbers; both gains can show anywh
 
 from alexnet.config import AlexNetRecipe
 from reproductions.harness import (
+    ALEXNET_2012,
     FIVE_CNNS,
-    ORIGINAL,
-    SIX,
+    SIX_CONV,
     Claim,
     Ensemble,
     Value,
@@ -21,34 +21,34 @@ from reproductions.harness import (
 )
 
 PRETRAINED = Variant(
-    "six-convolutions-pretrained", SIX.config, AlexNetRecipe.finetuning(), pretrained=SIX
+    "six-convolutions-pretrained", SIX_CONV.config, AlexNetRecipe.finetuning(), pretrained=SIX_CONV
 )
-SEVEN = Ensemble("seven-cnns", ((ORIGINAL, 5), (PRETRAINED, 2)))
+SEVEN = Ensemble("seven-cnns", ((ALEXNET_2012, 5), (PRETRAINED, 2)))
 AVERAGES = (0, 1, 2)  # of seven networks each
 
 CLAIM = Claim(
-    source="Table 2, §6",
+    section="Table 2, §6",
     questions=(  # the logs are those of layer-params-146-2012-2011.cfg
         Value(
-            "top1",
-            "top-1 error of one pre-trained network, ten views",
-            PRETRAINED,
-            "top1_ten",
+            name="top1",
+            text="top-1 error of one pre-trained network, ten views",
+            arm=PRETRAINED,
+            metric="top1_ten",
             paper=39.0,
-            log=38.99,
+            log_2012=38.99,
         ),
         Value(
-            "top5",
-            "top-5 error of one pre-trained network, ten views",
-            PRETRAINED,
-            "top5_ten",
+            name="top5",
+            text="top-5 error of one pre-trained network, ten views",
+            arm=PRETRAINED,
+            metric="top5_ten",
             paper=16.6,
-            log=16.622,
+            log_2012=16.622,
         ),
         *both_errors(
             "pre-training on more classes",
-            lower=PRETRAINED,
-            higher=SIX,
+            minus=PRETRAINED,
+            of=SIX_CONV,
             prefix="gain_",
             # 40.7 − 39.0 = 1.7 is of two networks that differ in the sixth convolution too
             paper=(None, None),
@@ -56,25 +56,25 @@ CLAIM = Claim(
             min_effect=0.3,
         ),
         Value(
-            "seven_top1",
-            "top-1 error of seven networks averaged, two pre-trained",
-            SEVEN,
-            "top1_ten",
-            36.7,
-            AVERAGES,
+            name="seven_top1",
+            text="top-1 error of seven networks averaged, two pre-trained",
+            arm=SEVEN,
+            metric="top1_ten",
+            paper=36.7,
+            seeds=AVERAGES,
         ),
         Value(
-            "seven_top5",
-            "top-5 error of seven networks averaged, two pre-trained",
-            SEVEN,
-            "top5_ten",
-            15.4,
-            AVERAGES,
+            name="seven_top5",
+            text="top-5 error of seven networks averaged, two pre-trained",
+            arm=SEVEN,
+            metric="top5_ten",
+            paper=15.4,
+            seeds=AVERAGES,
         ),
         *both_errors(
             "adding two pre-trained networks to an average of five",
-            lower=SEVEN,
-            higher=FIVE_CNNS,
+            minus=SEVEN,
+            of=FIVE_CNNS,
             prefix="seven_gain_",
             paper=(1.4, 1.0),  # 38.1 − 36.7 and 16.4 − 15.4
             min_effect=0.3,
@@ -82,7 +82,7 @@ CLAIM = Claim(
         ),
     ),
     scales=pretraining_scales(),
-    deviations=(
+    differs=(
         (
             "Below scale paper all 200 classes of Tiny ImageNet stand for Fall 2011 and every "
             "second of them for ILSVRC-2012: the fine-tuned network has met these classes before, "

@@ -6,32 +6,46 @@ confirmed if it could be one more of them. Only ILSVRC-2010 itself can decide th
 other images are shown and not judged.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Value, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2010, NEW_ORDER, Claim, Value
 
 CLAIM = Claim(
-    source="Table 1, §6",
+    section="Table 1, §6",
     questions=(  # the logs are those of layer-params-145-2010.cfg
-        Value("top1", "top-1 error of ten views", ORIGINAL, "top1_ten", paper=37.5, log=37.4727),
-        Value("top5", "top-5 error of ten views", ORIGINAL, "top5_ten", paper=17.0, log=16.9987),
         Value(
-            "top1_centre",
-            "top-1 error of the central view",
-            ORIGINAL,
-            "top1",
-            paper=39.0,
-            log=39.0247,
+            name="top1",
+            text="top-1 error of ten views",
+            arm=ALEXNET_2012,
+            metric="top1_ten",
+            paper=37.5,
+            log_2012=37.4727,
         ),
         Value(
-            "top5_centre",
-            "top-5 error of the central view",
-            ORIGINAL,
-            "top5",
+            name="top5",
+            text="top-5 error of ten views",
+            arm=ALEXNET_2012,
+            metric="top5_ten",
+            paper=17.0,
+            log_2012=16.9987,
+        ),
+        Value(
+            name="top1_centre",
+            text="top-1 error of the central view",
+            arm=ALEXNET_2012,
+            metric="top1",
+            paper=39.0,
+            log_2012=39.0247,
+        ),
+        Value(
+            name="top5_centre",
+            text="top-5 error of the central view",
+            arm=ALEXNET_2012,
+            metric="top5",
             paper=18.3,
-            log=18.2953,
+            log_2012=18.2953,
         ),
     ),
-    scales=imagenet_scales("imagenet2010"),
-    deviations=(
+    scales=IMAGENET_2010,
+    differs=(
         (
             "The network and its course are those of the run whose log has these numbers, net "
             "#145, and not the text's to the letter."
@@ -40,6 +54,6 @@ CLAIM = Claim(
             "Rates drop at the epochs of that log, where somebody had watched the validation "
             "error; every seed has the same course."
         ),
-        "Images are drawn in a new order every epoch; the 2012 code kept one order.",
+        NEW_ORDER,
     ),
 )

@@ -9,34 +9,34 @@ one trained on the Fall 2011 release (`pretraining`). The labels of the 2012 tes
 published.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Value, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, NEW_ORDER, Claim, Value
 
 CLAIM = Claim(
-    source="Table 2, §6",
+    section="Table 2, §6",
     questions=(  # the logs are those of layer-params-145.cfg
         Value(
-            "top1",
-            "top-1 error of one network, ten views",
-            ORIGINAL,
-            "top1_ten",
+            name="top1",
+            text="top-1 error of one network, ten views",
+            arm=ALEXNET_2012,
+            metric="top1_ten",
             paper=40.7,
-            log=40.664,
+            log_2012=40.664,
         ),
         Value(
-            "top5",
-            "top-5 error of one network, ten views",
-            ORIGINAL,
-            "top5_ten",
+            name="top5",
+            text="top-5 error of one network, ten views",
+            arm=ALEXNET_2012,
+            metric="top5_ten",
             paper=18.2,
-            log=18.21,
+            log_2012=18.21,
         ),
     ),
-    scales=imagenet_scales(),
-    deviations=(
+    scales=IMAGENET_2012,
+    differs=(
         (
             "The course is that of net #145 on ILSVRC-2010: rates drop before epochs 23, 51 and 78 "
             "of 93. In the log of the 2012 run they dropped before 25, 51 and 79 of 91."
         ),
-        "Images are drawn in a new order every epoch; the 2012 code kept one order.",
+        NEW_ORDER,
     ),
 )

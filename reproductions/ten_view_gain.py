@@ -5,18 +5,21 @@ Without the ten views the paper's net has 39.0 % and 18.3 % on ILSVRC-2010 inste
 average of ten (four corners, centre, and their mirror images).
 """
 
-from reproductions.harness import ORIGINAL, Claim, both_errors, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2010, Claim, both_errors
 
 CLAIM = Claim(
-    source="§4.1, §6",
+    section="§4.1, §6",
     questions=both_errors(
         "ten-crop averaging",
-        lower=ORIGINAL,
-        higher=ORIGINAL,
-        higher_metrics=("top1", "top5"),
+        minus=ALEXNET_2012,
+        of=ALEXNET_2012,
+        metrics=("top1", "top5"),
         paper=(1.5, 1.3),  # 39.0 − 37.5 and 18.3 − 17.0
-        log=(1.552, 1.297),  # 39.0247 − 37.4727 and 18.2953 − 16.9987 (layer-params-145-2010.cfg)
+        log_2012=(
+            1.552,
+            1.297,
+        ),  # 39.0247 − 37.4727 and 18.2953 − 16.9987 (layer-params-145-2010.cfg)
         min_effect=0.3,
     ),
-    scales=imagenet_scales("imagenet2010"),
+    scales=IMAGENET_2010,
 )

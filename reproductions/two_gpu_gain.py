@@ -5,22 +5,22 @@ its hidden layers are whole, as the section's footnote says, so that both nets h
 parameters. Errors are of ten views averaged.
 """
 
-from reproductions.harness import ONE_COLUMN, ORIGINAL, Claim, both_errors, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2010, ONE_COLUMN, Claim, both_errors
 
 CLAIM = Claim(
-    source="§3.2",
+    section="§3.2",
     questions=both_errors(
         "the second column",
-        lower=ORIGINAL,
-        higher=ONE_COLUMN,
+        minus=ALEXNET_2012,
+        of=ONE_COLUMN,
         paper=(1.7, 1.2),
         # 39.1680 and 18.2287 (layer-params-145-half.cfg) − 37.4727 and 16.9987 (-145-2010.cfg)
-        log=(1.695, 1.23),
+        log_2012=(1.695, 1.23),
         # points: one standard error of two nets' difference on 50,000 images, as for the ablations
         min_effect=0.3,
     ),
-    scales=imagenet_scales("imagenet2010"),
-    deviations=(
+    scales=IMAGENET_2010,
+    differs=(
         (
             "Both columns run on one device: what they compute is that of two, and only how long "
             "it takes would differ."

@@ -7,7 +7,7 @@ that each GPU has no more to do than the one GPU is what its statement needs.
 """
 
 from alexnet.config import AlexNetConfig
-from reproductions.harness import Claim, Exact, Scale
+from reproductions.harness import Claim, Count, Scale
 
 TWO_GPUS, ONE_GPU = (
     sum(layer.multiply_accumulates for layer in net.layers()) / 1e6
@@ -15,19 +15,19 @@ TWO_GPUS, ONE_GPU = (
 )
 
 CLAIM = Claim(
-    source="§3.2",
+    section="§3.2",
     questions=(
-        Exact(
-            "multiply_accumulates",
-            "millions of multiply-accumulates per image on each of two GPUs; at most those of the "
-            "one-GPU net",
-            ONE_GPU,  # 391.5
-            lambda: TWO_GPUS / 2,  # 362.2, which is 0.925 of it
+        Count(
+            name="multiply_accumulates",
+            text="millions of multiply-accumulates per image on each of two GPUs; at most those of "
+            "the one-GPU net",
+            paper=ONE_GPU,  # 391.5
+            measure=lambda: TWO_GPUS / 2,  # 362.2, which is 0.925 of it
             at_most=True,
         ),
     ),
     scales={"paper": Scale(dataset=None)},
-    deviations=(
+    differs=(
         (
             "Time is not measured: the GTX 580 is gone, and on another machine the exchange "
             "between the GPUs and the memory they read weigh otherwise. The exchange after conv2 "

@@ -6,7 +6,7 @@ it; the second the error of the finished net on central views of training images
 a run without decay; doubling it in the hidden layers made validation worse by 0.4 and 0.3.
 """
 
-from reproductions.harness import ORIGINAL, Claim, Difference, ablated, imagenet_scales
+from reproductions.harness import ALEXNET_2012, IMAGENET_2012, Claim, Difference, ablated
 
 WITHOUT = ablated("without-weight-decay", weight_decay=0.0)
 WORTHWHILE = (
@@ -14,27 +14,27 @@ WORTHWHILE = (
 )
 
 CLAIM = Claim(
-    source="§5",
+    section="§5",
     questions=(
         Difference(
-            "running",
-            "reduction of the last epoch's running training error by weight decay",
-            lower=ORIGINAL,
-            higher=WITHOUT,
+            name="running",
+            text="reduction of the last epoch's running training error by weight decay",
+            minus=ALEXNET_2012,
+            of=WITHOUT,
             metric="train_error",
             paper=None,
             min_effect=WORTHWHILE,
         ),
         Difference(
-            "finished",
-            "reduction of the finished net's training error by weight decay",
-            lower=ORIGINAL,
-            higher=WITHOUT,
+            name="finished",
+            text="reduction of the finished net's training error by weight decay",
+            minus=ALEXNET_2012,
+            of=WITHOUT,
             metric="top1_train",
             paper=None,
             min_effect=WORTHWHILE,
         ),
     ),
-    scales=imagenet_scales(),
-    deviations=("Biases do not decay, as in the 2012 code; the text speaks of weights.",),
+    scales=IMAGENET_2012,
+    differs=("Biases do not decay, as in the 2012 code; the text speaks of weights.",),
 )

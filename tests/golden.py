@@ -44,7 +44,8 @@ from alexnet.data.batches import batches_of  # noqa: E402
 from alexnet.data.imageset import pack  # noqa: E402
 from alexnet.evaluation import features, predict  # noqa: E402
 from alexnet.weights import import_weights, network  # noqa: E402
-from reproductions.harness.claims.claim import PRETRAINED, PlannedRun, as_data, discover  # noqa: E402
+from reproductions.harness.claims.claim import discover  # noqa: E402
+from reproductions.harness.claims.runs import PRETRAINED, PlannedRun, as_data  # noqa: E402
 from reproductions.harness.execute.context import RunContext, set_up  # noqa: E402
 from reproductions.harness.execute.run import make  # noqa: E402
 

@@ -8,7 +8,8 @@ from zlib import crc32
 
 import numpy as np
 
-from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.records import record as records
 from reproductions.harness.records.arrays import array_files
 from reproductions.harness.records.evidence import HISTORY

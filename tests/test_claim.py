@@ -1,6 +1,7 @@
 """Every claim file: what it declares, and what it plans."""
 
 import ast
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -8,21 +9,18 @@ import pytest
 
 from alexnet.config import AlexNetConfig, CifarNetConfig, Recipe
 from alexnet.data.catalogue import WHOLE
-from reproductions.harness.claims.claim import (
-    SHARED,
-    Claim,
+from reproductions.harness.claims.claim import Claim, discover, load, planned_runs
+from reproductions.harness.claims.imagenet import ALEXNET_2012
+from reproductions.harness.claims.metrics import METRICS
+from reproductions.harness.claims.questions import (
+    Count,
     Difference,
-    Exact,
-    PlannedRun,
-    SpeedUp,
+    EpochRatio,
+    Question,
     Sweep,
-    Trained,
     Value,
-    at_scale,
-    discover,
-    planned_runs,
 )
-from reproductions.harness.claims.imagenet import ORIGINAL
+from reproductions.harness.claims.runs import SHARED, PlannedRun
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
 from reproductions.harness.records.paths import RESULTS
 from reproductions.harness.records.record import read_records
@@ -34,7 +32,7 @@ TRAINED = [
     (claim, question)
     for claim in CLAIMS.values()
     for question in claim.questions
-    if not isinstance(question, Exact)
+    if question.trained
 ]
 
 
@@ -46,24 +44,8 @@ def networks(arm: Arm) -> list[Variant]:
 ALEXNETS = [
     (claim, question)
     for claim, question in TRAINED
-    if isinstance(networks(question.variants[0])[0].config, AlexNetConfig)
+    if isinstance(networks(question.arms[0])[0].config, AlexNetConfig)
 ]
-METRICS = {
-    "top1",
-    "top5",
-    "top1_ten",
-    "top5_ten",
-    "top1_train",
-    "gap",
-    "train_error",
-    "first_epoch_error",
-    "colour_gap",
-    "retrieval_pixels",
-    "retrieval_features",
-    "retrieval_codes",
-    "top1_ten_member",
-    "top5_ten_member",
-}
 
 
 def name_of(value: object) -> str:
@@ -83,7 +65,7 @@ def test_the_docstring_is_a_protocol(claim: Claim) -> None:
     assert claim.statement.endswith(".")
     assert "§" in claim.statement or "Figure" in claim.statement or "Table" in claim.statement
     assert f"nox -s reproduce -- {claim.name}" in describe(claim)
-    assert claim.source in describe(claim)
+    assert claim.section in describe(claim)
     text = (FOLDER / f"{claim.name}.py").read_text()
     assert "§" in text.splitlines()[0]
     assert len(text.splitlines()) <= 140
@@ -145,14 +127,14 @@ def test_variants_of_one_name_are_the_same_everywhere() -> None:
     named = {
         variant.name: variant
         for _, question in ALEXNETS
-        for arm in question.variants
+        for arm in question.arms
         for variant in networks(arm)
     }
     assert len(set(map(fields_of, named.values()))) == len(named), "one variant under two names"
     averaged = {
         arm.name: arm
         for _, question in ALEXNETS
-        for arm in question.variants
+        for arm in question.arms
         if isinstance(arm, Ensemble)
     }
     assert len({arm.members for arm in averaged.values()}) == len(averaged)
@@ -164,7 +146,7 @@ def fields_of(variant: Variant) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize(("claim", "question"), ALEXNETS, ids=name_of)
-def test_an_imagenet_claim_has_the_four_scales(claim: Claim, question: Trained) -> None:
+def test_an_imagenet_claim_has_the_four_scales(claim: Claim, question: Question) -> None:
     assert list(claim.scales) == ["paper", "reduced", "mini", "smoke"]
     assert claim.scales["paper"].dataset in WHOLE
     used = [claim.scales[name].datasets for name in ("reduced", "mini", "smoke")]
@@ -175,55 +157,53 @@ def test_an_imagenet_claim_has_the_four_scales(claim: Claim, question: Trained) 
         ]
     else:
         assert used == [("tiny-imagenet",), ("tiny-imagenet",), ("synthetic",)]
-    if isinstance(question, SpeedUp):
+    if isinstance(question, EpochRatio):
         assert all(claim.scales[name].target for name in ("reduced", "mini", "smoke"))
 
 
 @pytest.mark.parametrize(("claim", "question"), ALEXNETS, ids=name_of)
-def test_an_ablation_changes_one_thing_of_the_original(claim: Claim, question: Trained) -> None:
-    """`ORIGINAL` is one side of every comparison; the other differs in network or recipe alone.
+def test_an_ablation_changes_one_thing_of_the_original(claim: Claim, question: Question) -> None:
+    """`ALEXNET_2012` is one side of every comparison; the other differs in network or recipe alone.
 
     But a network that starts from another's weights is compared with that other network trained on
     the same images from the start.
     """
-    if isinstance(question, Value) or any(isinstance(arm, Ensemble) for arm in question.variants):
+    if isinstance(question, Value) or any(isinstance(arm, Ensemble) for arm in question.arms):
         return
-    if question.variants[0].pretrained:
-        assert question.variants == (question.variants[0], question.variants[0].pretrained)
-        assert question.variants[0].config == question.variants[1].config
+    if question.arms[0].pretrained:
+        assert question.arms == (question.arms[0], question.arms[0].pretrained)
+        assert question.arms[0].config == question.arms[1].config
         return
-    assert ORIGINAL in question.variants, claim.name
-    for variant in question.variants:
-        fields = {line.split(".")[0] for line in variant_differences(ORIGINAL, variant)}
-        assert len(fields) == (variant != ORIGINAL)
+    assert ALEXNET_2012 in question.arms, claim.name
+    for variant in question.arms:
+        fields = {line.split(".")[0] for line in variant_differences(ALEXNET_2012, variant)}
+        assert len(fields) == (variant != ALEXNET_2012)
 
 
 @pytest.mark.parametrize(("claim", "question"), TRAINED, ids=name_of)
-def test_a_question_asks_what_can_be_answered(claim: Claim, question: Trained) -> None:
+def test_a_question_asks_what_can_be_answered(claim: Claim, question: Question) -> None:
     assert len(question.seeds) >= 3, claim.name
-    if isinstance(question, SpeedUp):
+    if isinstance(question, EpochRatio):
         assert question.paper > question.min_effect > 1
         return
-    assert (
-        set(question.metrics if not isinstance(question, Value) else [question.metric]) <= METRICS
-    )
+    assert set(question.metrics) <= METRICS.keys()
     if not isinstance(question, Value):
-        assert question.metrics[0] != question.metrics[1] or question.lower != question.higher
+        assert question.metrics[0] != question.metrics[1] or question.minus != question.of
         assert 0 < question.min_effect < (question.paper or 100)
-    if question.log is not None:
-        assert question.log == pytest.approx(question.paper, abs=0.06), (
+    if question.log_2012 is not None:
+        assert question.log_2012 == pytest.approx(question.paper, abs=0.06), (
             "the log rounds to what the paper prints"
         )
 
 
 @pytest.mark.parametrize(
-    "question", [q for _, q in TRAINED if isinstance(q, SpeedUp) and q.sweep], ids=name_of
+    "question", [q for _, q in TRAINED if isinstance(q, EpochRatio) and q.sweep], ids=name_of
 )
-def test_arms_differ_in_the_nonlinearity_and_the_chosen_rate_alone(question: SpeedUp) -> None:
-    fields = {line.split(":")[0] for line in variant_differences(*question.variants)}
+def test_arms_differ_in_the_nonlinearity_and_the_chosen_rate_alone(question: EpochRatio) -> None:
+    fields = {line.split(":")[0] for line in variant_differences(*question.arms)}
     assert fields <= {"config.activation", "recipe.learning_rate"}
     assert "config.activation" in fields
-    for variant in question.variants:
+    for variant in question.arms:
         assert variant.recipe.learning_rate in question.sweep.rates
         assert variant.recipe.weight_decay == 0  # no regularisation of any kind
     assert len(set(question.seeds)) == len(question.seeds)
@@ -233,11 +213,9 @@ def test_normalisation_alone_is_what_two_of_three_cifar_questions_change() -> No
     narrow, wide, published = CLAIMS["cifar_lrn_gain"].questions
     for question in (narrow, wide):
         assert isinstance(question, Difference)
-        assert variant_differences(*question.variants) == [
-            "config.lrn_layers: ('conv1', 'conv2') → ()"
-        ]
-    assert published.variants == (wide.variants[0], narrow.variants[1])
-    assert len(variant_differences(*published.variants)) == 7
+        assert variant_differences(*question.arms) == ["config.lrn_layers: ('conv1', 'conv2') → ()"]
+    assert published.arms == (wide.arms[0], narrow.arms[1])
+    assert len(variant_differences(*published.arms)) == 7
 
 
 def example(**changes: object) -> Claim:
@@ -253,9 +231,13 @@ def example(**changes: object) -> Claim:
         "paper": 6.0,
         "min_effect": 2.0,
     }
-    question = SpeedUp("q", "text", fast, slow, paper_epochs=(6.0, 36.0), **{**fields, **changes})  # type: ignore[arg-type]
+    question = EpochRatio(
+        name="q", text="t", over=fast, of=slow, paper_epochs=(6.0, 36.0), **{**fields, **changes}
+    )  # type: ignore[arg-type]
     scales = {"paper": Scale("cifar10"), "smoke": Scale("synthetic", seeds=2, rates=1, epochs=1)}
-    return Claim("§0", (question,), scales, name="example", statement="It holds.")
+    return Claim(
+        section="§0", questions=(question,), scales=scales, name="example", statement="It holds."
+    )
 
 
 def declarations(claim: Claim, role: str) -> set[str]:
@@ -277,10 +259,10 @@ def test_runs_of_a_speed_up() -> None:
 
 def test_smoke_is_the_same_with_less() -> None:
     claim = example()
-    question = at_scale(claim, claim.questions[0], "smoke")  # type: ignore[arg-type]
+    question = claim.questions[0].at("smoke", claim.scales["smoke"])
     assert question.sweep.rates == (0.2,)
     assert question.seeds == (0, 1)
-    assert question.fast.recipe.epochs == question.sweep.epochs == 1
+    assert question.over.recipe.epochs == question.sweep.epochs == 1
 
 
 def test_a_declaration_covers_what_the_runs_are_judged_by() -> None:
@@ -296,12 +278,11 @@ def test_a_declaration_covers_what_the_runs_are_judged_by() -> None:
 
 
 def test_exact_questions_are_one_run_without_images() -> None:
-    claim = Claim(
-        "§0",
-        (Exact("a", "t", 1, lambda: 1), Exact("b", "t", 2, lambda: 2)),
-        {"paper": Scale(None)},
-        name="c",
+    counts = (
+        Count(name="a", text="t", paper=1, measure=lambda: 1),
+        Count(name="b", text="t", paper=2, measure=lambda: 2),
     )
+    claim = Claim(section="§0", questions=counts, scales={"paper": Scale(None)}, name="c")
     (run,) = planned_runs(claim, "paper")
     assert (run.variant, run.role, run.dataset) == ("count", "inspect", None)
     assert isinstance(run, PlannedRun)
@@ -373,7 +354,49 @@ def test_committed_counts_are_what_the_code_counts_today() -> None:
         if item.record.role == "inspect"
     }
     for name, claim in discover().items():
-        for question in (q for q in claim.questions if isinstance(q, Exact)):
+        for question in (q for q in claim.questions if isinstance(q, Count)):
             assert stored[name].metrics[question.name].value == question.measure(), (
                 f"{name}.{question.name}"
             )
+
+
+SOUND = '''"""Two is two (§1)."""
+
+from reproductions.harness import *
+
+NET = Variant("net", ALEXNET_2012.config, ALEXNET_2012.recipe)
+CLAIM = Claim(
+    section="§1",
+    questions=(Value(name="error", text="an error", arm=NET, metric="top1", paper=40.0),),
+    scales={"smoke": Scale("synthetic", seeds=2)},
+)
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("paper=40.0", "paper='forty'", "error: 'forty' is no finite number"),
+        ("arm=NET", "arm='net'", "error: 'net' is no variant and no ensemble"),
+        ("top1", "top-1", "error: no metric is called 'top-1'; did you mean 'top1'?"),
+        ('"smoke"', '"smok"', "scale 'smok' is unknown; there are paper, reduced, mini, smoke"),
+        ('"error"', '"an error"', "an error: the name 'an error' is not of a-z, 0-9 and _"),
+        ("CLAIM =", "CLAMI =", "declares no CLAIM = Claim(...)"),
+        ("CLAIM =", "CLAIM = 1 +", "cannot be loaded (TypeError: "),
+        ('"""Two is two (§1)."""', "", "has no docstring"),
+        (
+            'Scale("synthetic"',
+            'Scale("synthetics"',
+            "no data set is called 'synthetics'; did you mean 'synthetic'?",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_claim_file_is_one_line(
+    old: str, new: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_claim_to_load.py").write_text(SOUND.replace(old, new))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "a_claim_to_load", raising=False)
+    _, faults = load("a_claim_to_load")
+    assert [line[: len(fault)] for line in faults] == [fault]
+    (tmp_path / "a_claim_to_load.py").write_text(SOUND)

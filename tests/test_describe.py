@@ -9,12 +9,9 @@ from typer.testing import CliRunner
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover
 from reproductions.harness.records.record import Stored, read_records
-from reproductions.harness.report.describe import (
-    compare_sets,
-    describe,
-    explain_cell,
-    provenance_differences,
-)
+from reproductions.harness.report.compare import compare_sets, provenance_differences
+from reproductions.harness.report.describe import describe
+from reproductions.harness.report.explain import explain_cell
 
 CLAIM = discover()["fig1_relu"]
 
@@ -22,9 +19,9 @@ CLAIM = discover()["fig1_relu"]
 def test_describe_says_what_is_fixed_before_the_runs() -> None:
     text = describe(CLAIM)
     for words in (
-        "seeds: 0, 1, 2, 3, 4",
+        "5 seeds per arm",
         "on seed 100",
-        "paper: 6×",
+        "the paper's is 6×",
         "config.activation: 'relu' → 'tanh'",
         "differs from the paper",
     ):
@@ -39,7 +36,7 @@ def test_explain_lists_every_value_behind_a_number(tmp_path: Path) -> None:
     assert text.count("training version 1, commit ffffffffff; a processor, bf16") == 10
     assert "(informational): torch was 2.11.0, is " in text
     assert "(10 records)" in text
-    assert "tanh seed 3: epochs 38.1000" in text
+    assert "tanh seed 3: epochs to 25 % 38.1000" in text
     assert "paper-seed3-" in text
 
 
@@ -69,10 +66,11 @@ def test_compare_also_sees_sets_of_other_code(tmp_path: Path) -> None:
     for seed in range(3):
         store(tmp_path / "old", make_record("relu", seed, epochs=12.2 + seed / 10, training=7))
     rows = compare_sets([CLAIM], *(read_records(tmp_path / name)[0] for name in ("ours", "old")))
-    assert [row["arm"] for row in rows] == ["relu", "tanh"]
-    assert rows[0]["theirs / ours [95 %]"].startswith("2.02 [")
-    assert rows[1]["theirs"] == "–"
-    assert "version: " in rows[0]["differs in"]
+    relu, tanh = (row for row in rows if row["quantity"] == "epochs to 25 %")
+    assert (relu["arm"], tanh["arm"]) == ("relu", "tanh")
+    assert relu["theirs against ours [95 %]"].startswith("2.02× [")
+    assert tanh["theirs"] == "– (n=0)"
+    assert "version: " in relu["differs in"]
 
 
 def test_what_two_records_do_not_share() -> None:
@@ -92,6 +90,10 @@ def test_compare_sets_of_alexnets(tmp_path: Path) -> None:
                     tmp_path / side, make_alexnet(variant, seed, gap=2.0 + shift + seed / 10), 3.0
                 )
     sides = (read_records(tmp_path / name)[0] for name in ("ours", "theirs"))
-    rows = {(row["cell"], row["arm"]): row for row in compare_sets([discover()["dropout"]], *sides)}
-    assert rows["dropout.gap", "original gap"]["theirs / ours [95 %]"] == "apart by [0.77, 1.23]"
-    assert rows["dropout.iterations", "original"]["theirs / ours [95 %]"].startswith("1.00 [")
+    rows = {
+        (row["cell"], row["arm"], row["quantity"]): row["theirs against ours [95 %]"]
+        for row in compare_sets([discover()["dropout"]], *sides)
+    }
+    assert rows["dropout.gap", "original", "gap"] == "1.00 [0.77, 1.23]"
+    ratio = next(v for k, v in rows.items() if k[0] == "dropout.iterations" and "epochs" in k[2])
+    assert ratio.startswith("1.00× [")

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from records import example_files_of, full_set, make_alexnet, write_record
 
-from reproductions.harness.claims.claim import digest, discover
+from reproductions.harness.claims.claim import discover
+from reproductions.harness.claims.runs import digest
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.examples import COLUMNS, SHEET, SIDE, cut
 from reproductions.harness.records.record import read_records

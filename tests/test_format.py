@@ -8,7 +8,7 @@ from records import full_set, make_record, store
 from reproductions.harness.claims.claim import discover
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.record import read_records
-from reproductions.harness.report import format as wording
+from reproductions.harness.rule import text as wording
 
 
 def row_of(root: Path) -> VerdictRow:
@@ -42,13 +42,13 @@ def test_count(value: float | None, text: str) -> None:
 
 def test_a_measured_ratio_has_its_interval_and_a_bound_has_none(tmp_path: Path) -> None:
     full_set(tmp_path / "whole")
-    assert wording.measured(row_of(tmp_path / "whole")) == "5.99× [5.75, 6.24]"
+    assert row_of(tmp_path / "whole").measured_text == "5.99× [5.75, 6.24]"
     for seed in range(5):
         store(
             tmp_path / "censored",
             make_record("relu", seed, epochs=6.0),
             make_record("tanh", seed, epochs=None),
         )
-    assert wording.measured(row_of(tmp_path / "censored")) == "at least 10.00× (no interval)"
-    assert wording.measured(row_of(tmp_path)) == "–"
-    assert wording.paper(row_of(tmp_path)) == "6×"
+    assert row_of(tmp_path / "censored").measured_text == "at least 10.00× (no interval)"
+    assert row_of(tmp_path).measured_text == "–"
+    assert row_of(tmp_path).question.paper_text == "6×"

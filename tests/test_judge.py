@@ -6,9 +6,10 @@ import pytest
 from records import RELU, TANH, full_set, make_alexnet, make_record, planned, store, write_record
 
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.judge.rows import SweepPoint, VerdictRow, best_rate, judge, sweep_table
-from reproductions.harness.judge.verdict import judge_speedup
+from reproductions.harness.judge.rows import VerdictRow, judge
+from reproductions.harness.judge.sweep import SweepPoint, best_rate, sweep_table
 from reproductions.harness.records.record import ParentRun, read_records
+from reproductions.harness.rule.verdict import judge_speedup
 
 CLAIM = discover()["fig1_relu"]
 
@@ -225,7 +226,7 @@ def test_nothing_is_not_run(tmp_path: Path) -> None:
 def test_the_sweep_and_its_best_rate(tmp_path: Path) -> None:
     full_set(tmp_path)
     (row,) = rows(tmp_path)
-    table = sweep_table(row)
+    table = sweep_table(row, row.scaled)
     for arm in ("relu", "tanh"):
         assert best_rate(table[arm]) == planned(arm, 0).recipe["learning_rate"]
         assert len(table[arm]) == 5

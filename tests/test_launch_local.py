@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.launch.arrays import JobRequest, arrays, to_processes
 from reproductions.harness.launch.job_files import read_job
 from reproductions.harness.launch.slurm_config import SlurmConfig

@@ -245,8 +245,9 @@ def test_compare_names_what_differs(tmp_path: Path, call: Call) -> None:
     rows = json.loads(
         call("compare", tmp_path / "theirs", "--results", tmp_path / "ours", "--json").stdout
     )
-    assert [row["arm"] for row in rows] == ["relu", "tanh"]
-    assert all(row["theirs / ours [95 %]"].startswith("1.00 [") for row in rows)
+    assert [row["arm"] for row in rows] == ["relu", "relu", "tanh", "tanh"]
+    ratios = [row["theirs against ours [95 %]"] for row in rows]
+    assert all(ratio.startswith("1.00× [") for ratio in ratios), ratios
     assert all("hardware: a processor → another" in row["differs in"] for row in rows)
 
 

@@ -22,14 +22,8 @@ from alexnet.models import AlexNet
 from alexnet.training import Training, train
 from alexnet.weights import export_weights, import_weights, load_matching, network
 from reproductions.__main__ import app
-from reproductions.harness.claims.claim import (
-    PlannedRun,
-    asked_runs,
-    config_of,
-    discover,
-    recipe_of,
-    with_needs,
-)
+from reproductions.harness.claims.claim import asked_runs, discover
+from reproductions.harness.claims.runs import PlannedRun, config_of, recipe_of, with_needs
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.ensemble import average
 from reproductions.harness.execute.parents import MissingParentError

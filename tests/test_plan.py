@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from records import full_set, keep, make_alexnet, make_record, planned, store, write_record
 
-from reproductions.harness.claims.claim import PlannedRun, blocks, discover, planned_runs
+from reproductions.harness.claims.claim import blocks, discover, planned_runs
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.judge.power import of_images
 from reproductions.harness.judge.rows import judge
 from reproductions.harness.plan.claim_plan import prepare

@@ -19,8 +19,8 @@ from reproductions.harness.execute.context import RunContext, set_up, versions_o
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch.arrays import JobRequest
 from reproductions.harness.plan.claim_plan import prepare
-from reproductions.harness.records.evidence import epochs_to
 from reproductions.harness.records.record import RecordError, folder_of, read_records, records_of
+from reproductions.harness.rule.curves import epochs_to
 
 
 @pytest.mark.parametrize(

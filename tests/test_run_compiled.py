@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from alexnet import compile as compiling
 from alexnet.data.imageset import ImageSet
 from reproductions.__main__ import app
-from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch import submit as dispatch

@@ -15,7 +15,8 @@ from alexnet import precision as measuring
 from alexnet.data.imageset import ImageSet
 from alexnet.precision import Choice, remembered
 from reproductions.__main__ import app
-from reproductions.harness.claims.claim import Claim, PlannedRun, blocks, discover, planned_runs
+from reproductions.harness.claims.claim import Claim, blocks, discover, planned_runs
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.cli import session
 from reproductions.harness.execute import precision
 from reproductions.harness.execute import run as running

@@ -7,7 +7,7 @@ import pytest
 from alexnet.config import AlexNetRecipe
 from alexnet.config.alexnet import plateaus
 
-ORIGINAL, PAPER = AlexNetRecipe.original(), AlexNetRecipe.paper()
+ALEXNET_2012, PAPER = AlexNetRecipe.original(), AlexNetRecipe.paper()
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ ORIGINAL, PAPER = AlexNetRecipe.original(), AlexNetRecipe.paper()
     ],
 )
 def test_the_logged_drops(epoch: int, rate: float) -> None:
-    assert ORIGINAL.lr(epoch, []) == pytest.approx(rate, rel=1e-12)
+    assert ALEXNET_2012.lr(epoch, []) == pytest.approx(rate, rel=1e-12)
     # errors do not matter to it
-    assert ORIGINAL.lr(epoch, [50.0] * epoch) == pytest.approx(rate, rel=1e-12)
+    assert ALEXNET_2012.lr(epoch, [50.0] * epoch) == pytest.approx(rate, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,14 @@ def test_the_logged_drops(epoch: int, rate: float) -> None:
     [(0, 1e-2), (23, 1e-3), (51, 1e-4), (67, 1e-4), (68, 1e-5), (71, 1e-5), (72, 0), (92, 0)],
 )
 def test_conv1_is_slowed_and_then_frozen(epoch: int, rate: float) -> None:
-    assert ORIGINAL.layer_lr("conv1", "weight", epoch, [])[0] == pytest.approx(rate, rel=1e-12)
+    assert ALEXNET_2012.layer_lr("conv1", "weight", epoch, [])[0] == pytest.approx(rate, rel=1e-12)
     for layer in ("conv2", "conv5", "fc6", "fc8"):
-        assert ORIGINAL.layer_lr(layer, "weight", epoch, [])[0] == ORIGINAL.lr(epoch, [])
+        assert ALEXNET_2012.layer_lr(layer, "weight", epoch, [])[0] == ALEXNET_2012.lr(epoch, [])
 
 
 def test_the_logged_end() -> None:
-    assert not ORIGINAL.is_over(92, [50.0] * 92, None)
-    assert ORIGINAL.is_over(93, [50.0] * 93, None)
+    assert not ALEXNET_2012.is_over(92, [50.0] * 92, None)
+    assert ALEXNET_2012.is_over(93, [50.0] * 93, None)
 
 
 def test_finetuning_by_its_log() -> None:
@@ -119,13 +119,13 @@ def test_a_drop_takes_effect_in_the_epoch_after_the_patience_ran_out() -> None:
 
 
 def test_a_shortened_course_keeps_its_shares() -> None:
-    short = ORIGINAL.shortened(31)  # a third
+    short = ALEXNET_2012.shortened(31)  # a third
     assert (short.epochs, short.lr_milestones, short.conv1_lr_milestones) == (
         31,
         (8, 17, 26),
         (23,),
     )
     assert (short.conv1_freeze_epoch, short.color_noise_end) == (24, 23)
-    assert ORIGINAL.shortened(93) == ORIGINAL
+    assert ALEXNET_2012.shortened(93) == ALEXNET_2012
     assert AlexNetRecipe.finetuning().shortened(18).conv1_lr_milestones == (0, 2)
     assert PAPER.shortened(9) == replace(PAPER, epochs=9)

@@ -9,9 +9,9 @@ from records import full_set, make_record, store
 
 from reproductions.harness.claims.claim import discover
 from reproductions.harness.judge.rows import judge
-from reproductions.harness.judge.verdict import Verdict
 from reproductions.harness.records.record import read_records
 from reproductions.harness.report.statements import STATEMENTS, Statement, ledger_table
+from reproductions.harness.rule.verdict import Verdict
 
 CLAIMS = discover()
 CELLS = {

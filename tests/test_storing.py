@@ -14,7 +14,8 @@ from test_evidence import pointer
 from alexnet.config import AlexNetConfig
 from alexnet.data.imageset import ImageSet
 from alexnet.io import is_locked
-from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute import metrics as measure
 from reproductions.harness.execute import run as running
 from reproductions.harness.execute.context import RunContext, set_up

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reproductions.harness.judge.student_t import t_quantile
+from reproductions.harness.rule.student_t import t_quantile
 
 
 @pytest.mark.parametrize("df", [1.0, 1.3, 2.0, 4.37, 8.0, 30.0, 340.5, 1998.0, math.inf])

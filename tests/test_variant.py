@@ -15,23 +15,23 @@ from alexnet.config import (
     Recipe,
 )
 from reproductions.harness.claims.imagenet import (
+    ALEXNET_2012,
     FIVE_CNNS,
-    ORIGINAL,
-    SIX,
+    SIX_CONV,
     imagenet_scales,
     pretraining_scales,
 )
 from reproductions.harness.claims.variant import Ensemble, Scale, Variant
 
 SCALES = pretraining_scales()
-TUNED = Variant("tuned", SIX.config, AlexNetRecipe.finetuning(), pretrained=SIX)
+TUNED = Variant("tuned", SIX_CONV.config, AlexNetRecipe.finetuning(), pretrained=SIX_CONV)
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(2, 6))
 def test_no_two_averages_share_a_network_and_none_is_left_out(
     counts: list[int], averages: int
 ) -> None:
-    names = [replace(ORIGINAL, name=f"v{k}") for k in range(len(counts))]
+    names = [replace(ALEXNET_2012, name=f"v{k}") for k in range(len(counts))]
     ensemble = Ensemble("e", tuple(zip(names, counts, strict=True)))
     for k, count in enumerate(counts):
         used = [seed for number in range(averages) for seed in ensemble.seeds(number)[k][1]]
@@ -47,7 +47,7 @@ def test_five_networks_are_five_at_every_scale_that_is_evidence() -> None:
         "mini": 5,
         "smoke": 2,
     }
-    assert at["mini"].members[0][0] == ORIGINAL.at("mini", imagenet_scales()["mini"])
+    assert at["mini"].members[0][0] == ALEXNET_2012.at("mini", imagenet_scales()["mini"])
     assert at["mini"].seeds(2) == ((at["mini"].members[0][0], (10, 11, 12, 13, 14)),)
 
 
@@ -95,4 +95,4 @@ def test_a_net_of_locally_connected_layers_at_every_scale() -> None:
 
 def test_figure_1s_network_is_the_same_everywhere() -> None:
     cifar = Variant("relu", CifarNetConfig(), Recipe(0.1))
-    assert cifar.at("smoke", Scale("synthetic")) is cifar
+    assert cifar.at("smoke", Scale("synthetic")) == cifar

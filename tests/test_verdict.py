@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reproductions.harness.judge.verdict import (
+from reproductions.harness.rule.verdict import (
     Verdict,
     at_most_earned,
     detectable,

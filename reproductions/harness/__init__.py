@@ -1,31 +1,42 @@
 """What a claim file needs to declare a claim. Everything else is imported from its own module."""
 
-from reproductions.harness.claims.claim import Claim, Difference, Exact, SpeedUp, Sweep, Value
+from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.imagenet import (
+    ALEXNET_2012,
+    COURSE_145,
     FIVE_CNNS,
+    IMAGENET_2010,
+    IMAGENET_2012,
+    NEW_ORDER,
     NON_OVERLAPPING,
     ONE_COLUMN,
-    ORIGINAL,
-    SIX,
+    SAMPLING_NOISE_50K,
+    SIX_CONV,
     ablated,
     both_errors,
     imagenet_scales,
     pretraining_scales,
 )
+from reproductions.harness.claims.questions import Count, Difference, EpochRatio, Sweep, Value
 from reproductions.harness.claims.variant import Ensemble, Scale, Variant
 
 __all__ = [
+    "ALEXNET_2012",
+    "COURSE_145",
     "FIVE_CNNS",
+    "IMAGENET_2010",
+    "IMAGENET_2012",
+    "NEW_ORDER",
     "NON_OVERLAPPING",
     "ONE_COLUMN",
-    "ORIGINAL",
-    "SIX",
+    "SAMPLING_NOISE_50K",
+    "SIX_CONV",
     "Claim",
+    "Count",
     "Difference",
     "Ensemble",
-    "Exact",
+    "EpochRatio",
     "Scale",
-    "SpeedUp",
     "Sweep",
     "Value",
     "Variant",

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.io import write_atomic
-from reproductions.harness.report.format import number, table
+from reproductions.harness.report.format import table
+from reproductions.harness.rule.text import number
 
 Entry = dict[str, Any]  # one row in benchmarks.json: `measured` or `missing`
 SECTIONS = {"CPU": "On a processor", "GPU": "On a GPU", "growth": "How cost grows"}

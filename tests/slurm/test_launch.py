@@ -37,8 +37,8 @@ from reproductions.harness import (
 
 RECIPE = replace(AlexNetRecipe.original().smoke(), epochs=EPOCHS, lr_milestones=())
 NET = Variant("net", replace(AlexNetConfig.original().smoke(), dropout=DROPOUT), RECIPE)
-QUESTION = Value("error", "an error", NET, "top1", paper=50.0, seeds=SEEDS)
-CLAIM = Claim("a test", (QUESTION,), {"paper": Scale("synthetic")})
+QUESTION = Value(name="error", text="an error", arm=NET, metric="top1", paper=50.0, seeds=SEEDS)
+CLAIM = Claim(section="a test", questions=(QUESTION,), scales={"paper": Scale("synthetic")})
 '''
 EPOCHS = 40  # of the slow claim: some twenty seconds
 LONG = 8 * EPOCHS  # longer than a segment

@@ -4,58 +4,62 @@ from dataclasses import replace
 from typing import Any
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from reproductions.harness.claims.claim import Difference
+from reproductions.harness.claims.questions import Difference
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
 
 # net #145, which printed Table 1
-ORIGINAL = Variant("original", AlexNetConfig.original(), AlexNetRecipe.original())
+ALEXNET_2012 = Variant("original", AlexNetConfig.original(), AlexNetRecipe.original())
+# points: one standard error of a difference of two nets on 50,000 images
+SAMPLING_NOISE_50K = 0.3
+# Differences from the paper that several claims share
+NEW_ORDER = "Images are drawn in a new order every epoch; the 2012 code kept one order."
+COURSE_145 = "Both nets have the schedule of net #145 on ILSVRC-2010"
 
 
 def ablated(name: str, config: AlexNetConfig | None = None, **recipe: Any) -> Variant:
-    """The original with another network or with single changes of its recipe."""
-    return Variant(name, config or ORIGINAL.config, replace(ORIGINAL.recipe, **recipe))
+    """The 2012 network with another configuration or with single changes of its recipe."""
+    return Variant(name, config or ALEXNET_2012.config, replace(ALEXNET_2012.recipe, **recipe))
 
 
 # What more than one claim trains
 ONE_COLUMN = ablated("one-column", AlexNetConfig.original().one_column())  # net #145-half (§3.2)
 # §3.4: s = z = 2
 NON_OVERLAPPING = ablated("non-overlapping", replace(AlexNetConfig.original(), pool_size=2))
-SIX = ablated("six-convolutions", AlexNetConfig.original().six_convolutions())  # §6; layers-146.cfg
-FIVE_CNNS = Ensemble("five-cnns", ((ORIGINAL, 5),))  # Table 2: "5 CNNs"
+SIX_CONV = ablated("six-convolutions", AlexNetConfig.original().six_convolutions())  # §6
+FIVE_CNNS = Ensemble("five-cnns", ((ALEXNET_2012, 5),))  # Table 2: "5 CNNs"
 
 
 def both_errors(
     text: str,
-    lower: Arm,
-    higher: Arm,
     *,
+    of: Arm,
+    minus: Arm,
     paper: tuple[float | None, float | None],
     min_effect: float,
-    higher_metrics: tuple[str, str] = ("", ""),
-    log: tuple[float | None, float | None] = (None, None),
+    metrics: tuple[str, str] = ("top1_ten", "top5_ten"),
+    minus_metrics: tuple[str, str] = ("top1_ten", "top5_ten"),
+    log_2012: tuple[float | None, float | None] = (None, None),
     seeds: tuple[int, ...] = Difference.seeds,
     prefix: str = "",
 ) -> tuple[Difference, Difference]:
-    """The same question of top-1 and of top-5 error, both of ten views; pairs are in that order.
+    """Reductions of top-1 and of top-5 error, of ten crops; pairs are in that order.
 
     They are named `prefix` and "top1", "top5"; the rest is as in `Difference`.
     """
     top1, top5 = (
         Difference(
-            f"{prefix}top{k}",
-            f"top-{k} error reduction by {text}",
-            lower,
-            higher,
-            f"top{k}_ten",
-            printed,
-            min_effect,
-            higher_metric=higher_metric,
-            log=logged,
+            name=f"{prefix}top{k}",
+            text=f"top-{k} error reduction by {text}",
+            of=of,
+            minus=minus,
+            metric=metrics[place],
+            minus_metric=minus_metrics[place],
+            paper=paper[place],
+            min_effect=min_effect,
+            log_2012=log_2012[place],
             seeds=seeds,
         )
-        for k, printed, higher_metric, logged in zip(
-            (1, 5), paper, higher_metrics, log, strict=True
-        )
+        for place, k in enumerate((1, 5))
     )
     return top1, top5
 
@@ -65,7 +69,7 @@ def imagenet_scales(
 ) -> dict[str, Scale]:
     """The claim's ImageNet; Tiny ImageNet; a quarter of the net on it; synthetic images.
 
-    `targets` are the training errors of a speed-up at the three scales below `paper`, in percent.
+    `targets` are the training errors of an epoch ratio at the three scales below `paper`, percent.
     """
     reduced, mini, smoke = targets or (None, None, None)
     return {
@@ -74,6 +78,10 @@ def imagenet_scales(
         "mini": Scale("tiny-imagenet", seeds=3, target=mini),
         "smoke": Scale("synthetic", seeds=2, target=smoke),
     }
+
+
+IMAGENET_2010 = imagenet_scales("imagenet2010")
+IMAGENET_2012 = imagenet_scales("imagenet2012")
 
 
 def pretraining_scales() -> dict[str, Scale]:

@@ -2,15 +2,8 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
-from alexnet.config import (
-    AlexNetConfig,
-    AlexNetRecipe,
-    CifarNetConfig,
-    LocallyConnectedConfig,
-    LocallyConnectedRecipe,
-    Recipe,
-)
 from alexnet.data.catalogue import classes_of
 
 
@@ -41,16 +34,17 @@ class Variant:
     """What is trained: a network and a recipe under a name, which also names its folder."""
 
     name: str
-    config: CifarNetConfig | AlexNetConfig | LocallyConnectedConfig
-    recipe: Recipe | AlexNetRecipe | LocallyConnectedRecipe
+    config: Any  # a frozen dataclass with `build(seed)`, which gives the network
+    recipe: Any  # see alexnet.config.TrainingRecipe
     pretrained: "Variant | None" = (
         None  # the variant whose weights of the same seed it starts from (§6)
     )
 
     def at(self, name: str, scale: Scale) -> "Variant":
-        """A network at the scale of this name, with its images' classes; Figure 1's never changes.
+        """The network and recipe of a scale, with as many classes as its images.
 
-        A network that it starts from is that of `scale.pretraining`.
+        Below scale paper they are what methods of the scale's name give, where they have any. A
+        network that it starts from is that of `scale.pretraining`.
         """
         return _at(self, name, scale)
 
@@ -58,13 +52,14 @@ class Variant:
 @cache  # the claims share most of their networks
 def _at(variant: Variant, name: str, scale: Scale) -> Variant:
     config, recipe, before = variant.config, variant.recipe, variant.pretrained
-    if isinstance(config, CifarNetConfig):
-        return variant
-    assert not isinstance(recipe, Recipe)
     if name != "paper":
-        config, recipe = getattr(config, name)(), getattr(recipe, name)()
-    config = replace(config, classes=classes_of(scale.dataset)) if scale.dataset else config
-    recipe = recipe.shortened(scale.epochs) if scale.epochs else recipe
+        config, recipe = (
+            getattr(part, name, lambda part=part: part)() for part in (config, recipe)
+        )
+    if scale.dataset and hasattr(config, "classes"):
+        config = replace(config, classes=classes_of(scale.dataset))
+    if scale.epochs and hasattr(recipe, "shortened"):
+        recipe = recipe.shortened(scale.epochs)
     if before is not None:
         assert scale.pretraining is not None
         before = before.at(name, scale.pretraining)

@@ -47,7 +47,7 @@ def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
             rows.append(
                 {
                     "claim": claim.name,
-                    "source": claim.source,
+                    "source": claim.section,
                     "verdicts": tally,
                     "statement": claim.statement,
                 }

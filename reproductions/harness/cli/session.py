@@ -18,7 +18,8 @@ from alexnet.data.sources import (
     prepare_imagenet,
     verify_cifar10,
 )
-from reproductions.harness.claims.claim import PlannedRun, blocks, discover
+from reproductions.harness.claims.claim import blocks, discover
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute.cpu_affinity import own_cores
 from reproductions.harness.launch.signals import interrupt
 from reproductions.harness.plan.choose_data import bar, console, needs_gpu, opened

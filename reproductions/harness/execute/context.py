@@ -14,7 +14,7 @@ import torch
 from alexnet.distributed import rank_and_world_size
 from alexnet.ops import lrn
 from alexnet.precision import PRECISIONS
-from reproductions.harness.claims.claim import PlannedRun
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.plan.choose_data import Images, fingerprints_of
 from reproductions.harness.plan.counted import Way
 from reproductions.harness.records import provenance

@@ -33,8 +33,8 @@ from alexnet.evaluation import (
 from alexnet.models import AlexNet
 from alexnet.precision import image_type
 from alexnet.training import Training
-from reproductions.harness.claims.claim import PlannedRun
-from reproductions.harness.records.evidence import epochs_to, error_of_epoch
+from reproductions.harness.claims.runs import PlannedRun
+from reproductions.harness.records.evidence import error_of_epoch
 from reproductions.harness.records.examples import (
     BEST,
     NEAREST,
@@ -47,6 +47,7 @@ from reproductions.harness.records.examples import (
     thumbnails,
 )
 from reproductions.harness.records.record import Metric
+from reproductions.harness.rule.curves import epochs_to
 
 KNOWN = 10_000  # training images that are evaluated after training, and searched for neighbours
 QUERIES = 2_000  # test images whose neighbours are sought

@@ -7,7 +7,7 @@ from pathlib import Path
 from alexnet.io import is_passing, is_there, move_aside
 from alexnet.models import AlexNet
 from alexnet.weights import WeightsError, export_weights, import_weights, network
-from reproductions.harness.claims.claim import PlannedRun, as_data
+from reproductions.harness.claims.runs import PlannedRun, as_data
 from reproductions.harness.plan.missing import kept
 from reproductions.harness.records.record import WEIGHTS, ParentRun, RecordError, Stored, records_of
 

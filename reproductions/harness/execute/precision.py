@@ -8,16 +8,9 @@ import torch
 from alexnet.data.batches import batches_of
 from alexnet.distributed import broadcast, rank_and_world_size
 from alexnet.precision import PRECISIONS, TOLERANCE, Choice, Probe, choose_precision, native_bf16
-from reproductions.harness.claims.claim import (
-    NETWORKS,
-    Claim,
-    PlannedRun,
-    blocks,
-    config_of,
-    planned_runs,
-    recipe_of,
-)
-from reproductions.harness.claims.imagenet import ORIGINAL
+from reproductions.harness.claims.claim import Claim, blocks, planned_runs
+from reproductions.harness.claims.imagenet import ALEXNET_2012
+from reproductions.harness.claims.runs import NETWORKS, PlannedRun, config_of, recipe_of
 from reproductions.harness.claims.variant import Scale
 from reproductions.harness.execute.context import RunContext
 from reproductions.harness.plan.counted import earliest_first, first_on, kind_to_complete, why_not
@@ -89,7 +82,7 @@ def measured(run: PlannedRun, claim: Claim, bench: RunContext) -> Choice | None:
 def _baseline(run: PlannedRun, claim: Claim) -> tuple[Any, Any]:
     """Config and recipe that decide for a scale: of AlexNets the original, else the first."""
     if run.role == "train":
-        base = ORIGINAL.at(run.scale, Scale(run.dataset))
+        base = ALEXNET_2012.at(run.scale, Scale(run.dataset))
         return base.config, base.recipe
     verdicts = (r for r in planned_runs(claim, run.scale) if r.role in ("evaluate", "unshared"))
     first = next(verdicts, run)

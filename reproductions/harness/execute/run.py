@@ -15,7 +15,8 @@ from alexnet.distributed import broadcast, rank_and_world_size
 from alexnet.io import locked, move
 from alexnet.precision import Choice
 from alexnet.training import Row
-from reproductions.harness.claims.claim import NETWORKS, Claim, PlannedRun, digest
+from reproductions.harness.claims.claim import Claim
+from reproductions.harness.claims.runs import NETWORKS, PlannedRun, digest
 from reproductions.harness.execute import precision
 from reproductions.harness.execute.context import (
     RunContext,

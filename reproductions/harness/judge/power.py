@@ -1,32 +1,16 @@
 """What a plan can see before anything runs: its rows, each with the smallest detectable effect."""
 
-import math
 import os
-import statistics
 from collections.abc import Mapping
 from typing import Any
 
 from alexnet.data.imageset import ImageSet
-from reproductions.harness.claims.claim import (
-    Exact,
-    PlannedRun,
-    SpeedUp,
-    Trained,
-    Value,
-    at_scale,
-    question_runs,
-)
-from reproductions.harness.judge.rows import epochs_of, values_of
-from reproductions.harness.judge.verdict import detectable
-from reproductions.harness.plan.claim_plan import VERDICT, ClaimPlan
+from reproductions.harness.claims.claim import question_runs
+from reproductions.harness.claims.runs import VERDICT, PlannedRun
+from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.cost import estimates
 from reproductions.harness.plan.counted import not_deciding
 from reproductions.harness.records import provenance
-
-ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm has no records yet
-# Likewise of a metric in percent: the standard deviation of ten-crop top-1 in the first mini
-# records was 0.26 to 0.54 (n = 3 each).
-ASSUMED_POINTS = 0.5
 
 
 def plan_rows(work: ClaimPlan) -> list[dict[str, Any]]:
@@ -63,38 +47,18 @@ def of_images(splits: Mapping[str, ImageSet]) -> dict[str, Any]:
 def detects(work: ClaimPlan, run: PlannedRun) -> str:
     """The smallest effect that each question of the run tells from none in four of five attempts.
 
-    By the spread over the seeds of the run's arm, where it has two records; else by what is assumed
-    at the top of this file.
+    By the spread over the seeds of the run's arm, where it has two records; else by what
+    `claims/questions.py` assumes.
     """
-    asked = [q for q in work.claim.questions if not isinstance(q, Exact) and run.role in VERDICT]
-    mine = [
-        q
-        for q in asked
-        if run.key in {other.key for other in question_runs(work.claim, q, work.scale)}
-    ]
-    return "; ".join(filter(None, (_detects(work, question, run) for question in mine)))
-
-
-def _detects(work: ClaimPlan, question: Trained, run: PlannedRun) -> str:
-    scaled = at_scale(work.claim, question, work.scale)
-    n, current = len(scaled.seeds), [item.current for item in work.planned if item.current]
-    items = [s for s in current if s.record.key[:3] == run.key[:3] and s.record.status == "ok"]
-    if n < 2 or isinstance(scaled, Value):
+    if run.role not in VERDICT:
         return ""
-    if isinstance(scaled, SpeedUp):
-        logs = [math.log(e) for e in epochs_of(items, scaled.target) if e is not None]
-        ratio = math.exp(detectable(statistics.stdev(logs) if len(logs) > 1 else ASSUMED_SPREAD, n))
-        return f"≥ {ratio:.2f}× (paper {scaled.paper:g}×)"
-    values, arms = values_of(items, scaled.metric), len(scaled.variants)
-    if arms == 1:
-        values = [
-            more - less
-            for less, more in zip(values, values_of(items, scaled.metrics[1]), strict=True)
-        ]
-    least = detectable(
-        statistics.stdev(values) if len(values) > 1 else ASSUMED_POINTS, n, arms=arms
-    )
-    return (
-        f"{scaled.name} ≥ {least:.2f} "
-        f"{scaled.unit}{'' if scaled.paper is None else f' (paper {scaled.paper:g})'}"
-    )
+    current = [item.current for item in work.planned if item.current]
+    arm = [s for s in current if s.record.key[:3] == run.key[:3] and s.record.status == "ok"]
+    scale = work.claim.scales[work.scale]
+    found = []
+    for question in work.claim.questions:
+        scaled = question.at(work.scale, scale)
+        keys = {other.key for other in question_runs(work.claim, question, work.scale)}
+        if run.key in keys and len(scaled.seeds) > 1:
+            found.append(scaled.detects(arm))
+    return "; ".join(filter(None, found))

@@ -3,36 +3,13 @@
 Pure; imports no torch.
 """
 
-import math
-import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from reproductions.harness.claims.claim import (
-    SHARED,
-    SPEED_METRICS,
-    Claim,
-    Exact,
-    PlannedRun,
-    Question,
-    SpeedUp,
-    Trained,
-    Value,
-    at_scale,
-    planned_runs,
-    question_runs,
-    seed_blocks,
-)
-from reproductions.harness.judge.verdict import (
-    Verdict,
-    at_most_earned,
-    judge_difference,
-    judge_exact,
-    judge_speedup,
-    judge_value,
-)
+from reproductions.harness.claims.claim import Claim, planned_runs, question_runs, seed_blocks
+from reproductions.harness.claims.questions import Question
+from reproductions.harness.claims.runs import SHARED, Key, PlannedRun
 from reproductions.harness.plan.counted import (
-    Key,
     Kind,
     block_kind,
     differences,
@@ -40,8 +17,8 @@ from reproductions.harness.plan.counted import (
     first_on,
     why_not,
 )
-from reproductions.harness.records.evidence import epochs_to
 from reproductions.harness.records.record import Record, Stored, version_of
+from reproductions.harness.rule.verdict import Verdict, at_most_earned
 
 
 @dataclass(frozen=True)
@@ -95,23 +72,17 @@ class VerdictRow:
     @property
     def sensitivity(self) -> bool:
         """Whether the question is asked apart from the verdict."""
-        return isinstance(self.question, SpeedUp) and self.question.sensitivity
+        return getattr(self.question, "sensitivity", False)
 
     @property
-    def measured(self) -> float | None:
-        """The count of an exact question."""
-        if isinstance(self.question, Exact) and self.members:
-            return self.members[0].record.metrics[self.question.name].value
-        return None
+    def scaled(self) -> Question:
+        """The question with the networks, seeds and target of this row's scale."""
+        return self.question.at(self.scale, self.claim.scales[self.scale])
 
     @property
-    def target(self) -> float | None:
-        """The training error of a speed-up at this row's scale, percent."""
-        return (
-            (self.claim.scales[self.scale].target or self.question.target)
-            if isinstance(self.question, SpeedUp)
-            else None
-        )
+    def measured_text(self) -> str:
+        """The measured number with its 95 % interval."""
+        return self.question.measured_text(self.verdict)
 
     def arm(self, variant: str) -> list[Stored]:
         """The counted records of one variant, by seed."""
@@ -130,11 +101,7 @@ def judge(claim: Claim, stored: Sequence[Stored]) -> list[VerdictRow]:
     for question in claim.questions:
         found = []
         for scale, runs in planned.items():
-            asked = (
-                set()
-                if isinstance(question, Exact)
-                else {run.key for run in question_runs(claim, question, scale)}
-            )
+            asked = {run.key for run in question_runs(claim, question, scale)}
             mine = [
                 item
                 for item in stored
@@ -142,24 +109,10 @@ def judge(claim: Claim, stored: Sequence[Stored]) -> list[VerdictRow]:
             ]
             found += [
                 _judge_group(claim, question, scale, items, runs)
-                for items in _groups(mine, _metrics_of(question))
+                for items in _groups(mine, question.metrics)
             ]
         rows += found or [_not_run(claim, question)]
     return rows
-
-
-def epochs_of(items: Sequence[Stored], target: float | None = None) -> list[float | None]:
-    """Each record's epochs to the target, None if not reached: its metric, or from its history."""
-    found = []
-    for item in items:
-        metric = item.record.metrics.get("epochs_to_target")
-        if metric is not None:
-            found.append(metric.value if item.record.status == "ok" else None)
-        else:
-            assert target is not None
-            curve = [(row["epoch"], row["train_error"]) for row in item.history()]
-            found.append(epochs_to(curve, target) if item.record.status == "ok" else None)
-    return found
 
 
 def _concerns(claim: Claim, question: Question, asked: Collection[Key], item: Stored) -> bool:
@@ -168,27 +121,17 @@ def _concerns(claim: Claim, question: Question, asked: Collection[Key], item: St
     Of networks that other claims have in more seeds, only those that it asks for are.
     """
     record = item.record
-    if isinstance(question, Exact):
-        return (
-            record.claim == claim.name
-            and record.role == "inspect"
-            and question.name in record.metrics
-        )
+    if not question.trained:
+        mine = record.claim == claim.name and record.role == "inspect"
+        return mine and question.name in record.metrics
     if record.role in SHARED:
         mine = record.key in asked
     else:
-        variants = {variant.name for variant in question.variants}
+        names = {arm.name for arm in question.arms}
         mine = record.claim == claim.name and (
-            record.question == question.name or record.variant in variants
+            record.question == question.name or record.variant in names
         )
     return mine and record.status != "failed"
-
-
-def _metrics_of(question: Question) -> tuple[str, ...]:
-    """The metrics that a question reads."""
-    if isinstance(question, Exact):
-        return (question.name,)
-    return SPEED_METRICS if isinstance(question, SpeedUp) else question.metrics
 
 
 def _groups(items: Sequence[Stored], metrics: Sequence[str]) -> Iterator[list[Stored]]:
@@ -222,21 +165,14 @@ def _judge_group(
     answers, stale = _sort(items, runs)
     tried = [firsts[0] for key, firsts in answers.items() if firsts and runs[key].role == "tune"]
     members = _members(claim, question, scale, answers)
-    if isinstance(question, Exact):
-        planned, n, verdict = 1, len(members), _judge_exact(question, members)
-    else:
-        scaled = at_scale(claim, question, scale)
-        planned = len(scaled.seeds)
-        arms = [
-            [item for item in members if item.record.variant == variant.name]
-            for variant in scaled.variants
-        ]
-        n = min(len(arm) for arm in arms)
-        verdict = _judge_trained(scaled, arms)
+    scaled = question.at(scale, claim.scales[scale])
+    names = [arm.name for arm in scaled.arms] or ["count"]
+    arms = [[item for item in members if item.record.variant == name] for name in names]
+    planned, n, verdict = len(scaled.seeds), min(map(len, arms)), scaled.judge(arms)
     outdated = [(item, why) for item, why in stale if item.record.role != "tune"]
     if n < planned and outdated:
         verdict = Verdict("stale", f"{len(outdated)} records: {'; '.join(outdated[0][1])}")
-    if not members and verdict.reason == "no records" and not isinstance(question, Exact):
+    if not members and verdict.reason == "no records" and question.trained:
         verdict = replace(verdict, reason="no seed has both arms yet")
     shown = {id(item) for item in (*members, *tried)}
     first = min(items, key=lambda item: item.record.id).record
@@ -245,7 +181,7 @@ def _judge_group(
         claim,
         question,
         scale,
-        at_most_earned(verdict, scale, canonical, comparable=not isinstance(question, Value)),
+        at_most_earned(verdict, scale, canonical, comparable=question.comparable),
         planned,
         n,
         _data_words(first),
@@ -293,7 +229,7 @@ def _members(
     claim: Claim, question: Question, scale: str, answers: Mapping[Key, Sequence[Stored]]
 ) -> list[Stored]:
     """The records behind a verdict: each seed's arms from the first kind of machine with both."""
-    if isinstance(question, Exact):
+    if not question.trained:
         return [firsts[0] for firsts in answers.values() if firsts][:1]
     found = []
     for block in seed_blocks(claim, question, scale):
@@ -314,98 +250,7 @@ def _data_words(record: Record) -> str:
     )
 
 
-def _judge_exact(question: Exact, counted: Sequence[Stored]) -> Verdict:
-    value = counted[0].record.metrics[question.name].value if counted else None
-    if value is None:
-        return Verdict("not run", "no records")
-    return judge_exact(
-        value, paper=question.paper, tolerance=question.tolerance, at_most=question.at_most
-    )
-
-
-def _judge_trained(question: Trained, arms: Sequence[Sequence[Stored]]) -> Verdict:
-    planned = len(question.seeds)
-    diverged = [item for arm in arms for item in arm if item.record.status == "diverged"]
-    if diverged and not isinstance(question, SpeedUp):
-        names = ", ".join(f"{item.record.variant} seed {item.record.seed}" for item in diverged)
-        return Verdict(
-            "inconclusive",
-            f"{len(diverged)} of {sum(map(len, arms))} runs diverged and have no error: {names}",
-        )
-    if isinstance(question, SpeedUp):
-        fast, slow = (epochs_of(arm, question.target) for arm in arms)
-        return judge_speedup(
-            fast,
-            slow,
-            budget=question.fast.recipe.epochs,
-            paper=question.paper,
-            min_effect=question.min_effect,
-            planned=planned,
-        )
-    if isinstance(question, Value):
-        return judge_value(
-            values_of(arms[0], question.metric), paper=question.paper, planned=planned
-        )
-    lower, higher = (
-        values_of(arm, name)
-        for arm, name in zip((arms[0], arms[-1]), question.metrics, strict=True)
-    )
-    return judge_difference(
-        lower,
-        higher,
-        paired=len(arms) == 1,
-        paper=question.paper,
-        min_effect=question.min_effect,
-        planned=planned,
-        unit=question.unit,
-        at_least=question.at_least,
-    )
-
-
-def values_of(items: Sequence[Stored], metric: str) -> list[float]:
-    """A metric of each record that has it; diverged runs have none and leave the arm short."""
-    found = (item.record.metrics.get(metric) for item in items)
-    return [m.value for m in found if m is not None and m.value is not None]
-
-
 def _not_run(claim: Claim, question: Question) -> VerdictRow:
     scale = next(iter(claim.scales))
-    planned = 1 if isinstance(question, Exact) else len(at_scale(claim, question, scale).seeds)
+    planned = len(question.at(scale, claim.scales[scale]).seeds)
     return VerdictRow(claim, question, scale, Verdict("not run", "no records"), planned, 0, "–", {})
-
-
-@dataclass(frozen=True)
-class SweepPoint:
-    """A sweep run's epochs to the target (None if not reached) and its last training error."""
-
-    epochs: float | None
-    error: float  # percent; infinite if the run diverged
-
-
-def sweep_table(row: VerdictRow) -> dict[str, dict[float, list[SweepPoint]]]:
-    """The tuning runs of a speed-up by arm and rate."""
-    question = row.question
-    assert isinstance(question, SpeedUp)
-    assert question.sweep is not None
-    table: dict[str, dict[float, list[SweepPoint]]] = {
-        variant.name: {} for variant in question.variants
-    }
-    for item in row.sweep:
-        arm, _, _ = item.record.variant.rpartition("-rate")
-        error = (
-            item.record.metrics["train_error"].value if item.record.status != "diverged" else None
-        )
-        tuned = SweepPoint(epochs_of([item])[0], math.inf if error is None else error)
-        table[arm].setdefault(item.record.recipe["learning_rate"], []).append(tuned)
-    return {arm: dict(sorted(rates.items())) for arm, rates in table.items()}
-
-
-def best_rate(rates: dict[float, list[SweepPoint]]) -> float | None:
-    """The rate with the fewest mean epochs to the target, else with the lowest training error."""
-
-    def merit(rate: float) -> tuple[float, float]:
-        runs = rates[rate]
-        epochs = [math.inf if run.epochs is None else run.epochs for run in runs]
-        return statistics.fmean(epochs), statistics.fmean(run.error for run in runs)
-
-    return min(rates, key=merit) if rates else None

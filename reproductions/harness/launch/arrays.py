@@ -16,7 +16,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 # needs no Slurm on this machine, unlike its executor
 from submitit.slurm.slurm import _make_sbatch_string
 
-from reproductions.harness.claims.claim import PlannedRun
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.launch import slurm
 from reproductions.harness.launch.job_files import new_job, write_job
 from reproductions.harness.launch.slurm_config import JobResources, SlurmConfig, resources_of

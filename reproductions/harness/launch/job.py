@@ -19,7 +19,8 @@ import torch
 import torch.distributed as dist
 
 from alexnet.distributed import rank_and_world_size
-from reproductions.harness.claims.claim import Claim, PlannedRun, discover, planned_runs
+from reproductions.harness.claims.claim import Claim, discover, planned_runs
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute.context import RunContext, choose_device, set_up
 from reproductions.harness.execute.cpu_affinity import own_cores
 from reproductions.harness.execute.parents import MissingParentError

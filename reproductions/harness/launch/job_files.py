@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from alexnet.io import write_atomic
-from reproductions.harness.claims.claim import PlannedRun
+from reproductions.harness.claims.runs import PlannedRun
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reproductions.harness.claims.claim import PlannedRun
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.plan.choose_data import GPU_SCALES
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexnet.io import is_locked
-from reproductions.harness.claims.claim import Claim, PlannedRun, blocks, planned_runs
+from reproductions.harness.claims.claim import Claim, blocks, planned_runs
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute.heartbeat import SILENCE, Heartbeat, read_beat
 from reproductions.harness.launch import slurm
 from reproductions.harness.launch.job_files import JobEnd, JobFile, read_job, write_end

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from alexnet.io import locked
-from reproductions.harness.claims.claim import PlannedRun, with_needs
+from reproductions.harness.claims.runs import Key, PlannedRun, with_needs
 from reproductions.harness.launch import slurm
 from reproductions.harness.launch.arrays import (
     JobRequest,
@@ -25,7 +25,6 @@ from reproductions.harness.launch.status import ACTIVE, run_statuses
 from reproductions.harness.plan.choose_data import console
 from reproductions.harness.plan.claim_plan import ClaimPlan, notes
 from reproductions.harness.plan.cost import gpu_hours
-from reproductions.harness.plan.counted import Key
 from reproductions.harness.plan.missing import sweep_note
 from reproductions.harness.records import provenance
 

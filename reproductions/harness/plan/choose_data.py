@@ -12,11 +12,11 @@ from alexnet.data.imagenet import part_of
 from alexnet.data.imageset import DataError, ImageSet
 from alexnet.data.prepare import Progress as Tell
 from alexnet.data.sources import data_root, download_cifar10, find_cifar10, locate, open_dataset
-from reproductions.harness.claims.claim import Claim, digest
+from reproductions.harness.claims.claim import SCALES, Claim
+from reproductions.harness.claims.runs import digest
 from reproductions.harness.records import provenance
 
 console = Console(highlight=False, soft_wrap=True)
-SCALES = ("paper", "reduced", "mini", "smoke")  # the most faithful first
 GPU_SCALES = ("paper", "reduced")  # whose networks take weeks on a processor
 Splits = dict[str, ImageSet]
 Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by name

@@ -5,14 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reproductions.harness.claims.claim import (
-    SHARED,
-    Claim,
-    PlannedRun,
-    asked_runs,
-    blocks,
-    with_needs,
-)
+from reproductions.harness.claims.claim import Claim, asked_runs, blocks
+from reproductions.harness.claims.runs import VERDICT, PlannedRun, with_needs
 from reproductions.harness.plan.choose_data import (
     GPU_SCALES,
     Images,
@@ -26,8 +20,6 @@ from reproductions.harness.records import provenance
 from reproductions.harness.records.evidence import Fault
 from reproductions.harness.records.paths import root_of
 from reproductions.harness.records.record import Stored, UnreadableError, may_be_of, read_records
-
-VERDICT = ("evaluate", *SHARED)  # the roles of runs that verdicts rest on
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from alexnet.data.catalogue import images_of
-from reproductions.harness.claims.claim import NETWORKS, PlannedRun, config_of
+from reproductions.harness.claims.runs import NETWORKS, PlannedRun, config_of
 from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.missing import expected_seconds
 from reproductions.harness.records import provenance

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reproductions.harness.claims.claim import PlannedRun
+from reproductions.harness.claims.runs import Key, PlannedRun
 from reproductions.harness.records.record import COMPILED, Record, Stored, version_of
 
-Key = tuple[str, str, str, int]  # claim, variant, scale, seed
 Kind = tuple[str, str]  # hardware, precision
 # what both arms of a seed share: those, and whether their code was uncommitted
 Same = tuple[str, str, bool]

@@ -4,11 +4,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reproductions.harness.claims.claim import PlannedRun
+from reproductions.harness.claims.runs import Key, PlannedRun
 from reproductions.harness.plan.counted import (
     ANY,
     Answers,
-    Key,
     Way,
     block_kind,
     differences,

@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reproductions.harness.rule.curves import epochs_to
+
 if TYPE_CHECKING:
     from reproductions.harness.records.record import Record
 
@@ -141,20 +143,6 @@ def _near(said: float | None, value: float | None) -> bool:
     if said is None or value is None:
         return said is value
     return abs(said - value) <= NEAR * max(1.0, abs(value))
-
-
-def epochs_to(curve: Sequence[tuple[float, float]], target: float) -> float | None:
-    """Where a curve of (epoch, error) first reaches `target`, interpolated; None if it never does.
-
-    The first row has none before it: reaching the target there counts as the epoch of that row.
-    """
-    for index, (epoch, error) in enumerate(curve):
-        if error <= target:
-            if index == 0:
-                return epoch
-            before, above = curve[index - 1]
-            return before + (above - target) / (above - error) * (epoch - before)
-    return None
 
 
 def read_history(folder: Path) -> list[Row]:

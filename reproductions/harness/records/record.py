@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from alexnet import version
 from alexnet.io import move, write_atomic
-from reproductions.harness.claims.claim import PlannedRun, digest
+from reproductions.harness.claims.runs import PlannedRun, digest
 from reproductions.harness.records.cache import Checked
 from reproductions.harness.records.evidence import (
     CURVE,

@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproductions.harness.claims.claim import Claim
+from reproductions.harness.claims.claim import SCALES, Claim
 from reproductions.harness.judge.rows import VerdictRow, judge
-from reproductions.harness.plan.choose_data import SCALES
 from reproductions.harness.records.paths import RESULTS
 from reproductions.harness.records.record import read_records
-from reproductions.harness.report import format as wording
 
 
 def answer(row: VerdictRow) -> str:
     """A row's number with its interval, the paper's, and its word."""
-    return f"{row.cell}: {wording.measured(row)}, paper {wording.paper(row)}: {row.verdict.word}"
+    return f"{row.cell}: {row.measured_text}, paper {row.question.paper_text}: {row.verdict.word}"
 
 
 def recorded(claim: Claim, results: Path) -> list[str]:

@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from alexnet.io import locked, write_atomic
-from reproductions.harness.claims.claim import SHARED, Claim, Exact, digest
+from reproductions.harness.claims.claim import Claim
+from reproductions.harness.claims.runs import SHARED, digest
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.evidence import EvidenceError, Fault
 from reproductions.harness.records.record import RecordError, Stored, UnreadableError, read_records
@@ -190,7 +191,7 @@ def _as_json(
         "rows": [
             {
                 "cell": row.cell,
-                "source": row.claim.source,
+                "source": row.claim.section,
                 "text": row.question.text,
                 "paper": row.question.paper,
                 "scale": row.scale,
@@ -199,9 +200,7 @@ def _as_json(
                 "kinds": row.kinds_as_data,
                 "planned": row.planned,
                 "n": row.n,
-                "measured": _short(
-                    row.measured if isinstance(row.question, Exact) else row.verdict.effect
-                ),
+                "measured": _short(row.verdict.effect),
                 "low": _short(row.verdict.low),
                 "high": _short(row.verdict.high),
                 "prediction": row.verdict.prediction

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from reproductions.harness.claims.claim import Difference, SpeedUp, digest
+from reproductions.harness.claims.questions import Difference, EpochRatio
+from reproductions.harness.claims.runs import digest
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.arrays import read_kernels
 from reproductions.harness.records.evidence import naming
@@ -73,19 +74,8 @@ def picture_of(row: VerdictRow) -> Figure | None:
     Raises EvidenceError, which names the file, where one is broken or cannot be read that the
     picture alone needs.
     """
-    question = row.question
-    if not row.members:
-        return None
-    if isinstance(question, SpeedUp):
-        return _curves(row, question)
-    if isinstance(question, Difference) and question.metric == "colour_gap":
-        return _kernels(row, question)
-    if isinstance(question, Difference) and question.metrics == (
-        "retrieval_pixels",
-        "retrieval_features",
-    ):
-        return _examples(row, question)
-    return None
+    make = FIGURES.get(row.question.figure)
+    return make(row, row.scaled) if make and row.members else None
 
 
 def _in_few_colours(drawn: io.BytesIO) -> bytes:
@@ -98,13 +88,13 @@ def _in_few_colours(drawn: io.BytesIO) -> bytes:
 
 
 def _title(row: VerdictRow) -> str:
-    return f"{row.claim.source}: {row.question.text}\n{row.data}; {row.hardware}"
+    return f"{row.claim.section}: {row.question.text}\n{row.data}; {row.hardware}"
 
 
 def _kernels(row: VerdictRow, question: Difference) -> Figure | None:
     """conv1's kernels of two-column runs, each stretched to 0–255: [maps][S][S][3] by seed."""
     tiles = {}
-    for item in row.arm(question.higher.name):
+    for item in row.arm(question.of.name):
         with naming(path_of(item)):
             kernels = read_kernels(item)
         if kernels is not None:
@@ -141,25 +131,23 @@ def draw_kernels(numbers: dict[str, Any]) -> Any:
     return figure
 
 
-def _curves(row: VerdictRow, question: SpeedUp) -> Figure:
+def _curves(row: VerdictRow, question: EpochRatio) -> Figure:
     """Every counted run's curve, the target and the paper's crossings."""
     curves = {}
-    for variant in question.variants:
+    for variant in question.arms:
         for item in row.arm(variant.name):
             points = [(round(r["epoch"], 4), round(r["train_error"], 4)) for r in item.history()]
             curves[f"{variant.name} seed {item.record.seed}"] = points
     numbers = {
         "curves": curves,
-        "target": row.target,
+        "target": question.target,
         "paper": question.paper_epochs,
         "title": _title(row),
     }
-    runs = " and ".join(
-        f"{len(row.arm(variant.name))} {variant.name}" for variant in question.variants
-    )
+    runs = " and ".join(f"{len(row.arm(variant.name))} {variant.name}" for variant in question.arms)
     words = (
         f"{question.text}: running training error against epochs of {runs} runs, and the target of "
-        f"{row.target:g} % as a line"
+        f"{question.target:g} % as a line"
     )
     return Figure(numbers, words, partial(draw_speedup, question, numbers))
 
@@ -173,13 +161,13 @@ def stored_digest(path: Path) -> str | None:
         return None
 
 
-def draw_speedup(question: SpeedUp, numbers: dict[str, Any]) -> Any:
+def draw_speedup(question: EpochRatio, numbers: dict[str, Any]) -> Any:
     """Training error by epoch, a matplotlib Figure: seeds, means, target, the paper's crossings."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, and `report --check` draws nothing
 
     figure = Figure(figsize=(7, 4.2), dpi=120, layout="constrained")
     axes = figure.subplots()
-    for variant, colour, style in zip(question.variants, COLOURS, ("-", "--"), strict=True):
+    for variant, colour, style in zip(question.arms, COLOURS, ("-", "--"), strict=True):
         curves = [
             points
             for name, points in numbers["curves"].items()
@@ -226,7 +214,7 @@ def draw_speedup(question: SpeedUp, numbers: dict[str, Any]) -> Any:
 
 def _examples(row: VerdictRow, question: Difference) -> Figure | None:
     """Test images of the first run that has them, with top classes and nearest training images."""
-    for item in row.arm(question.higher.name):
+    for item in row.arm(question.of.name):
         with naming(path_of(item)):
             found = read_examples(item.folder)
         if found:
@@ -346,3 +334,11 @@ def _write(axes: Any, x: float, y: float, text: str, fontsize: float = 7, **styl
 
 def _cut_off(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
+# By the name that a question gives its figure.
+FIGURES: dict[str, Callable[..., Figure | None]] = {
+    "curves": _curves,
+    "kernels": _kernels,
+    "neighbours": _examples,
+}

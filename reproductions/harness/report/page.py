@@ -3,13 +3,14 @@
 import statistics
 from collections.abc import Sequence
 
-from reproductions.harness.claims.claim import Claim, Exact
+from reproductions.harness.claims.claim import Claim
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.record import Stored
 from reproductions.harness.report.discrepancies import summary
-from reproductions.harness.report.format import log, measured, number, paper, path_of, table
+from reproductions.harness.report.format import path_of, table
 from reproductions.harness.report.question_section import section
 from reproductions.harness.report.statements import ledger_table
+from reproductions.harness.rule.text import number
 
 HEAD = "<!-- Generated from the records by `nox -s report`; this page is never edited. -->"
 LEDGER = (
@@ -36,7 +37,7 @@ METHOD = """\
   Epochs and images are not.
 - Differences are judged with Welch's t interval over seeds, or run by run where both sides are of
   the same runs; speed-ups likewise on log(epochs). The rule, its words and its thresholds are in
-  `reproductions/harness/judge/verdict.py`, fixed before the runs. n must equal what was planned, no
+  `reproductions/harness/rule/verdict.py`, fixed before the runs. n must equal what was planned, no
   more and no less.
 - The paper's number is one run per arm; `compatible` says that such a pair could have drawn it.
 - A run that never reaches the target within its budget is censored: it counts as later than all
@@ -63,14 +64,14 @@ def _verdict_row(row: VerdictRow) -> dict[str, str]:
     word = f"**{row.verdict.word}**" if not row.sensitivity else f"{row.verdict.word} (sensitivity)"
     return {
         "Claim": f"`{row.cell}`",
-        "§": row.claim.source,
+        "§": row.claim.section,
         "What is asked": row.question.text,
-        "Paper": paper(row),
-        "2012 log": log(row),
+        "Paper": row.question.paper_text,
+        "2012 log": row.question.log_text,
         "Scale": row.scale,
         "Data": row.data,
         "n of planned": f"{row.n} of {row.planned}",
-        "Measured [95 %]": measured(row),
+        "Measured [95 %]": row.measured_text,
         "Verdict": word,
         "Evidence": f"[page](#{row.claim.name}), {len(row.members)} records",
     }
@@ -90,17 +91,17 @@ def short_table(rows: Sequence[VerdictRow]) -> str:
         )
         lines += [  # of those that are complete the first, which has the most faithful scale
             {
-                "§": row.claim.source,
+                "§": row.claim.section,
                 "Claim": f"[{text}](reproductions/{row.claim.name}.py)",
-                "Paper": paper(row),
-                "Measured [95 %]": measured(row),
+                "Paper": row.question.paper_text,
+                "Measured [95 %]": row.measured_text,
                 "n": f"{row.n} of {row.planned}",
                 "Scale": row.scale,
                 "Verdict": row.verdict.word,
             }
             for row in mine[:1]
         ]
-    counted = [row.verdict.word for row in rows if isinstance(row.question, Exact) and row.members]
+    counted = [row.verdict.word for row in rows if row.members and not row.question.trained]
     tally = ", ".join(f"{counted.count(word)} {word}" for word in dict.fromkeys(sorted(counted)))
     return f"{table(lines)}\n\nOf {len(counted)} counts and formulas without training: {tally}."
 
@@ -148,19 +149,19 @@ def _claim_page(claim: Claim, rows: Sequence[VerdictRow], shown: dict[int, str])
     parts = [f"## {claim.name}", f"**{claim.statement}**"]
     parts += [" ".join(block.split()) for block in claim.protocol.split("\n\n") if block]
     for row in rows:
-        if not isinstance(row.question, Exact):
+        if row.question.trained:
             parts += section(row, shown.get(id(row)))
     notes = [
         f"- `{row.cell}` is {row.verdict.word}: {row.question.note}"
         for row in rows
-        if isinstance(row.question, Exact) and row.question.note and row.verdict.word == "refuted"
+        if row.verdict.word == "refuted" and row.question.note
     ]
     if notes:
         parts += ["### Where it fails", "\n".join(notes)]
-    if claim.deviations:
+    if claim.differs:
         parts += [
             "### Differences from the paper",
-            "\n".join(f"- {line}" for line in claim.deviations),
+            "\n".join(f"- {line}" for line in claim.differs),
         ]
     return "\n\n".join(parts)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from reproductions.harness.claims.claim import Exact
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.report.format import table
 
@@ -371,4 +370,4 @@ def _verdicts(statement: Statement, words: dict[str, list[str]]) -> str:
 def _words(row: VerdictRow) -> str:
     """A row's verdict with its scale; a count has no other scale than the paper's."""
     word = {"none": "not judged"}.get(row.verdict.word, row.verdict.word)
-    return word if word == "not run" or isinstance(row.question, Exact) else f"{word} ({row.scale})"
+    return word if word == "not run" or not row.question.trained else f"{word} ({row.scale})"

@@ -33,7 +33,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
-from reproductions.harness.judge.student_t import t_quantile
+from reproductions.harness.rule.student_t import t_quantile
 
 Word = Literal[
     "confirmed",

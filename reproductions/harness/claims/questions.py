@@ -1,0 +1,529 @@
+"""The kinds of question that a claim asks. A new kind is one subclass of `Question`.
+
+A question knows its runs, how their numbers become a verdict, and how it is put into words.
+"""
+
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, Self
+
+from reproductions.harness.claims.runs import PlannedRun, as_data, digest, shared_run
+from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
+from reproductions.harness.rule.curves import epochs_to
+from reproductions.harness.rule.text import UNITS, count
+from reproductions.harness.rule.verdict import (
+    Verdict,
+    detectable,
+    judge_difference,
+    judge_exact,
+    judge_speedup,
+    judge_value,
+)
+
+SPEED_METRICS = ("epochs_to_target", "train_error")
+ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm has no records yet
+# Likewise of a metric in percent: the standard deviation of ten-crop top-1 in the first mini
+# records was 0.26 to 0.54 (n = 3 each).
+ASSUMED_POINTS = 0.5
+
+
+class FinishedRun(Protocol):
+    """What a question reads of a stored run."""
+
+    @property
+    def record(self) -> Any:
+        """Its record, with `variant`, `seed`, `status` and `metrics`."""
+
+    def history(self) -> list[dict[str, float]]:
+        """Its training curve."""
+
+
+Runs = Sequence[FinishedRun]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What all questions have."""
+
+    trained: ClassVar[bool] = True  # False: counted without training
+    is_ratio: ClassVar[bool] = False  # its numbers are compared by their ratio
+    comparable: ClassVar[bool] = True  # False: only the claim's own data and network can decide
+    formula: ClassVar[str] = ""
+
+    name: str
+    text: str  # the quantity
+    paper: float | None = None  # the paper's number; None: it claims a direction alone
+    log_2012: float | None = None  # the number of the 2012 logs, where they have one
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    unit: str = "points"
+    figure: str = ""  # of figures.FIGURES
+    note: str = ""  # what a reader should know when it is refuted
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """What it trains or averages, the baseline first."""
+        return ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of a record that it reads."""
+        return ()
+
+    def at(self, name: str, scale: Scale) -> Self:
+        """The question with the networks, seeds and budgets of a scale."""
+        return replace(self, seeds=self.seeds[: scale.seeds])
+
+    def runs(self, claim: str, name: str, scale: Scale) -> list[PlannedRun]:
+        """The runs that it rests on at a scale, arm by arm."""
+        scaled = self.at(name, scale)
+        return [
+            replace(shared_run(arm, name, seed, scale), metrics=scaled.metrics)
+            for arm in scaled.arms
+            for seed in scaled.seeds
+        ]
+
+    def values(self, run: FinishedRun) -> dict[str, float | None]:
+        """Its numbers of one run by name, for tables."""
+        return {name: value_of(run, name) for name in dict.fromkeys(self.metrics)}
+
+    def judge(self, arms: Sequence[Runs]) -> Verdict:
+        """The verdict on the counted runs, one sequence per arm; of a question at its scale."""
+        diverged = [run.record for arm in arms for run in arm if run.record.status == "diverged"]
+        if not diverged:
+            return self._judge_finished(arms)
+        names = ", ".join(f"{record.variant} seed {record.seed}" for record in diverged)
+        return Verdict(
+            "inconclusive",
+            f"{len(diverged)} of {sum(map(len, arms))} runs diverged and have no error: {names}",
+        )
+
+    def _judge_finished(self, arms: Sequence[Runs]) -> Verdict:
+        raise NotImplementedError
+
+    def rule(self) -> str:
+        """What is fixed before the runs, as one sentence; of a question at its scale."""
+        raise NotImplementedError
+
+    def faults(self) -> list[str]:
+        """What is wrong with its declaration, a line each."""
+        named = re.fullmatch(r"[a-z][a-z0-9_]*", self.name)
+        faults = [] if named else [f"the name {self.name!r} is not of a-z, 0-9 and _"]
+        faults += [] if self.text else ["it has no text"]
+        faults += [] if self.seeds else ["it has no seeds"]
+        numbers = (self.paper, self.log_2012, getattr(self, "min_effect", None))
+        wrong = [x for x in numbers if not (x is None or is_finite(x))]
+        faults += [f"{x!r} is no finite number" for x in wrong]
+        arms: tuple[Any, ...] = self.arms
+        wrong = [arm for arm in arms if not isinstance(arm, Variant | Ensemble)]
+        return faults + [f"{arm!r} is no variant and no ensemble" for arm in wrong]
+
+    def detects(self, runs: Runs) -> str:
+        """The smallest effect seen in four of five attempts, by the spread of one arm's runs."""
+        return ""
+
+    @property
+    def unit_text(self) -> str:
+        """What stands behind its number."""
+        return UNITS.get(self.unit, "")
+
+    @property
+    def paper_text(self) -> str:
+        """The paper's number."""
+        return "> 0" if self.paper is None else f"{self.paper:g}{self.unit_text}"
+
+    @property
+    def log_text(self) -> str:
+        """The number of the 2012 logs."""
+        return "–" if self.log_2012 is None else f"{self.log_2012:g}{self.unit_text}"
+
+    def measured_text(self, verdict: Verdict) -> str:
+        """The measured number with its 95 % interval."""
+        v, unit = verdict, self.unit_text
+        if v.effect is None:
+            return "–"
+        if v.low is not None and v.high is not None:
+            return f"{v.effect:.2f}{unit} [{v.low:.2f}, {v.high:.2f}]"
+        if v.magnitude:
+            return f"{v.magnitude} {v.effect:.2f}{unit} (no interval)"
+        return f"{v.effect:.2f}{unit} (one run)"
+
+    def _sizes(self, min_effect: float) -> str:
+        """How the rule of an effect begins."""
+        size = "the paper gives a direction alone"
+        if self.paper is not None:
+            size = f"the paper's is {self.paper:g}{self.unit_text}"
+        least = f"the smallest effect of interest is {min_effect:g}{self.unit_text}"
+        return (
+            f"{len(self.seeds)} seeds per arm; {least}{';' if self.paper is None else ','} {size}"
+        )
+
+
+def is_finite(value: Any) -> bool:
+    """Whether it is a finite number."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def value_of(run: FinishedRun, metric: str) -> float | None:
+    """A metric of a run; None if it has none."""
+    found = run.record.metrics.get(metric)
+    return None if found is None else found.value
+
+
+def values_of(runs: Iterable[FinishedRun], metric: str) -> list[float]:
+    """A metric of each run that has it; diverged runs have none and leave the arm short."""
+    found = (value_of(run, metric) for run in runs)
+    return [value for value in found if value is not None]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How each variant's learning rate was chosen: the same rates, seeds and budget for all.
+
+    The best rate needs the fewest epochs to the target; where no rate gets there within the budget,
+    it has the lowest training error at its end.
+    """
+
+    rates: tuple[float, ...]
+    seeds: tuple[int, ...]  # never among the seeds of the verdict
+    epochs: int  # budget; a rate that has not reached the target by then is censored
+
+    def __str__(self) -> str:
+        rates = ", ".join(f"{rate:g}" for rate in self.rates)
+        return f"{rates} on seed {', '.join(map(str, self.seeds))}, {self.epochs} epochs"
+
+    def at(self, scale: Scale) -> "Sweep":
+        """The middle rates with the budget of a scale."""
+        first = 0 if scale.rates is None else (len(self.rates) - scale.rates) // 2
+        last = None if scale.rates is None else first + scale.rates
+        return replace(self, rates=self.rates[first:last], epochs=scale.epochs or self.epochs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRatio(Question):
+    """One variant takes several times as many epochs to a training error as another.
+
+    The effect is log(epochs of `of` / epochs of `over`). Epochs are where the running training
+    error first falls to `target`, linearly interpolated between the rows of the history.
+    """
+
+    is_ratio: ClassVar[bool] = True
+    formula: ClassVar[str] = (
+        "exp(mean log epochs of the slow arm − mean log epochs of the fast arm), "
+        "Welch's t interval over seeds"
+    )
+
+    over: Variant  # the faster one
+    of: Variant
+    paper: float  # the paper's ratio
+    min_effect: float  # the smallest ratio of interest
+    target: float  # training error in percent
+    sweep: Sweep | None = None  # None: both arms have the recipe's rate
+    # where the paper's two curves cross the target: `over`, `of`
+    paper_epochs: tuple[float, float] | None = None
+    sensitivity: bool = False  # asked apart from the verdict
+    unit: str = "×"
+    figure: str = "curves"
+
+    @property
+    def arms(self) -> tuple[Variant, Variant]:
+        """The faster variant and the slower one."""
+        return self.over, self.of
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Of networks that stop at the target; others' epochs are read from their history."""
+        return SPEED_METRICS if self.sweep else ("train_error",)
+
+    def at(self, name: str, scale: Scale) -> Self:
+        """With the target and the budget of the scale too."""
+        return replace(
+            super().at(name, scale),
+            over=_within(self.over.at(name, scale), scale),
+            of=_within(self.of.at(name, scale), scale),
+            sweep=self.sweep and self.sweep.at(scale),
+            target=scale.target or self.target,
+        )
+
+    def runs(self, claim: str, name: str, scale: Scale) -> list[PlannedRun]:
+        """Networks with a sweep are trained for this question alone: the target ends their runs."""
+        scaled = self.at(name, scale)
+        if scaled.sweep is None:
+            return super().runs(claim, name, scale)
+        return [run for arm in scaled.arms for run in scaled.arm_runs(arm, claim, name, scale)]
+
+    def arm_runs(self, arm: Variant, claim: str, name: str, scale: Scale) -> list[PlannedRun]:
+        """The sweep of one arm, then its seeds."""
+        assert self.sweep is not None
+        arms = [
+            {"name": v.name, "config": as_data(v.config), "recipe": as_data(v.recipe)}
+            for v in self.arms
+        ]
+        run = PlannedRun(
+            claim=claim,
+            question=self.name,
+            variant=arm.name,
+            scale=name,
+            seed=0,
+            role="evaluate",
+            dataset=scale.dataset,
+            config=as_data(arm.config),
+            recipe=as_data(arm.recipe),
+            declaration=digest([*arms, self.target, self.seeds, self.paper, self.min_effect]),
+            metrics=SPEED_METRICS,
+        )
+        tune = replace(run, role="tune", declaration=digest([as_data(self.sweep), self.target]))
+        return [
+            *(
+                replace(
+                    tune,
+                    variant=f"{arm.name}-rate{rate:g}",
+                    seed=seed,
+                    recipe=run.recipe | {"learning_rate": rate, "epochs": self.sweep.epochs},
+                )
+                for rate in self.sweep.rates
+                for seed in self.sweep.seeds
+            ),
+            *(replace(run, seed=seed) for seed in self.seeds),
+        ]
+
+    def epochs(self, run: FinishedRun) -> float | None:
+        """A run's epochs to the target; None if it was not reached or the run diverged."""
+        record = run.record
+        if record.status != "ok":
+            return None
+        if (metric := record.metrics.get("epochs_to_target")) is not None:
+            return float(metric.value)
+        curve = [(row["epoch"], row["train_error"]) for row in run.history()]
+        return epochs_to(curve, self.target)
+
+    def values(self, run: FinishedRun) -> dict[str, float | None]:
+        """The epochs, and the test error of the trained network where it was measured."""
+        return {
+            f"epochs to {self.target:g} %": self.epochs(run),
+            "test_error": value_of(run, "test_error"),
+        }
+
+    def judge(self, arms: Sequence[Runs]) -> Verdict:
+        """A run that diverged has not reached the target."""
+        fast, slow = ([self.epochs(run) for run in arm] for arm in arms)
+        return judge_speedup(
+            fast,
+            slow,
+            budget=self.over.recipe.epochs,
+            paper=self.paper,
+            min_effect=self.min_effect,
+            planned=len(self.seeds),
+        )
+
+    def faults(self) -> list[str]:
+        """The smallest ratio of interest must be above one and below the paper's."""
+        sizes = is_finite(self.min_effect) and is_finite(self.paper)
+        wrong = sizes and not 1 < self.min_effect < self.paper
+        line = f"min_effect {self.min_effect} must lie between 1 and the paper's {self.paper}"
+        return super().faults() + [line] * wrong
+
+    def rule(self) -> str:
+        """The sizes, the target and the budget."""
+        return (
+            f"{self._sizes(self.min_effect)}; a run that has not reached {self.target:g} % "
+            f"training error in {self.over.recipe.epochs} epochs is censored."
+        )
+
+    def detects(self, runs: Runs) -> str:
+        """A ratio, by the spread of log epochs."""
+        logs = [math.log(e) for e in map(self.epochs, runs) if e is not None]
+        spread = statistics.stdev(logs) if len(logs) > 1 else ASSUMED_SPREAD
+        return f"≥ {math.exp(detectable(spread, len(self.seeds))):.2f}× (paper {self.paper:g}×)"
+
+
+def _within(variant: Variant, scale: Scale) -> Variant:
+    epochs = scale.epochs or variant.recipe.epochs
+    return replace(variant, recipe=replace(variant.recipe, epochs=epochs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Question):
+    """A metric of one arm minus that of another, in the metric's unit.
+
+    With one arm and two metrics each run is compared with itself. An average of networks is an arm
+    like a variant.
+    """
+
+    formula: ClassVar[str] = (
+        "mean of the higher arm − mean of the lower arm, Welch's t interval over "
+        "seeds (of one arm: run by run)"
+    )
+
+    of: Arm
+    minus: Arm
+    metric: str  # see execute/metrics.py for all of them
+    minus_metric: str = ""  # where it is another one than `metric`
+    min_effect: float  # the smallest difference of interest
+    at_least: bool = False  # the paper says "over"
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The arm that is taken off, then the other."""
+        return (self.of,) if self.of == self.minus else (self.minus, self.of)
+
+    @property
+    def metrics(self) -> tuple[str, str]:
+        """The metric that is taken off, then the other."""
+        return self.minus_metric or self.metric, self.metric
+
+    def at(self, name: str, scale: Scale) -> Self:
+        """With both arms at the scale."""
+        scaled = super().at(name, scale)
+        return replace(scaled, of=self.of.at(name, scale), minus=self.minus.at(name, scale))
+
+    def _judge_finished(self, arms: Sequence[Runs]) -> Verdict:
+        lower, higher = (
+            values_of(arm, name)
+            for arm, name in zip((arms[0], arms[-1]), self.metrics, strict=True)
+        )
+        return judge_difference(
+            lower,
+            higher,
+            paired=len(arms) == 1,
+            paper=self.paper,
+            min_effect=self.min_effect,
+            planned=len(self.seeds),
+            unit=self.unit,
+            at_least=self.at_least,
+        )
+
+    def faults(self) -> list[str]:
+        """The smallest difference of interest must be above zero and below the paper's."""
+        paper = math.inf if self.paper is None else self.paper
+        wrong = is_finite(self.min_effect) and not 0 < self.min_effect < paper
+        line = f"min_effect {self.min_effect} must lie between 0 and the paper's {self.paper}"
+        same = self.of == self.minus and len(set(self.metrics)) == 1
+        return super().faults() + [line] * wrong + ["it compares an arm with itself"] * same
+
+    def rule(self) -> str:
+        """The sizes, the metrics and the arms."""
+        less, metric = self.metrics
+        metrics = f"`{metric}`" if less == metric else f"`{metric}` minus `{less}`, run by run"
+        arms = " minus ".join(f"`{arm.name}`" for arm in reversed(self.arms))
+        return f"{self._sizes(self.min_effect)}; {metrics}, {arms}."
+
+    @property
+    def paper_text(self) -> str:
+        """With a sign where it is a lower bound."""
+        return "> " * self.at_least + super().paper_text
+
+    def detects(self, runs: Runs) -> str:
+        """A difference, by the spread of one arm, or of the differences run by run."""
+        less, metric = self.metrics
+        values, arms = values_of(runs, less), len(self.arms)
+        if arms == 1:
+            pairs = zip(values, values_of(runs, metric), strict=True)
+            values = [more - less for less, more in pairs]
+        spread = statistics.stdev(values) if len(values) > 1 else ASSUMED_POINTS
+        least = detectable(spread, len(self.seeds), arms=arms)
+        printed = "" if self.paper is None else f" (paper {self.paper:g})"
+        return f"{self.name} ≥ {least:.2f} {self.unit}{printed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value(Question):
+    """A metric of a network is the number that the paper prints."""
+
+    comparable: ClassVar[bool] = False
+    formula: ClassVar[str] = (
+        "mean over seeds with its t interval, against the prediction interval of one more run"
+    )
+
+    arm: Arm
+    metric: str
+    paper: float
+    unit: str = "percent"
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The one arm."""
+        return (self.arm,)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The one metric."""
+        return (self.metric,)
+
+    def at(self, name: str, scale: Scale) -> Self:
+        """With the arm at the scale."""
+        return replace(super().at(name, scale), arm=self.arm.at(name, scale))
+
+    def _judge_finished(self, arms: Sequence[Runs]) -> Verdict:
+        values = values_of(arms[0], self.metric)
+        return judge_value(values, paper=self.paper, planned=len(self.seeds))
+
+    def rule(self) -> str:
+        """The paper's number and the metric."""
+        number = f"{self.paper:g}{self.unit_text}"
+        return f"{len(self.seeds)} seeds; the paper's number is {number}; `{self.metric}`."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count(Question):
+    """A number that is computed without training, and the paper's.
+
+    Confirmed if it is within `tolerance` of the paper's number, else refuted.
+    """
+
+    trained: ClassVar[bool] = False
+    formula: ClassVar[str] = "a count"
+
+    paper: float
+    measure: Callable[[], float]
+    # share of the paper's number; 0 for a number that the paper prints in full
+    tolerance: float = 0.0
+    at_most: bool = False  # the paper gives an upper bound
+    unit: str = ""
+    seeds: tuple[int, ...] = (0,)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Counts are stored under the names of their questions."""
+        return (self.name,)
+
+    def at(self, name: str, scale: Scale) -> Self:
+        """A count is the same at every scale."""
+        return self
+
+    def runs(self, claim: str, name: str, scale: Scale) -> list[PlannedRun]:
+        """One run counts for all questions of a claim; see `claim.asked_runs`."""
+        return [PlannedRun(claim, "", "count", name, 0, "inspect", None, metrics=self.metrics)]
+
+    def judge(self, arms: Sequence[Runs]) -> Verdict:
+        """By the one record."""
+        found = [value for run in arms[0] if (value := value_of(run, self.name)) is not None]
+        if not found:
+            return Verdict("not run", "no records")
+        verdict = judge_exact(
+            found[0], paper=self.paper, tolerance=self.tolerance, at_most=self.at_most
+        )
+        return replace(verdict, effect=found[0])
+
+    def rule(self) -> str:
+        """The paper's number and its tolerance."""
+        bound = "at most " if self.at_most else ""
+        return (
+            f"the paper's number is {bound}{self.paper:,g}, tolerance {100 * self.tolerance:g} %."
+        )
+
+    @property
+    def paper_text(self) -> str:
+        """In full."""
+        return "≤ " * self.at_most + count(self.paper) + self.unit_text
+
+    @property
+    def log_text(self) -> str:
+        """In full."""
+        return "–" if self.log_2012 is None else count(self.log_2012)
+
+    def measured_text(self, verdict: Verdict) -> str:
+        """In full."""
+        return "–" if verdict.effect is None else count(verdict.effect) + self.unit_text

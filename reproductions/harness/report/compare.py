@@ -1,0 +1,117 @@
+"""Two sets of records beside each other: what `compare` prints."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from reproductions.harness.claims.claim import Claim
+from reproductions.harness.claims.questions import Question
+from reproductions.harness.judge.rows import VerdictRow, judge
+from reproductions.harness.records.record import Stored
+from reproductions.harness.rule.text import interval
+from reproductions.harness.rule.verdict import estimate
+
+
+def compare_sets(
+    claims: Sequence[Claim], ours: Sequence[Stored], theirs: Sequence[Stored]
+) -> list[dict[str, Any]]:
+    """By arm, two sets' epochs to the target, their ratio with a 95 % interval, and differences.
+
+    Of each question the row with the most records is taken, also where the code has changed since.
+    """
+    rows = []
+    for claim in claims:
+        sides = [_largest(judge(claim, stored)) for stored in (ours, theirs)]
+        rows += [
+            row
+            for key in sides[0].keys() & sides[1].keys()
+            for row in _compare_rows(sides[0][key], sides[1][key])
+        ]
+    return sorted(rows, key=lambda row: (row["cell"], row["scale"], row["arm"]))
+
+
+def _made(row: VerdictRow) -> list[Stored]:
+    """The runs of a row that were made for the verdict, counted or not."""
+    return [
+        *row.members,
+        *(item for item in row.extra if item.record.role != "tune" and not item.repeat),
+    ]
+
+
+def _largest(rows: Sequence[VerdictRow]) -> dict[tuple[str, str], VerdictRow]:
+    best: dict[tuple[str, str], VerdictRow] = {}
+    for row in rows:
+        key = (row.cell, row.scale)
+        if _made(row) and (key not in best or len(_made(row)) > len(_made(best[key]))):
+            best[key] = row
+    return best
+
+
+def _compare_rows(a: VerdictRow, b: VerdictRow) -> list[dict[str, Any]]:
+    rows = []
+    for arm in [arm.name for arm in a.question.arms] or ["count"]:
+        ours, theirs = (_by_quantity(side, arm) for side in (a, b))
+        for name in dict.fromkeys([*ours, *theirs]):
+            sides = ours.get(name, []), theirs.get(name, [])
+            rows.append(
+                {
+                    "cell": a.cell,
+                    "scale": a.scale,
+                    "arm": arm,
+                    "quantity": name,
+                    "ours": f"{interval(sides[0])} (n={len(sides[0])})",
+                    "theirs": f"{interval(sides[1])} (n={len(sides[1])})",
+                    "theirs against ours [95 %]": _apart(a.question, *sides),
+                    "verdicts": f"{a.verdict.word} / {b.verdict.word}",
+                    "differs in": "; ".join(provenance_differences(_made(a)[0], _made(b)[0]))
+                    or "nothing recorded",
+                }
+            )
+    return rows
+
+
+def _by_quantity(row: VerdictRow, arm: str) -> dict[str, list[float]]:
+    """The numbers of an arm's runs by name."""
+    found: dict[str, list[float]] = {}
+    for item in _made(row):
+        if item.record.variant == arm:
+            for name, value in row.scaled.values(item).items():
+                found.setdefault(name, []).extend([] if value is None else [value])
+    return found
+
+
+def _apart(question: Question, ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Theirs over ours, or minus ours, with its interval."""
+    if not ours or not theirs:
+        return "–"
+    if not question.trained:
+        return "equal" if ours == theirs else "different"
+    if min(len(ours), len(theirs)) < 2:
+        return "too few seeds for an interval"
+    if not question.is_ratio:
+        low, high = estimate(ours, theirs).interval()
+        return f"{statistics.fmean(theirs) - statistics.fmean(ours):.2f} [{low:.2f}, {high:.2f}]"
+    logs = estimate(*([math.log(value) for value in side] for side in (ours, theirs)))
+    low, high = map(math.exp, logs.interval())
+    return f"{math.exp(logs.effect):.2f}× [{low:.2f}, {high:.2f}]"
+
+
+def provenance_differences(a: Stored, b: Stored) -> list[str]:
+    """What two records do not share of data, code, machine and versions."""
+    x, y = a.record, b.record
+    pairs = {
+        "data": (
+            x.data and f"{x.data.name} {x.data.fingerprint}",
+            y.data and f"{y.data.name} {y.data.fingerprint}",
+        ),
+        "version": (x.version.model_dump(), y.version.model_dump()),
+        "hardware": (x.machine.hardware, y.machine.hardware),
+        "threads": (x.machine.threads, y.machine.threads),
+        "precision": (x.machine.precision, y.machine.precision),
+        **{
+            name: (x.machine.versions.get(name), y.machine.versions.get(name))
+            for name in x.machine.versions
+        },
+    }
+    return [f"{name}: {old} → {new}" for name, (old, new) in pairs.items() if old != new]
