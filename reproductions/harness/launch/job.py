@@ -20,6 +20,7 @@ import torch.distributed as dist
 
 from alexnet.distributed import rank_and_world_size
 from reproductions.harness.claims.claim import Claim, PlannedRun, discover, planned_runs
+from reproductions.harness.errors import SuiteError
 from reproductions.harness.execute.context import RunContext, choose_device, set_up
 from reproductions.harness.execute.cpu_affinity import own_cores
 from reproductions.harness.execute.parents import MissingParentError
@@ -33,7 +34,7 @@ MOST_WITHOUT_PROGRESS = (
 )
 
 
-class RefusedError(Exception):
+class RefusedError(SuiteError):
     """A job does not run what it was submitted for. The message says why."""
 
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reproductions.harness.errors import BadDataError
+
 if TYPE_CHECKING:
     from reproductions.harness.records.record import Record
 
@@ -60,7 +62,7 @@ class Fault:
         return f"{self.where} {self.why}; skipped{hint}"
 
 
-class EvidenceError(Exception):
+class EvidenceError(BadDataError):
     """A file of a record is missing, wrong or cannot be read; `fault` says which and why."""
 
     def __init__(self, where: str, why: str, *, unreadable: bool = False) -> None:

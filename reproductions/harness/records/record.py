@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from alexnet import version
 from alexnet.io import move, write_atomic
 from reproductions.harness.claims.claim import PlannedRun, digest
+from reproductions.harness.errors import BAD_DATA, SuiteError
 from reproductions.harness.records.cache import Checked
 from reproductions.harness.records.evidence import (
     CURVE,
@@ -62,7 +63,7 @@ FAMILIES = {
 }
 
 
-class RecordError(Exception):
+class RecordError(SuiteError):
     """A record is broken or cannot be written. The message says which and what to do."""
 
 
@@ -71,6 +72,8 @@ class UnreadableError(RecordError):
 
     Nothing may count them as missing.
     """
+
+    status = BAD_DATA
 
 
 class RecordModel(BaseModel):

@@ -17,7 +17,7 @@ LEDGER = (
     "does. Numbers of other people are quoted, not judged."
 )
 DISCREPANCIES = (
-    f"The paper's text and the code that printed its numbers differ in {summary()}. "
+    "The paper's text and the code that printed its numbers differ in {}. "
     "[`discrepancies.csv`](discrepancies.csv) has each with its section, the file of 2012 and "
     "what this suite does. They are compared, not judged, and no count above has them."
 )
@@ -128,7 +128,7 @@ def page(
         _claim_page(claim, [row for row in rows if row.claim is claim], shown) for claim in asked
     ]
     parts += ["## The paper's 58 statements", LEDGER, ledger_table(rows)]
-    parts += ["## Text against code", DISCREPANCIES]
+    parts += ["## Text against code", DISCREPANCIES.format(summary())]
     parts += ["## Failures and negative results", _failures(rows, stored, broken)]
     parts += ["## Cost", _cost(stored), "## Provenance", _provenance(stored)]
     parts += ["## Reproduce any row", _commands(rows), "## Method", METHOD]
