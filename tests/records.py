@@ -9,9 +9,8 @@ from zlib import crc32
 import numpy as np
 
 from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
-from reproductions.harness.records import record as records
+from reproductions.harness.records import store as records
 from reproductions.harness.records.arrays import array_files
-from reproductions.harness.records.evidence import HISTORY
 from reproductions.harness.records.examples import (
     COLUMNS,
     NEAREST,
@@ -20,7 +19,8 @@ from reproductions.harness.records.examples import (
     Guess,
     example_files,
 )
-from reproductions.harness.records.record import (
+from reproductions.harness.records.history import HISTORY
+from reproductions.harness.records.schema import (
     Code,
     Cost,
     Data,

@@ -4,12 +4,12 @@ import pytest
 
 from alexnet.data.imageset import DataError
 from reproductions.harness import errors
+from reproductions.harness.errors import RecordError, UnreadableError
 from reproductions.harness.execute.parents import MissingParentError
 from reproductions.harness.launch.job import RefusedError
 from reproductions.harness.launch.slurm import SlurmError
 from reproductions.harness.plan.choose_data import AbsentError
-from reproductions.harness.records.evidence import EvidenceError
-from reproductions.harness.records.record import RecordError, UnreadableError
+from reproductions.harness.records.files import EvidenceError
 
 
 @pytest.mark.parametrize(

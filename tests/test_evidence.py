@@ -18,11 +18,12 @@ from typer.testing import CliRunner
 
 from reproductions.__main__ import app
 from reproductions.harness.launch.job_files import new_job, write_job
-from reproductions.harness.records import record as records
+from reproductions.harness.records import load
 from reproductions.harness.records.cache import Checked
-from reproductions.harness.records.evidence import CORRECT, CURVE, KERNELS, RECORD
+from reproductions.harness.records.files import CORRECT, CURVE, KERNELS, RECORD
+from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS
-from reproductions.harness.records.record import read_records
+from reproductions.harness.records.store import write_record as store_record
 
 READERS = {
     "list": ["list"],
@@ -62,7 +63,7 @@ def alexnet(root: Path) -> Path:
         "colour_gap": colour_gap(kernels()),
     }
     record = make_alexnet("original", 0, **metrics)
-    return records.write_record(root, record, **curve_files(record, kernels(), validation=80.0))
+    return store_record(root, record, **curve_files(record, kernels(), validation=80.0))
 
 
 def average(root: Path) -> Path:
@@ -296,7 +297,7 @@ def test_runs_that_lose_their_loss_in_the_first_row_are_no_copies(
     ]
     for record in lost[:count]:
         trained = {name: metric for name, metric in record.metrics.items() if name != "test_error"}
-        records.write_record(tmp_path, record.model_copy(update={"metrics": trained}))
+        store_record(tmp_path, record.model_copy(update={"metrics": trained}))
     for _ in range(2):
         stored, faults = read_records(tmp_path)
         assert (len(stored), faults) == (count, [])
@@ -510,13 +511,13 @@ def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]
     """How many records are compared with their evidence by the next reading of `tmp_path`."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
     examined: list[Path] = []
-    before = records.examine
+    before = load.examine
 
     def counted(record: Any, folder: Path) -> Any:
         examined.append(folder)
         return before(record, folder)
 
-    monkeypatch.setattr(records, "examine", counted)
+    monkeypatch.setattr(load, "examine", counted)
 
     def count(**options: bool) -> int:
         examined.clear()

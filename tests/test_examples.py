@@ -23,7 +23,6 @@ from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.metrics import examples_of
 from reproductions.harness.execute.run import make
 from reproductions.harness.execute.tasks import EXAMPLES_RUN
-from reproductions.harness.records.evidence import EvidenceError
 from reproductions.harness.records.examples import (
     COLUMNS,
     NEAREST,
@@ -34,6 +33,7 @@ from reproductions.harness.records.examples import (
     read_examples,
     thumbnails,
 )
+from reproductions.harness.records.files import EvidenceError
 
 CONFIG, RECIPE, CPU = (
     AlexNetConfig.original().smoke(),

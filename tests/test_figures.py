@@ -11,7 +11,7 @@ from records import example_files_of, full_set, make_alexnet, write_record
 from reproductions.harness.claims.claim import digest, discover
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.examples import COLUMNS, SHEET, SIDE, cut
-from reproductions.harness.records.record import read_records
+from reproductions.harness.records.load import read_records
 from reproductions.harness.report.figures import (
     BARS,
     LEFT,

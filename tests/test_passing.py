@@ -21,7 +21,7 @@ from alexnet.data.prepare import Listing, folder_items, pack_listing
 from alexnet.data.sources import CIFAR10_CLASSES, open_dataset
 from alexnet.data.tiny_imagenet import list_tiny_imagenet
 from reproductions.harness.execute.parents import load_network
-from reproductions.harness.records.record import read_records
+from reproductions.harness.records.load import read_records
 
 ABOUT = {"name": "few", "split": "train", "canonical": False, "source": "the tests"}
 

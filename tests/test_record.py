@@ -10,14 +10,11 @@ from machine import small_disk
 from pydantic import ValidationError
 from records import history_of, make_record, write_record
 
-from reproductions.harness.records.evidence import HISTORY
-from reproductions.harness.records.record import (
-    Metric,
-    RecordError,
-    Stored,
-    folder_of,
-    read_records,
-)
+from reproductions.harness.errors import RecordError
+from reproductions.harness.records.history import HISTORY
+from reproductions.harness.records.load import read_records
+from reproductions.harness.records.schema import Metric
+from reproductions.harness.records.store import Stored, folder_of
 
 
 def test_round_trip(tmp_path: Path) -> None:

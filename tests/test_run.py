@@ -13,14 +13,16 @@ from alexnet.ops import lrn
 from alexnet.training import Row
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.cli import session
+from reproductions.harness.errors import RecordError
 from reproductions.harness.execute import run as running
 from reproductions.harness.execute import tasks
 from reproductions.harness.execute.context import RunContext, set_up, versions_of
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch.arrays import JobRequest
 from reproductions.harness.plan.claim_plan import prepare
-from reproductions.harness.records.evidence import epochs_to
-from reproductions.harness.records.record import RecordError, folder_of, read_records, records_of
+from reproductions.harness.records.history import epochs_to
+from reproductions.harness.records.load import read_records, records_of
+from reproductions.harness.records.store import folder_of
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ from alexnet.config import AlexNetConfig
 from alexnet.data.imageset import ImageSet
 from alexnet.io import is_locked
 from reproductions.harness.claims.claim import PlannedRun, discover, planned_runs
+from reproductions.harness.errors import RecordError, UnreadableError
 from reproductions.harness.execute import metrics as measure
 from reproductions.harness.execute import run as running
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch import arrays as launch
 from reproductions.harness.launch import job as segment
-from reproductions.harness.records.record import RecordError, UnreadableError, read_records
+from reproductions.harness.records.load import read_records
 
 CLAIM = discover()["fig1_relu"]
 RUNS = [

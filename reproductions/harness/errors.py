@@ -20,6 +20,19 @@ class BadDataError(SuiteError):
     status = BAD_DATA
 
 
+class RecordError(SuiteError):
+    """A record is broken or cannot be written. The message says which and what to do."""
+
+
+class UnreadableError(RecordError):
+    """Records are there that cannot be read now, or not by this version.
+
+    Nothing may count them as missing.
+    """
+
+    status = BAD_DATA
+
+
 def explained(error: BaseException) -> tuple[str, int] | None:
     """The line and the exit status for an error that a user can fix; None for any other."""
     from alexnet.data.imageset import DataError  # noqa: PLC0415 - numpy takes longer than `--help`

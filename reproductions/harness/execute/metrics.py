@@ -34,7 +34,6 @@ from alexnet.models import AlexNet
 from alexnet.precision import image_type
 from alexnet.training import Training
 from reproductions.harness.claims.claim import PlannedRun
-from reproductions.harness.records.evidence import epochs_to, error_of_epoch
 from reproductions.harness.records.examples import (
     BEST,
     NEAREST,
@@ -46,7 +45,8 @@ from reproductions.harness.records.examples import (
     example_files,
     thumbnails,
 )
-from reproductions.harness.records.record import Metric
+from reproductions.harness.records.history import epochs_to, error_of_epoch
+from reproductions.harness.records.schema import Metric
 
 KNOWN = 10_000  # training images that are evaluated after training, and searched for neighbours
 QUERIES = 2_000  # test images whose neighbours are sought

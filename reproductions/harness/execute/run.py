@@ -31,23 +31,13 @@ from reproductions.harness.execute.tasks import Outcome, carry_out
 from reproductions.harness.plan.choose_data import console
 from reproductions.harness.plan.missing import kept, plan
 from reproductions.harness.records.arrays import array_files
-from reproductions.harness.records.evidence import HISTORY
+from reproductions.harness.records.files import WEIGHTS
 from reproductions.harness.records.git import git_state
+from reproductions.harness.records.history import HISTORY
+from reproductions.harness.records.load import read_records, records_of
 from reproductions.harness.records.paths import REPOSITORY
-from reproductions.harness.records.record import (
-    COMPILED,
-    WEIGHTS,
-    Code,
-    Cost,
-    Record,
-    Stored,
-    check_storable,
-    read_records,
-    records_of,
-    version_of,
-    work_file,
-    write_record,
-)
+from reproductions.harness.records.schema import COMPILED, Code, Cost, Record, version_of
+from reproductions.harness.records.store import Stored, check_storable, work_file, write_record
 
 OnRow = Callable[[Row], None]
 

@@ -40,8 +40,9 @@ from reproductions.harness.plan.counted import (
     first_on,
     why_not,
 )
-from reproductions.harness.records.evidence import epochs_to
-from reproductions.harness.records.record import Record, Stored, version_of
+from reproductions.harness.records.history import epochs_to
+from reproductions.harness.records.schema import Record, version_of
+from reproductions.harness.records.store import Stored
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reproductions.harness.claims.claim import PlannedRun
-from reproductions.harness.records.record import COMPILED, Record, Stored, version_of
+from reproductions.harness.records.schema import COMPILED, Record, version_of
+from reproductions.harness.records.store import Stored
 
 Key = tuple[str, str, str, int]  # claim, variant, scale, seed
 Kind = tuple[str, str]  # hardware, precision

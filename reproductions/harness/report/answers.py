@@ -6,8 +6,8 @@ from pathlib import Path
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.plan.choose_data import SCALES
+from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS
-from reproductions.harness.records.record import read_records
 from reproductions.harness.report import format as wording
 
 

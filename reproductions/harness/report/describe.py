@@ -25,7 +25,7 @@ from reproductions.harness.judge.student_t import t_quantile
 from reproductions.harness.judge.verdict import estimate, welch
 from reproductions.harness.plan.counted import not_deciding
 from reproductions.harness.records import provenance
-from reproductions.harness.records.record import Stored
+from reproductions.harness.records.store import Stored
 from reproductions.harness.report.format import interval, paper, path_of
 
 FORMULAS = {

@@ -16,7 +16,6 @@ from PIL.PngImagePlugin import PngInfo
 from reproductions.harness.claims.claim import Difference, SpeedUp, digest
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.arrays import read_kernels
-from reproductions.harness.records.evidence import naming
 from reproductions.harness.records.examples import (
     NEAREST,
     SIDE,
@@ -25,6 +24,7 @@ from reproductions.harness.records.examples import (
     cut,
     read_examples,
 )
+from reproductions.harness.records.files import naming
 from reproductions.harness.report.format import path_of
 
 TAG = "Numbers"  # PNG text field that holds the digest

@@ -13,7 +13,7 @@ import pandas as pd
 from reproductions.harness.claims.claim import Exact, Question, SpeedUp
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.judge.student_t import t_quantile
-from reproductions.harness.records.record import Stored
+from reproductions.harness.records.store import Stored
 
 UNITS = {"percent": " %", "points": " points"}
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from reproductions.harness.claims.claim import Claim, Exact
 from reproductions.harness.judge.rows import VerdictRow
-from reproductions.harness.records.record import Stored
+from reproductions.harness.records.store import Stored
 from reproductions.harness.report.discrepancies import summary
 from reproductions.harness.report.format import log, measured, number, paper, path_of, table
 from reproductions.harness.report.question_section import section
