@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from records import git_tree
 
 from alexnet.data.imageset import ImageSet
 from alexnet.ops import lrn
@@ -129,7 +130,7 @@ def test_a_record_of_other_code_does_not_save_the_work(
     bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     folders = []
     for dirty in (False, True, True):
-        monkeypatch.setattr(running, "git_state", lambda _, dirty=dirty: ("f" * 40, dirty))
+        monkeypatch.setattr(running, "git_state", lambda _, dirty=dirty: git_tree(dirty))
         folders.append(make(run, claim, bench))
     assert folders[0] != folders[1] == folders[2]
 

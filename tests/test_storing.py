@@ -1,4 +1,4 @@
-"""What a run made is stored or kept: checked before the first step, on any file system."""
+"""What a run made is stored, or its checkpoint stays; a full or locked disk is found at once."""
 
 import shutil
 import tempfile
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from machine import without_privileges
-from test_evidence import pointer
+from records import git_tree
 
 from alexnet.config import AlexNetConfig
 from alexnet.data.imageset import ImageSet
@@ -101,7 +101,7 @@ def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [(True, False), (False, True), (True, True), (False, False), (True, None)]
+    ("before", "after"), [(True, False), (False, True), (False, False), (True, None)]
 )
 def test_uncommitted_code_marks_all_that_goes_on_from_it(
     bench: RunContext,
@@ -111,11 +111,9 @@ def test_uncommitted_code_marks_all_that_goes_on_from_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Edit, train, Ctrl-C, put the edit away, train on: that is no network of the commit."""
-    monkeypatch.setattr(running, "git_state", lambda _: ("f" * 40, before))
+    monkeypatch.setattr(running, "git_state", lambda _: git_tree(before))
     checkpoint_of(bench, NET)
-    monkeypatch.setattr(
-        running, "git_state", lambda _: (None if after is None else "f" * 40, after)
-    )
+    monkeypatch.setattr(running, "git_state", lambda _: git_tree(after))
     make(NET, CLAIM, bench)
     (made,) = read_records(bench.root)[0]
     assert (made.record.cost.attempts, made.record.code.dirty) == (2, before or after)
@@ -136,9 +134,9 @@ def test_where_git_cannot_be_asked_the_sending_tree_says_what_the_code_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(segment, "choose_data", lambda *_, **__: ("smoke", bench.images, "images"))
-    monkeypatch.setattr(launch, "git_state", lambda _: ("f" * 40, sent))
+    monkeypatch.setattr(launch, "git_state", lambda _: git_tree(sent))
     job = launch.JobRequest(NET, "ten_view_gain", bench.root, None).segment("cpu", 1)
-    monkeypatch.setattr(running, "git_state", lambda _: (None, here))
+    monkeypatch.setattr(running, "git_state", lambda _: git_tree(here))
     job._make(discover()["ten_view_gain"])
     (made,) = read_records(bench.root)[0]
     assert made.record.code.dirty is dirty
@@ -193,7 +191,9 @@ def test_that_no_record_can_be_written_is_found_before_the_first_step(
 def test_a_record_that_cannot_be_read_is_not_made_again(bench: RunContext) -> None:
     folder = make(RUNS[0], CLAIM, bench)
     assert folder is not None
-    pointer(folder / "history.csv")
+    (folder / "history.csv").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d\n"
+    )
     with pytest.raises(
         UnreadableError,
         match=r"history\.csv is a pointer of Git LFS .*may hold the record of "

@@ -66,8 +66,8 @@ def make(
     out with the same bits, gives them back to the record that it has. Raises RecordError if the
     record cannot be written, which is found out first, or weights that the run needs are not here.
     """
-    commit, changed = git_state(REPOSITORY)
-    code = Code(commit=commit, dirty=dirty if changed is None else changed)
+    tree = git_state(REPOSITORY)
+    code = Code(commit=tree.commit, dirty=dirty if tree.dirty is None else tree.dirty)
     rank, world = rank_and_world_size()
     # another machine goes on with other bits
     machine = [*bench.arithmetic, versions_of(run, bench)]
@@ -128,7 +128,7 @@ def make(
                 Choice(outcome.precision, f"{run} resumed from a checkpoint in this precision")
             )
         # also of what it went on from
-        code = Code(commit=commit, dirty=kept_in.dirty or code.dirty)
+        code = Code(commit=code.commit, dirty=kept_in.dirty or code.dirty)
         digits = save_weights(weights, outcome.net) if outcome.net else None
         record = _record(run, bench, code, outcome, started)
         record = record.model_copy(

@@ -66,7 +66,7 @@ class JobRequest:
             minutes=minutes,
             precision=self.precision,
             compiled=self.compiled,
-            dirty=git_state(REPOSITORY)[1],
+            dirty=git_state(REPOSITORY).dirty,
         )
 
 

@@ -18,8 +18,7 @@ LARGEST = 1 << 24  # bytes; ten thousand records take a tenth
 class Checked:
     """Remembers, in the user's cache, the records of a results folder in which nothing was wrong.
 
-    A file that is broken, or cannot be read or written, is as good as none. With `forget` nothing
-    from before is used.
+    A broken or unreadable file counts as empty. `forget` starts from nothing.
     """
 
     def __init__(self, root: Path, *, forget: bool = False) -> None:

@@ -69,7 +69,7 @@ def _near(said: float | None, value: float | None) -> bool:
 
 def _course(record: Record, rows: Sequence[Row]) -> Iterator[str]:
     """What is impossible in a training's history, or differs from the totals in its record."""
-    images = [int(row["images"] or 0) for row in rows]
+    images = [int(row["images"]) for row in rows]
     if record.data is None or record.role in ("average", "inspect"):
         if rows:
             yield "has rows, though nothing was trained"
@@ -80,37 +80,34 @@ def _course(record: Record, rows: Sequence[Row]) -> Iterator[str]:
         yield f"counts more images than {RECORD}"
     batch, train = int(record.recipe["batch_size"]), record.data.train_images
     yield from _in_order(rows, images, batch, train)
-    if rows and record.status != "diverged" and not _is_over(record, rows[-1], -(-train // batch)):
-        yield "ends before the training was over"
-    if (
-        rows
-        and record.status != "diverged"
-        and abs((rows[-1]["seconds"] or 0) - record.cost.wall_seconds) > 0.001
-    ):
-        yield f"took {rows[-1]['seconds']} seconds, and by {RECORD} {record.cost.wall_seconds}"
+    if rows and record.status != "diverged":
+        seconds = rows[-1]["seconds"]
+        if not _is_over(record, rows[-1], -(-train // batch)):
+            yield "ends before the training was over"
+        if abs(seconds - record.cost.wall_seconds) > 0.001:
+            yield f"took {seconds} seconds, and by {RECORD} {record.cost.wall_seconds}"
 
 
 def _in_order(rows: Sequence[Row], images: Sequence[int], batch: int, train: int) -> Iterator[str]:
     """The first row whose updates, epochs, images and seconds do not follow from earlier rows."""
     steps, seen, before = -(-train // batch), 0, {"step": 0.0, "seconds": 0.0}
     for row, count in zip(rows, images, strict=True):
-        now = {name: value for name, value in row.items() if value is not None}
         seen += count
-        done = int(now["step"])
-        follows = now["step"] > before["step"] and now["seconds"] >= before["seconds"]
+        done = int(row["step"])
+        follows = row["step"] > before["step"] and row["seconds"] >= before["seconds"]
         counted = seen == done // steps * train + done % steps * batch and _near(
-            now["epoch"], done / steps
+            row["epoch"], done / steps
         )
-        if not (follows and counted and 0 <= now["train_error"] <= 100):
+        if not (follows and counted and 0 <= row["train_error"] <= 100):
             yield f"has a row of step {row['step']:g} that does not follow from those before"
             return
-        before = now
+        before = row
 
 
 def _is_over(record: Record, last: Row, steps: int) -> bool:
     """Whether a training may end here: at its budget or target, or by a plateau rule."""
     target, recipe = record.recipe.get("target_train_error"), record.recipe
-    reached = target is not None and (last["train_error"] or 0) < target
+    reached = target is not None and last["train_error"] < target
     return (
         reached or bool(recipe.get("plateau_patience")) or last["step"] == recipe["epochs"] * steps
     )
@@ -122,16 +119,16 @@ def _by_history(record: Record, rows: Sequence[Row]) -> dict[str, float | None]:
         return {}
     if record.role in ("tune", "evaluate"):
         target = record.recipe["target_train_error"]
-        curve = [(row["epoch"] or 0.0, row["train_error"] or 0.0) for row in rows]
+        curve = [(row["epoch"], row["train_error"]) for row in rows]
         return {
             "train_error": rows[-1]["train_error"],
             "epochs_to_target": target and epochs_to(curve, target),
         }
     found: dict[str, float | None] = {
-        "train_error": error_of_epoch(rows, math.ceil(rows[-1]["epoch"] or 0)),
+        "train_error": error_of_epoch(rows, math.ceil(rows[-1]["epoch"])),
         "first_epoch_error": error_of_epoch(rows, 1),
     }
-    if rows[-1].get("validation_error") is not None:
+    if "validation_error" in rows[-1]:
         found["top1"] = rows[-1]["validation_error"]
     return found
 

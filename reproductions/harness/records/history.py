@@ -12,7 +12,7 @@ from reproductions.harness.records.files import CURVE, EvidenceError, read
 
 # an AlexNet's has more columns after these
 HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")
-Row = dict[str, float | None]  # by column; None where a cell is empty
+Row = dict[str, float]  # by column; an empty cell has no entry
 
 
 def read_history(folder: Path) -> list[Row]:
@@ -34,8 +34,8 @@ def _row(columns: Sequence[str], cells: Sequence[str]) -> Row:
     Raises ValueError if a cell is none, or is empty in one of the first columns.
     """
     named = dict(zip(columns, cells, strict=True))
-    row = {name: float(cell) if cell or name in HISTORY else None for name, cell in named.items()}
-    if not all(value is None or math.isfinite(value) for value in row.values()):
+    row = {name: float(cell) for name, cell in named.items() if cell or name in HISTORY}
+    if not all(map(math.isfinite, row.values())):
         raise ValueError(f"the row of step {named['step']} has a value that is not finite")
     return row
 

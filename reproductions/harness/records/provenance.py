@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reproductions.harness.records.git import git_state, look
+from reproductions.harness.records.git import git_state
 from reproductions.harness.records.paths import REPOSITORY
 
 REPEATABLE = "bitwise repeatable on one machine with one number of threads"
@@ -18,7 +18,7 @@ REPEATABLE = "bitwise repeatable on one machine with one number of threads"
 
 def here() -> dict[str, Any]:
     """Informational fields of a record made in this process, as far as they need no torch."""
-    commit = git_state(REPOSITORY)[0]
+    commit = git_state(REPOSITORY).commit
     machine = {
         "hardware": hardware(),
         "threads": len(os.sched_getaffinity(0)),
@@ -36,12 +36,12 @@ UNCOMMITTED = (
 
 def code_notes() -> list[str]:
     """Notes on the code before it makes records: why no commit, or that they will not count."""
-    return [line for line in (look(REPOSITORY).why, UNCOMMITTED * uncommitted()) if line]
+    return [line for line in (git_state(REPOSITORY).why, UNCOMMITTED * uncommitted()) if line]
 
 
 def uncommitted() -> bool:
     """Whether the code at hand differs from its commit; False where there is no git."""
-    return bool(git_state(REPOSITORY)[1])
+    return bool(git_state(REPOSITORY).dirty)
 
 
 def hardware(device: str | None = None) -> str:

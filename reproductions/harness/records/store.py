@@ -24,7 +24,7 @@ from reproductions.harness.claims.claim import PlannedRun
 from reproductions.harness.errors import RecordError
 from reproductions.harness.records.evidence import examine
 from reproductions.harness.records.files import CURVE, RECORD, WEIGHTS, EvidenceError
-from reproductions.harness.records.history import HISTORY, read_history
+from reproductions.harness.records.history import HISTORY, Row, read_history
 from reproductions.harness.records.schema import Record
 
 
@@ -50,12 +50,10 @@ class Stored:
         except FileNotFoundError:
             return None
 
-    def history(self) -> list[dict[str, float]]:
+    def history(self) -> list[Row]:
         """The rows of history.csv; RecordError if they cannot be read."""
         try:
-            return [
-                {name: row[name] or 0.0 for name in HISTORY} for row in read_history(self.folder)
-            ]
+            return [{name: row[name] for name in HISTORY} for row in read_history(self.folder)]
         except EvidenceError as error:
             raise RecordError(
                 f"{self.folder}/{error}; move the folder away and run again"
