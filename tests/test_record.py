@@ -15,6 +15,8 @@ from reproductions.harness.records.load import read_records
 from reproductions.harness.records.schema import Metric
 from reproductions.harness.records.store import Stored, folder_of
 
+ABSENT = "no such field"
+
 
 def test_round_trip(tmp_path: Path) -> None:
     record = make_record()
@@ -92,13 +94,20 @@ def test_what_is_no_record_is_named_and_left_out(tmp_path: Path, content: bytes)
         ("cost", None, "is not a record (cost: "),
         ("data", None, "a trained run without data"),
         ("metrics", {}, "a trained run without its metrics"),
+        ("schema_version", ABSENT, "names no schema version"),
+        ("schema_version", "new", "no whole number"),
+        ("schema_version", True, "no whole number"),
+        ("schema_version", 2.5, "no whole number"),
+        ("schema_version", 0, "is of schema 0"),
+        ("schema_version", 10**30, "newer version"),
     ],
 )
 def test_the_schema_is_enforced_on_reading(
     tmp_path: Path, field: str, value: object, why: str
 ) -> None:
     path = write_record(tmp_path, make_record()) / "record.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    fields = {**json.loads(path.read_text()), field: value}
+    path.write_text(json.dumps({k: v for k, v in fields.items() if v != ABSENT}))
     stored, (fault,) = read_records(tmp_path)
     assert stored == []
     assert why in str(fault)
