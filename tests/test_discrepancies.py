@@ -20,11 +20,13 @@ from reproductions.harness.report.statements import statements
 
 ENTRIES = {item.name: item for item in discrepancies()}
 PROFILES = (AlexNetConfig, AlexNetRecipe)
-LAYERS = AlexNetConfig.paper().layers()
+NET, NET_145 = AlexNetConfig.paper(), AlexNetConfig.original()
+TEXT, CODE = AlexNetRecipe.paper(), AlexNetRecipe.original()
+LAYERS = NET.layers()
 SHARES = [100 * layer.parameters / sum(layer.parameters for layer in LAYERS) for layer in LAYERS]
-EIGENVALUE = (
-    14_830.4  # the largest of R, G and B in ImageNet, grey levels²: 121.78² in the 2012 data
-)
+# the largest of R, G and B in ImageNet, grey levels²: 121.78² in the 2012 data
+EIGENVALUE = 14_830.4
+NOISE = 0.1 * EIGENVALUE  # of one standard deviation, by the text
 
 
 @pytest.mark.parametrize("item", ENTRIES.values(), ids=ENTRIES)
@@ -69,42 +71,18 @@ def crops(size: int) -> int:
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [
-        (
-            "input_size",
-            [
-                f"{crops(224):,}",
-                f"{crops(227):,}",
-                LAYERS[0].side,
-                AlexNetConfig.paper().input_padding,
-            ],
-        ),
+        ("input_size", [f"{crops(224):,}", f"{crops(227):,}", LAYERS[0].side, NET.input_padding]),
         ("crop_count", [f"{crops(224):,}"]),
         ("neurons", [f"{LAYERS[0].units:,}", f"{sum(layer.units for layer in LAYERS):,}"]),
         ("convolution_share", [f"{SHARES[2]:.3f}", f"{SHARES[3]:.3f}"]),
-        (
-            "colour_noise",
-            [
-                f"{0.1 * EIGENVALUE:,.0f}",
-                f"{0.1 * EIGENVALUE**0.5:.1f}",
-                f"{0.1 * EIGENVALUE / 255**2 * 255:.1f}",
-            ],
-        ),
-        ("schedule", AlexNetRecipe.original().lr_milestones),
-        ("epochs", [AlexNetRecipe.original().epochs, AlexNetRecipe.paper().epochs]),
-        (
-            "initial_weights",
-            [AlexNetConfig.original().conv3plus_init_std, AlexNetConfig.paper().conv3plus_init_std],
-        ),
-        (
-            "conv1_rate",
-            [
-                AlexNetRecipe.original().conv1_lr_milestones[0],
-                AlexNetRecipe.original().conv1_freeze_epoch,
-            ],
-        ),
-        ("noise_end", [AlexNetRecipe.original().color_noise_end]),
-        ("noise_divisor", [AlexNetRecipe.original().color_noise_divisor]),
-        ("crop_draws", [AlexNetRecipe.original().images_per_draw]),
+        ("colour_noise", [f"{NOISE:,.0f}", f"{0.1 * EIGENVALUE**0.5:.1f}", f"{NOISE / 255:.1f}"]),
+        ("schedule", CODE.lr_milestones),
+        ("epochs", [CODE.epochs, TEXT.epochs]),
+        ("initial_weights", [NET_145.conv3plus_init_std, NET.conv3plus_init_std]),
+        ("conv1_rate", [CODE.conv1_lr_milestones[0], CODE.conv1_freeze_epoch]),
+        ("noise_end", [CODE.color_noise_end]),
+        ("noise_divisor", [CODE.color_noise_divisor]),
+        ("crop_draws", [CODE.images_per_draw]),
     ],
 )
 def test_numbers_are_those_of_the_code(name: str, numbers: list[object]) -> None:
@@ -114,24 +92,17 @@ def test_numbers_are_those_of_the_code(name: str, numbers: list[object]) -> None
 
 
 def test_227_pixels_need_no_zeros() -> None:
-    whole = replace(AlexNetConfig.paper(), image_size=227)
+    whole = replace(NET, image_size=227)
     assert (whole.input_padding, whole.layers()[0].side) == (0, 55)
 
 
 def test_text_and_code_agree_on_the_rest() -> None:
     """What docs/text-against-code.md says they agree on."""
-    text, code = AlexNetRecipe.paper(), AlexNetRecipe.original()
-    for name, value in {
-        "batch_size": 128,
-        "momentum": 0.9,
-        "weight_decay": 0.0005,
-        "learning_rate": 0.01,
-    }.items():
-        assert getattr(text, name) == getattr(code, name) == value
-    assert len(code.lr_milestones) == 3
-    assert [layer.bias for layer in LAYERS] == [
-        layer.bias for layer in AlexNetConfig.original().layers()
-    ]
+    for recipe in (TEXT, CODE):
+        assert (recipe.batch_size, recipe.momentum) == (128, 0.9)
+        assert (recipe.weight_decay, recipe.learning_rate) == (0.0005, 0.01)
+    assert len(CODE.lr_milestones) == 3
+    assert [layer.bias for layer in LAYERS] == [layer.bias for layer in NET_145.layers()]
 
 
 def test_the_csv_and_the_tables_have_a_row_for_each() -> None:

@@ -147,23 +147,23 @@ def _by_answers(record: Record, folder: Path) -> dict[str, float | None]:
         or answers & ((1 << -count % 8) - 1)
     ):
         raise EvidenceError(CORRECT, f"does not hold the answers for {count:,} images")
-    return {metric: 100 * (count - answers.bit_count() - _shared(folder, body, count)) / count}
+    return {metric: 100 * (count - answers.bit_count() - _tie_credit(folder, body, count)) / count}
 
 
-def _shared(folder: Path, answers: bytes, count: int) -> float:
+def _tie_credit(folder: Path, answers: bytes, count: int) -> float:
     """Credit of images whose label ties for best: one over the number; 0 without ties.npy."""
     if not os.path.lexists(folder / TIES):
         return 0.0
     shape, body = read_array(folder / TIES, "<u4")
     numbers = array("I", body)
     images, classes = list(numbers[0::2]), numbers[1::2]
-    wrong = all(
+    all_wrong = all(
         image < count and not answers[image >> 3] >> (7 - image % 8) & 1 for image in images
     )
     if (
         shape != (len(images), 2)
         or images != sorted(set(images))
-        or not wrong
+        or not all_wrong
         or min(classes, default=2) < 2
     ):
         raise EvidenceError(TIES, f"does not hold ties of {CORRECT}")
@@ -181,7 +181,7 @@ def _by_kernels(record: Record, folder: Path) -> dict[str, float | None]:
         weights = kernels_of(record, folder)
     except EvidenceError:
         return {}
-    shares = [] if weights is None else list(map(_colour, weights))
+    shares = [] if weights is None else list(map(_colour_share, weights))
     middle = -(-len(shares) // 2)
     halves = [sum(half) / len(half) for half in (shares[:middle], shares[middle:]) if half]
     return {"colour_gap": 100 * abs(halves[0] - halves[1])} if len(halves) == 2 else {}
@@ -205,7 +205,7 @@ def kernels_of(record: Record, folder: Path) -> list[Sequence[float]] | None:
     return [weights[start : start + size] for start in range(0, len(weights), size)]
 
 
-def _colour(kernel: Sequence[float]) -> float:
+def _colour_share(kernel: Sequence[float]) -> float:
     """The share of a kernel's energy that is left without its mean over red, green and blue."""
     size = len(kernel) // 3
     planes = [kernel[k * size : (k + 1) * size] for k in range(3)]

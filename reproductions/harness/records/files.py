@@ -34,9 +34,7 @@ class Fault:
 
     where: str  # the file; below the results folder, as `read_records` gives it
     why: str
-    unreadable: bool = (
-        False  # it may be whole: it cannot be read, or not understood, by this process
-    )
+    unreadable: bool = False  # the file may be right, but this process cannot read it
 
     def below(self, folder: str) -> "Fault":
         """The fault of a file as one of a results folder, where the record is in `folder`."""
@@ -79,16 +77,14 @@ def read(path: Path) -> bytes:
         why = "is reached through a broken symlink" if linked else "is missing"
         raise EvidenceError(path.name, why, unreadable=linked) from error
     except OSError as error:
-        raise EvidenceError(
-            path.name, f"cannot be read ({error.strerror})", unreadable=True
-        ) from error
+        why = f"cannot be read ({error.strerror})"
+        raise EvidenceError(path.name, why, unreadable=True) from error
     for start, why in POINTERS.items():
         if content.startswith(start):
             raise EvidenceError(path.name, why, unreadable=True)
     if path.suffix != ".npy" and re.search(rb"^<{7} ", content, re.MULTILINE):
-        raise EvidenceError(
-            path.name, "holds the marks of a merge conflict; settle it in git", unreadable=True
-        )
+        why = "holds the marks of a merge conflict; settle it in git"
+        raise EvidenceError(path.name, why, unreadable=True)
     return content
 
 
@@ -101,17 +97,11 @@ def read_array(path: Path, kind: str) -> tuple[tuple[int, ...], bytes]:
     length, start = (2, 10) if content[6:7] == b"\x01" else (4, 12)
     end = start + int.from_bytes(content[8 : 8 + length], "little")
     header = ARRAY.fullmatch(content[start:end])
-    if (
-        not content.startswith(b"\x93NUMPY")
-        or header is None
-        or header[1].decode("latin-1") != kind
-    ):
+    if not content.startswith(b"\x93NUMPY") or not header or header[1] != kind.encode():
         raise EvidenceError(path.name, f"is no array of {kind}")
     shape = tuple(int(size) for size in header[2].split(b",") if size.strip())
     body = content[end:]
-    if len(body) != math.prod(shape) * int(kind[-1]):
-        raise EvidenceError(
-            path.name,
-            "is cut short" if len(body) < math.prod(shape) * int(kind[-1]) else "is too long",
-        )
+    surplus = len(body) - math.prod(shape) * int(kind[-1])
+    if surplus:
+        raise EvidenceError(path.name, "is cut short" if surplus < 0 else "is too long")
     return shape, body
