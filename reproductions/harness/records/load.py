@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,11 +137,10 @@ def _misfit(content: bytes, error: ValidationError) -> EvidenceError:
     why = f"is not a record ({'.'.join(map(str, first['loc']))}: {first['msg']})"
     try:
         version = json.loads(content).get("schema_version", known)
-    except (ValueError, AttributeError, RecursionError) as broken:
-        utf8 = isinstance(broken, UnicodeDecodeError)
-        return EvidenceError(
-            RECORD, f"is not a record ({'not UTF-8 text' if utf8 else first['msg']})"
-        )
+    except UnicodeDecodeError:
+        return EvidenceError(RECORD, "is not a record (not UTF-8 text)")
+    except (ValueError, AttributeError, RecursionError):
+        return EvidenceError(RECORD, f"is not a record ({first['msg']})")
     if isinstance(version, bool) or not isinstance(version, int):
         why = f"has a schema version that is no whole number ({str(version)[:40]!r})"
     elif version > known:
@@ -154,8 +154,8 @@ def _misfit(content: bytes, error: ValidationError) -> EvidenceError:
 def _in_its_place(record: Record, folder: Path) -> None:
     """Raise EvidenceError for a record that another folder should hold."""
     right = folder_of(Path(), record)
-    name, repeat = folder.name.removeprefix(right.name), folder.name.removeprefix(f"{right.name}-r")
-    if folder.parts[-3:-1] != right.parts[1:3] or not (name == "" or repeat.isdecimal()):
+    its_name = re.fullmatch(rf"{re.escape(right.name)}(-r\d+)?", folder.name)
+    if folder.parts[-3:-1] != right.parts[1:3] or not its_name:
         raise EvidenceError(RECORD, f"does not belong here: its content belongs in {right}")
 
 

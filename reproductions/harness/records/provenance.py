@@ -14,6 +14,10 @@ from reproductions.harness.records.git import git_state
 from reproductions.harness.records.paths import REPOSITORY
 
 REPEATABLE = "bitwise repeatable on one machine with one number of threads"
+UNCOMMITTED = (
+    "the code has uncommitted changes: these records will be marked and never counted; commit "
+    "before you train"
+)
 
 
 def here() -> dict[str, Any]:
@@ -26,12 +30,6 @@ def here() -> dict[str, Any]:
         "determinism": REPEATABLE,
     }
     return {"commit": commit and commit[:10], **machine, **versions()}
-
-
-UNCOMMITTED = (
-    "the code has uncommitted changes: these records will be marked and never counted; commit "
-    "before you train"
-)
 
 
 def code_notes() -> list[str]:
@@ -76,12 +74,9 @@ def cpu_model() -> str:
     name, flags = platform.processor() or platform.machine(), ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        fields = dict(
-            line.split(":", 1)
-            for line in cpuinfo.read_text().split("\n\n")[0].splitlines()
-            if ":" in line
-        )
-        fields = {key.strip(): value.strip() for key, value in fields.items()}
+        first = cpuinfo.read_text().split("\n\n")[0]
+        lines = (line.partition(":") for line in first.splitlines())
+        fields = {key.strip(): value.strip() for key, _, value in lines}
         name, flags = fields.get("model name", name), fields.get("flags", "")
     for wanted, label in (
         ("amx_bf16", "AMX bf16"),
