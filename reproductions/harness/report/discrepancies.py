@@ -9,6 +9,8 @@ from collections import Counter
 from functools import cache
 from typing import Literal, get_args
 
+from pydantic import Field
+
 from reproductions.harness.report.format import table
 from reproductions.harness.report.tables import TableRow, read_table
 
@@ -21,12 +23,13 @@ class Discrepancy(TableRow):
 
     name: str
     type: Kind
-    section: str
-    text: str  # what the paper prints
-    code_2012: str  # what the code does
-    file_2012: str
-    this_suite: str  # what is computed here
-    measured_effect: str = UNMEASURED  # on the network's results
+    section: str = Field(pattern="^(§|Abstract|Figure)")
+    text: str = Field(min_length=1)  # what the paper prints
+    code_2012: str = Field(min_length=1)  # what the code does
+    file_2012: str = Field(pattern="`|net #")
+    this_suite: str = Field(min_length=1)  # what is computed here
+    # on the network's results
+    measured_effect: str = Field(default=UNMEASURED, pattern=f"^({UNMEASURED}|none|2012 log)")
 
 
 HEADER = ",".join(Discrepancy.model_fields)  # of discrepancies.csv
