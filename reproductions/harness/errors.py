@@ -21,16 +21,14 @@ class BadDataError(SuiteError):
 
 
 class RecordError(SuiteError):
-    """A record is broken or cannot be written. The message says which and what to do."""
+    """A record is broken or cannot be written."""
 
 
-class UnreadableError(RecordError):
+class UnreadableError(BadDataError):
     """Records are there that cannot be read now, or not by this version.
 
     Nothing may count them as missing.
     """
-
-    status = BAD_DATA
 
 
 def explained(error: BaseException) -> tuple[str, int] | None:
