@@ -142,7 +142,7 @@ def report(
 @app.command()
 def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> None:
     """Compare the records in OTHER (made with --results OTHER) with those in --results, by arm."""
-    from reproductions.harness.records.record import read_records
+    from reproductions.harness.records.load import read_records
     from reproductions.harness.report.compare import compare_sets
 
     with user_errors():
@@ -163,7 +163,7 @@ def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> N
 @app.command()
 def explain(cell: str, results: Results = RESULTS, as_json: Json = False) -> None:
     """Show the formula, values, records, data, code and machine behind CLAIM.QUESTION."""
-    from reproductions.harness.records.record import read_records
+    from reproductions.harness.records.load import read_records
     from reproductions.harness.report.explain import explain_cell, explain_data
 
     name, _, question = cell.partition(".")

@@ -10,9 +10,8 @@ import numpy as np
 
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
-from reproductions.harness.records import record as records
+from reproductions.harness.records import store as records
 from reproductions.harness.records.arrays import array_files
-from reproductions.harness.records.evidence import HISTORY
 from reproductions.harness.records.examples import (
     COLUMNS,
     NEAREST,
@@ -21,7 +20,9 @@ from reproductions.harness.records.examples import (
     Guess,
     example_files,
 )
-from reproductions.harness.records.record import (
+from reproductions.harness.records.git import GitState
+from reproductions.harness.records.history import HISTORY
+from reproductions.harness.records.schema import (
     Code,
     Cost,
     Data,
@@ -299,6 +300,11 @@ def curve_files(record: Record, kernels: Any, validation: float) -> dict[str, An
         "columns": columns,
         "files": {**answers_of(record), **array_files(None, kernels)},
     }
+
+
+def git_tree(dirty: bool | None) -> GitState:
+    """A clean or changed checkout of this project; None: no checkout."""
+    return GitState(None if dirty is None else "f" * 40, ("alexnet/io.py",) * bool(dirty))
 
 
 def store(root: Path, *made: Record) -> None:

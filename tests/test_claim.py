@@ -22,8 +22,8 @@ from reproductions.harness.claims.questions import (
 )
 from reproductions.harness.claims.runs import SHARED, PlannedRun
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
+from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS
-from reproductions.harness.records.record import read_records
 from reproductions.harness.report.describe import describe, variant_differences
 
 CLAIMS = discover()

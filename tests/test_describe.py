@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover
-from reproductions.harness.records.record import Stored, read_records
+from reproductions.harness.records.load import read_records
+from reproductions.harness.records.store import Stored
 from reproductions.harness.report.compare import compare_sets, provenance_differences
 from reproductions.harness.report.describe import describe
 from reproductions.harness.report.explain import explain_cell

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from reproductions.__main__ import RESULTS, app
 from reproductions.harness.claims.claim import discover
 from reproductions.harness.launch.slurm_config import read_slurm_config
-from reproductions.harness.records.record import read_records
+from reproductions.harness.records.load import read_records
 from reproductions.harness.report import build as report
 from reproductions.harness.report import documents
 from reproductions.harness.report.answers import answer

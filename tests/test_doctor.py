@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reproductions.harness.cli.doctor import examine
-from reproductions.harness.records.git import look
+from reproductions.harness.records.git import git_state
 from reproductions.harness.records.paths import REPOSITORY
 
 
@@ -28,6 +28,6 @@ def test_what_is_missing_and_what_is_broken(tmp_path: Path) -> None:
 
 def test_git_is_asked_about_the_code_and_not_about_the_results(tmp_path: Path) -> None:
     (found,) = (row for row in examine(tmp_path, tmp_path) if row["what"] == "git")
-    state = look(REPOSITORY)
+    state = git_state(REPOSITORY)
     assert found["state"] == ("ok" if state.commit else "missing")
     assert state.commit or found["found"] == state.why

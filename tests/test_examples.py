@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +25,6 @@ from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.metrics import examples_of
 from reproductions.harness.execute.run import make
 from reproductions.harness.execute.tasks import EXAMPLES_RUN
-from reproductions.harness.records.evidence import EvidenceError
 from reproductions.harness.records.examples import (
     COLUMNS,
     NEAREST,
@@ -34,6 +35,7 @@ from reproductions.harness.records.examples import (
     read_examples,
     thumbnails,
 )
+from reproductions.harness.records.files import EvidenceError
 
 CONFIG, RECIPE, CPU = (
     AlexNetConfig.original().smoke(),
@@ -114,17 +116,9 @@ def test_one_run_alone_has_examples(splits: dict[str, ImageSet], tmp_path: Path)
     """The first that the claim asks for; records of the others stay small."""
     claim = discover()["fig4_retrieval"]
     runs = planned_runs(claim, "smoke")
-    assert (
-        (runs[0].variant, runs[0].seed)
-        == EXAMPLES_RUN
-        == ("original", min(run.seed for run in runs))
-    )
+    assert (runs[0].variant, runs[0].seed) == EXAMPLES_RUN
     bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     folders = [make(run, claim, bench) for run in runs[:2]]
-    assert [sorted(path.name for path in folder.glob("examples*")) for folder in folders] == [
-        [SHEET, TEXT],
-        [],
-    ]
     assert len(read_examples(folders[0])[0].images) == 8
     assert read_examples(folders[1]) is None
 
@@ -150,12 +144,7 @@ def test_large_images_are_made_smaller_and_small_ones_kept() -> None:
     )
     (reduced,) = thumbnails(steps)
     assert reduced.shape == (64, 64, 3)
-    assert [int(reduced[y, x, 0]) for y, x in ((16, 16), (16, 48), (48, 16), (48, 48))] == [
-        0,
-        200,
-        100,
-        50,
-    ]
+    assert reduced[16::32, 16::32, 0].tolist() == [[0, 200], [100, 50]]
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -176,62 +165,52 @@ def as_png(sheet: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def other_size(size: tuple[int, int], mode: str = "RGB") -> bytes:
+def blank(width: int, height: int, mode: str = "RGB") -> bytes:
     buffer = io.BytesIO()
-    Image.new(mode, size).save(buffer, "JPEG")
+    Image.new(mode, (width, height)).save(buffer, "JPEG")
     return buffer.getvalue()
+
+
+def with_images(text: bytes, times: int) -> bytes:
+    fields = json.loads(text)
+    return json.dumps({**fields, "images": fields["images"][:1] * times}).encode()
 
 
 @pytest.mark.parametrize(
     ("name", "spoil"),
     [
+        (TEXT, lambda _: None),
         (TEXT, lambda _: b""),
-        (TEXT, lambda old: old[:-40]),
         (TEXT, lambda old: old.replace(b"0.5", b"1.5", 1)),
         (TEXT, lambda old: old.replace(b"0.5", b"NaN", 1)),
         (TEXT, lambda old: old.replace(b'"views"', b'"surprise"')),
         (TEXT, lambda old: old.replace(b'"cat",', b"", 1)),
-        (
-            TEXT,
-            lambda old: json.dumps(
-                {**json.loads(old), "images": json.loads(old)["images"][:1]}
-            ).encode(),
-        ),
-        (
-            TEXT,
-            lambda old: json.dumps(
-                {**json.loads(old), "images": json.loads(old)["images"] * 5}
-            ).encode(),
-        ),
-        (TEXT, None),
-        (SHEET, None),
+        (TEXT, lambda old: with_images(old, 1)),
+        (TEXT, lambda old: with_images(old, 10)),
+        (SHEET, lambda _: None),
         (SHEET, lambda _: b""),
         (SHEET, lambda old: old[: len(old) // 2]),
         (SHEET, as_png),
-        (SHEET, lambda _: b"\xff\xd8\xff and no more"),
-        (SHEET, lambda _: other_size((32 * COLUMNS, 32))),
-        (SHEET, lambda _: other_size((32 * COLUMNS + 1, 64))),
-        (SHEET, lambda _: other_size((65 * COLUMNS, 130))),
-        (SHEET, lambda _: other_size((COLUMNS - 1, 2))),
-        (SHEET, lambda _: other_size((32 * COLUMNS, 64), "L")),
+        (SHEET, lambda _: blank(32 * COLUMNS, 32)),
+        (SHEET, lambda _: blank(32 * COLUMNS + 1, 64)),
+        (SHEET, lambda _: blank(65 * COLUMNS, 130)),
+        (SHEET, lambda _: blank(COLUMNS - 1, 2)),
+        (SHEET, lambda _: blank(32 * COLUMNS, 64, "L")),
     ],
 )
-def test_broken_examples_are_named(tmp_path: Path, name: str, spoil: object) -> None:
+def test_broken_examples_are_named(
+    tmp_path: Path, name: str, spoil: Callable[[bytes], bytes | None]
+) -> None:
     folder = unpacked(example_files_of(["cat", "dog"]), tmp_path / "record")
-    assert read_examples(folder) is not None
     old = (folder / name).read_bytes()
-    if spoil is None:
-        (folder / name).unlink()
-    else:
-        assert spoil(old) != old
-        (folder / name).write_bytes(spoil(old))
-    with pytest.raises(
-        EvidenceError, match=r"^examples\.(json|jpg) (is broken|is missing|has)[^\n]*$"
-    ) as first:
-        read_examples(folder)
-    with pytest.raises(EvidenceError) as second:
-        read_examples(folder)
-    assert str(first.value) == str(second.value), (
-        "the line stands in the report, which is the same every time"
-    )
-    assert "0x" not in str(first.value)
+    new = spoil(old)
+    assert new != old
+    (folder / name).unlink() if new is None else (folder / name).write_bytes(new)
+    said = []
+    for _ in range(2):
+        with pytest.raises(EvidenceError) as caught:
+            read_examples(folder)
+        said.append(str(caught.value))
+    assert re.fullmatch(r"examples\.(json|jpg) (is broken|is missing|has).*", said[0])
+    assert said[0] == said[1], "it is in the report, which is the same every time"
+    assert "0x" not in said[0]

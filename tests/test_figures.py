@@ -12,7 +12,7 @@ from reproductions.harness.claims.claim import discover
 from reproductions.harness.claims.runs import digest
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.examples import COLUMNS, SHEET, SIDE, cut
-from reproductions.harness.records.record import read_records
+from reproductions.harness.records.load import read_records
 from reproductions.harness.report.figures import (
     BARS,
     LEFT,

@@ -7,7 +7,7 @@ from records import full_set, make_record, store
 
 from reproductions.harness.claims.claim import discover
 from reproductions.harness.judge.rows import VerdictRow, judge
-from reproductions.harness.records.record import read_records
+from reproductions.harness.records.load import read_records
 from reproductions.harness.rule import text as wording
 
 

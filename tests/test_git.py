@@ -1,6 +1,7 @@
 """The commit in a record is this project's or none, and the reason for none is the right one."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reproductions.harness.records.git import OWN, git_state, look
+from reproductions.harness.records.git import OWN, GitState, git_state
 
 NOBODY = 65534
 
@@ -38,22 +39,18 @@ def committed(folder: Path) -> None:
 
 def test_the_projects_own_commit_and_its_changes(project: Path) -> None:
     committed(project)
-    commit, dirty = git_state(project)
-    assert commit is not None
-    assert (len(commit), dirty) == (40, False)
+    clean = git_state(project)
+    assert clean.commit is not None
+    assert (len(clean.commit), clean.dirty) == (40, False)
     (project / OWN[0]).write_text("changed")
     (project / "notes").write_text("no source")
-    look.cache_clear()
-    assert git_state(project) == (commit, True)
-    assert look(project).changed == (OWN[0],)
+    git_state.cache_clear()
+    assert git_state(project) == GitState(clean.commit, (OWN[0],))
+    assert git_state(project).dirty
 
 
 def unpacked_within_another(project: Path) -> None:
     (project.parent / ".gitignore").write_text("project/\n")
-    committed(project.parent)
-
-
-def vendored_in_another(project: Path) -> None:
     committed(project.parent)
 
 
@@ -82,7 +79,7 @@ def of_another_user(project: Path) -> None:
     [
         (lambda _: None, "this is no git checkout"),
         (unpacked_within_another, "is another project's"),
-        (vendored_in_another, "is another project's"),
+        (lambda folder: committed(folder.parent), "is another project's"),
         (another_at_its_top, "does not hold this project"),
         (without_a_commit, "has no commit yet"),
         (of_another_user, "belongs to another user"),
@@ -93,11 +90,9 @@ def test_no_other_commit_is_taken_and_the_cause_is_named(
     project: Path, prepare: Callable[[Path], None], why: str
 ) -> None:
     prepare(project)
-    assert git_state(project) == (None, None)
-    said = look(project).why
-    assert why in said
-    assert said.endswith("records will name no commit")
-    assert "\n" not in said
+    found = git_state(project)
+    assert (found.commit, found.dirty) == (None, None)
+    assert re.fullmatch(rf".*{why}.*records will name no commit", found.why)
 
 
 def test_what_the_environment_names_is_not_asked(
@@ -110,15 +105,15 @@ def test_what_the_environment_names_is_not_asked(
     (project / OWN[0]).write_text("another content")
     committed(project)
     own = git_state(project)
-    look.cache_clear()
+    git_state.cache_clear()
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
     assert git_state(project) == own
-    look.cache_clear()
-    assert git_state(other)[0] != own[0]
+    git_state.cache_clear()
+    assert git_state(other).commit != own.commit
 
 
 def test_without_git(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     committed(project)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert look(project).why.startswith("git is not installed")
+    assert git_state(project).why.startswith("git is not installed")

@@ -24,7 +24,7 @@ from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig
 from reproductions.harness.launch.submit import _choose
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.records import provenance
-from reproductions.harness.records.record import read_record
+from reproductions.harness.records.load import read_record
 
 # torch 2.15 + cu132
 WHEEL = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]

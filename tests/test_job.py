@@ -12,7 +12,7 @@ from records import planned
 from reproductions.harness.launch import job as segment
 from reproductions.harness.launch.job import MOST_WITHOUT_PROGRESS, TrainingJob
 from reproductions.harness.launch.job_files import JobEnd, new_job, read_job, write_job
-from reproductions.harness.records.record import version_of
+from reproductions.harness.records.schema import version_of
 
 RUN = planned("relu", 0)
 MINUTES = 10.0

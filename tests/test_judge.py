@@ -8,7 +8,8 @@ from records import RELU, TANH, full_set, make_alexnet, make_record, planned, st
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.judge.sweep import SweepPoint, best_rate, sweep_table
-from reproductions.harness.records.record import ParentRun, read_records
+from reproductions.harness.records.load import read_records
+from reproductions.harness.records.schema import ParentRun
 from reproductions.harness.rule.verdict import judge_speedup
 
 CLAIM = discover()["fig1_relu"]

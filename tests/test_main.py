@@ -18,7 +18,7 @@ from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
-from reproductions.harness.records.record import read_records
+from reproductions.harness.records.load import read_records
 
 ROOT = Path(__file__).parents[1]
 # of each kind one; first and last share a network

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from reproductions.__main__ import RESULTS, app
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.records.record import read_records
+from reproductions.harness.records.load import read_records
 
 CLAIM = discover()["fig1_relu"]
 VERDICTS = sum(run.role != "tune" for run in planned_runs(CLAIM, "paper"))

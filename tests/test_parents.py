@@ -30,7 +30,8 @@ from reproductions.harness.execute.parents import MissingParentError
 from reproductions.harness.execute.run import make
 from reproductions.harness.plan.missing import NOT_KEPT, plan
 from reproductions.harness.records import provenance
-from reproductions.harness.records.record import Stored, read_records
+from reproductions.harness.records.load import read_records
+from reproductions.harness.records.store import Stored
 
 CLAIM = discover()["pretraining"]
 # three at this scale

@@ -1,6 +1,7 @@
-"""What a run made is never deleted, nor its user told to delete it, for a fault that passes."""
+"""A file that cannot be read now stays; one that is proved broken is moved aside."""
 
 import errno
+import io
 import logging
 import mmap
 import os
@@ -21,9 +22,15 @@ from alexnet.data.prepare import Listing, folder_items, pack_listing
 from alexnet.data.sources import CIFAR10_CLASSES, open_dataset
 from alexnet.data.tiny_imagenet import list_tiny_imagenet
 from reproductions.harness.execute.parents import load_network
-from reproductions.harness.records.record import read_records
+from reproductions.harness.records.load import read_records
 
 ABOUT = {"name": "few", "split": "train", "canonical": False, "source": "the tests"}
+
+
+@pytest.fixture(autouse=True)
+def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
+    monkeypatch.setattr(prepare, "CHUNK_BYTES", 2 * 8 * 8 * 3)  # two images
 
 
 @pytest.fixture
@@ -43,35 +50,25 @@ class Place:
     read: Callable[[], object]
 
 
-def pictures(folder: Path, count: int = 4) -> Listing:
-    folder.mkdir(exist_ok=True)
+def pictures(folder: Path, count: int = 4, side: int = 8) -> Listing:
+    folder.mkdir(parents=True, exist_ok=True)
     for k in range(count):
-        Image.fromarray(np.full((8, 8, 3), 9 * k, np.uint8)).save(folder / f"{k}.png")
+        Image.fromarray(np.full((side, side, 3), 9 * k, np.uint8)).save(folder / f"{k}.png")
     return Listing(folder_items(folder, folder.parent, (".png",)), np.arange(count) % 2, ("a", "b"))
 
 
 def decode(content: bytes) -> np.ndarray:
-    import io
-
     return np.asarray(Image.open(io.BytesIO(content)))
 
 
 def a_packed_set(root: Path, name: str = "images.npy") -> Place:
     """As `run` and `data prepare` open it, where it could be packed again."""
-    cifar_folder(root)
+    for split, count in (("train", 3), ("test", 2)):
+        for label in CIFAR10_CLASSES:
+            pictures(root / split / label, count, side=32)
     open_dataset("cifar10", root)
     (file,) = (root / "prepared").glob(f"*-train-*/{name}")
     return Place(file, lambda: open_dataset("cifar10", root))
-
-
-def cifar_folder(root: Path) -> None:
-    for split, count in (("train", 3), ("test", 2)):
-        for name in CIFAR10_CLASSES:
-            (root / split / name).mkdir(parents=True, exist_ok=True)
-            for k in range(count):
-                Image.fromarray(np.full((32, 32, 3), k, np.uint8)).save(
-                    root / split / name / f"{k}.png"
-                )
 
 
 def an_interrupted_packing(root: Path) -> Place:
@@ -126,26 +123,20 @@ def weights(root: Path) -> Place:
     return Place(folder / "weights.safetensors", lambda: load_network(run, item))
 
 
-PLACES: dict[str, Callable[[Path], Place]] = {
-    "packed images": a_packed_set,
-    "packed labels": lambda root: a_packed_set(root, "labels.npy"),
-    "what is packed": lambda root: a_packed_set(root, "meta.json"),
-    "interrupted packing": an_interrupted_packing,
-    "an image": an_image,
-    "publisher's batch": a_batch_of_the_publisher,
-    "list of classes": a_list_of_classes,
-    "tar": a_tar,
-    "weights": weights,
-}
-
-
-@pytest.mark.parametrize("name", PLACES)
-def test_what_may_not_be_read_now_stays(
-    shared: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
-    monkeypatch.setattr(prepare, "CHUNK_BYTES", 2 * 8 * 8 * 3)
-    place = PLACES[name](shared)
+@pytest.mark.parametrize(
+    "make",
+    [
+        a_packed_set,
+        an_interrupted_packing,
+        an_image,
+        a_batch_of_the_publisher,
+        a_list_of_classes,
+        a_tar,
+        weights,
+    ],
+)
+def test_what_may_not_be_read_now_stays(shared: Path, make: Callable[[Path], Place]) -> None:
+    place = make(shared)
     before = place.file.read_bytes()
     for path in shared.rglob("*"):
         path.chmod(0o777)
@@ -158,11 +149,10 @@ def test_what_may_not_be_read_now_stays(
     assert not list(shared.rglob("*.broken-*"))
 
 
-@pytest.mark.parametrize("kind", [errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ESTALE])
+@pytest.mark.parametrize("kind", [errno.ENOMEM, errno.EIO])
 def test_a_set_that_cannot_be_mapped_now_stays(
     tmp_path: Path, kind: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
     place = a_packed_set(tmp_path)
 
     def fails(*_: object, **__: object) -> None:
@@ -180,9 +170,8 @@ def test_a_set_that_cannot_be_mapped_now_stays(
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "mean_image.npy", "meta.json"])
 def test_a_set_that_is_proved_broken_is_moved_aside_and_packed_again(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
     place = a_packed_set(tmp_path, name)
     whole = place.file.read_bytes()
     place.file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -199,11 +188,8 @@ def test_a_set_that_is_proved_broken_is_moved_aside_and_packed_again(
     assert line.endswith(f"moved aside to {aside} and packed again")
 
 
-def test_an_interrupted_packing_of_other_images_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_packing_of_other_images_stays(tmp_path: Path) -> None:
     """As when a disk with a part of them is away."""
-    monkeypatch.setattr(prepare, "CHUNK_BYTES", 2 * 8 * 8 * 3)
     place = an_interrupted_packing(tmp_path)
     fewer = pictures(tmp_path / "fewer", 3)
     with pytest.raises(

@@ -14,7 +14,8 @@ from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.plan.counted import ANY, Way, differences, not_deciding
 from reproductions.harness.plan.missing import NOT_KEPT, PlanEntry, expected_seconds, plan
 from reproductions.harness.records import provenance
-from reproductions.harness.records.record import ParentRun, Record, read_records
+from reproductions.harness.records.load import read_records
+from reproductions.harness.records.schema import ParentRun, Record
 
 RUNS = [run for run in planned_runs(discover()["fig1_relu"], "paper") if run.question == "speedup"]
 COPY = {"cifar10": "0123456789ab"}

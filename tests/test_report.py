@@ -23,8 +23,8 @@ from typer.testing import CliRunner
 
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover
+from reproductions.harness.errors import RecordError
 from reproductions.harness.records.arrays import array_files
-from reproductions.harness.records.record import RecordError
 from reproductions.harness.report import build as report
 from reproductions.harness.report.figures import stored_digest
 

@@ -7,19 +7,22 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from records import git_tree
 
 from alexnet.data.imageset import ImageSet
 from alexnet.ops import lrn
 from alexnet.training import Row
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.cli import session
+from reproductions.harness.errors import RecordError
 from reproductions.harness.execute import run as running
 from reproductions.harness.execute import tasks
 from reproductions.harness.execute.context import RunContext, set_up, versions_of
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch.arrays import JobRequest
 from reproductions.harness.plan.claim_plan import prepare
-from reproductions.harness.records.record import RecordError, folder_of, read_records, records_of
+from reproductions.harness.records.load import read_records, records_of
+from reproductions.harness.records.store import folder_of
 from reproductions.harness.rule.curves import epochs_to
 
 
@@ -127,7 +130,7 @@ def test_a_record_of_other_code_does_not_save_the_work(
     bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     folders = []
     for dirty in (False, True, True):
-        monkeypatch.setattr(running, "git_state", lambda _, dirty=dirty: ("f" * 40, dirty))
+        monkeypatch.setattr(running, "git_state", lambda _, dirty=dirty: git_tree(dirty))
         folders.append(make(run, claim, bench))
     assert folders[0] != folders[1] == folders[2]
 

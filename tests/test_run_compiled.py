@@ -20,7 +20,7 @@ from reproductions.harness.execute.run import make
 from reproductions.harness.launch import submit as dispatch
 from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig
 from reproductions.harness.plan.claim_plan import prepare
-from reproductions.harness.records.record import read_record
+from reproductions.harness.records.load import read_record
 
 
 class Stop(Exception):  # noqa: N818

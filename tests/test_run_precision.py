@@ -27,7 +27,8 @@ from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records import provenance
-from reproductions.harness.records.record import Record, read_record, read_records
+from reproductions.harness.records.load import read_record, read_records
+from reproductions.harness.records.schema import Record
 
 FIGURE1 = discover()["fig1_relu"]
 FP32 = Choice("fp32", "no native bf16 here")

@@ -1,6 +1,5 @@
 """The ledger: every statement of the paper once, with existing questions or a reason."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +7,11 @@ import pytest
 from records import full_set, make_record, store
 
 from reproductions.harness.claims.claim import discover
+from reproductions.harness.errors import BadDataError
 from reproductions.harness.judge.rows import judge
-from reproductions.harness.records.record import read_records
-from reproductions.harness.report.statements import STATEMENTS, Statement, ledger_table
+from reproductions.harness.records.load import read_records
+from reproductions.harness.report import tables
+from reproductions.harness.report.statements import Statement, ledger_table, statements
 from reproductions.harness.rule.verdict import Verdict
 
 CLAIMS = discover()
@@ -20,29 +21,12 @@ CELLS = {
 
 
 def test_every_statement_is_there_once_and_in_order() -> None:
-    assert [statement.number for statement in STATEMENTS] == list(range(1, 59))
+    assert [statement.number for statement in statements()] == list(range(1, 59))
 
 
-@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda s: str(s.number))
-def test_a_statement_is_answered(statement: Statement) -> None:
-    if isinstance(statement.answer, str):
-        assert re.match(r"(quoted|not decided|compared): \S", statement.answer)
-        assert not statement.remark
-    else:
-        assert statement.answer
-        assert set(statement.answer) <= CELLS
-    assert re.match(r"Abstract|§|Table|Figure", statement.where)
-    assert not statement.text.endswith(".")
-
-
-def test_every_question_answers_a_statement() -> None:
-    named = {
-        cell
-        for statement in STATEMENTS
-        if not isinstance(statement.answer, str)
-        for cell in statement.answer
-    }
-    assert named == CELLS
+def test_every_question_answers_a_statement_and_no_other_is_named() -> None:
+    named = [cell for statement in statements() for cell in statement.questions]
+    assert set(named) == CELLS
 
 
 def rows_of(text: str) -> dict[str, list[str]]:
@@ -51,7 +35,7 @@ def rows_of(text: str) -> dict[str, list[str]]:
     return {cells[0]: cells[1:] for cells in lines[2:]}
 
 
-def test_the_table_of_no_records() -> None:
+def test_a_row_shows_the_questions_with_what_they_leave_open_or_the_reason() -> None:
     rows = rows_of(ledger_table([]))
     assert len(rows) == 58
     assert rows["3"] == [
@@ -60,27 +44,11 @@ def test_the_table_of_no_records() -> None:
         "quoted: 47.1 and 28.2 %",
         "–",
     ]
-    assert rows["29"][2:] == [
-        "not decided: it names no measure; the nets here do learn from raw grey levels",
-        "–",
-    ]
-    assert rows["12"][2:] == [
-        (
-            "`pretraining.seven_top5`; on validation images, since test labels were never "
-            "published; 26.2 % is quoted"
-        ),
-        "not run",
-    ]
-    assert rows["21"][2:] == [
-        "compared: text against code, `epochs`; the time is that machine's",
-        "–",
-    ]
+    assert rows["26"][2:] == ["`lrn_gain.top1`, `lrn_gain.top5`", "not run"]
     assert rows["28"][2:] == [
         "`formulas.normalisation`; text against code: `lrn_alpha`, `lrn_k`",
         "not run",
     ]
-    assert rows["10"][-1] == "not run"
-    assert rows["26"][2:] == ["`lrn_gain.top1`, `lrn_gain.top5`", "not run"]
 
 
 def test_the_table_names_the_scale_of_every_verdict(tmp_path: Path) -> None:
@@ -97,7 +65,6 @@ def test_the_table_names_the_scale_of_every_verdict(tmp_path: Path) -> None:
         "confirmed (paper), not judged (smoke)",
     ]
     assert rows["34"][-1] == "not run"
-    assert rows["26"][-1] == "not run"
 
 
 def test_words_stand_in_the_order_of_the_questions(tmp_path: Path) -> None:
@@ -106,3 +73,36 @@ def test_words_stand_in_the_order_of_the_questions(tmp_path: Path) -> None:
     (row,) = (row for row in judge(claim, []) if row.question.name == "convolution_share")
     refuted = replace(row, verdict=Verdict("refuted", "the paper's number is at most 1"))
     assert rows_of(ledger_table([refuted]))["10"][-1] == "refuted; 3 × not run"
+
+
+GOOD = """[[statement]]
+number = 1
+where = "§1"
+text = "it learns"
+reason = "quoted: a word"
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (GOOD.replace("where", "place"), "row 1 where: Field required"),
+        (GOOD.replace("§1", "chapter 1"), "row 1 where: "),
+        (GOOD.replace("quoted", "guessed"), "row 1 reason: "),
+        (GOOD + "questions = ['lrn_gain.top1']", "either questions or a reason"),
+        (GOOD + GOOD.replace("reason", "remark"), "row 2: "),
+        (GOOD.replace("statement", "sentence"), "Input should be a valid tuple"),
+        ("[[statement", "at end of document"),
+        ("\udcff", "codec can't decode"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_broken_table_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, why: str
+) -> None:
+    monkeypatch.setattr(tables, "FOLDER", tmp_path)
+    if content is not None:
+        (tmp_path / "statements.toml").write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(BadDataError, match=rf"statements\.toml cannot be read \(.*{why}") as caught:
+        tables.read_table("statements.toml", Statement)
+    assert "\n" not in str(caught.value)

@@ -21,7 +21,8 @@ from reproductions.harness.launch.arrays import sendable
 from reproductions.harness.launch.job_files import JobEnd, new_job, read_job, write_end, write_job
 from reproductions.harness.launch.status import RunStatus, cancel, everywhere, run_statuses
 from reproductions.harness.plan.missing import plan
-from reproductions.harness.records.record import read_records, work_file
+from reproductions.harness.records.load import read_records
+from reproductions.harness.records.store import work_file
 
 RUN = planned("relu", 0)
 

@@ -18,7 +18,7 @@ from reproductions.harness.plan.claim_plan import ClaimPlan, prepare
 from reproductions.harness.plan.cost import ASSUMED_RATE, gpu_hours
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records import provenance
-from reproductions.harness.records.record import Stored
+from reproductions.harness.records.store import Stored
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.metrics import measure_alexnet, measure_locally_connected
 from reproductions.harness.execute.run import make
-from reproductions.harness.records.record import read_records
+from reproductions.harness.records.load import read_records
 
 pytestmark = pytest.mark.numerical
 

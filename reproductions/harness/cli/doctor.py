@@ -14,7 +14,7 @@ from alexnet.ops import lrn
 from alexnet.precision import native_bf16
 from reproductions.harness.execute.context import check_card, why_no_cuda
 from reproductions.harness.records import provenance
-from reproductions.harness.records.git import look
+from reproductions.harness.records.git import git_state
 from reproductions.harness.records.paths import REPOSITORY
 
 Finding = tuple[str, str]  # state (ok, missing or broken) and what was found
@@ -119,7 +119,7 @@ def _writable(folder: Path) -> Finding:
 
 
 def _git() -> Finding:
-    state = look(REPOSITORY)
+    state = git_state(REPOSITORY)
     if state.commit is None:
         return "missing", state.why
     count = len(state.changed)

@@ -3,16 +3,18 @@
 import difflib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from reproductions.harness import errors
 from reproductions.harness.claims.claim import Claim, discover
 from reproductions.harness.records.paths import IN_CHECKOUT, RESULTS
 
-INCOMPLETE, BAD_DATA, STALE_REPORT = 3, 4, 5
+INCOMPLETE, BAD_DATA, STALE_REPORT = errors.INCOMPLETE, errors.BAD_DATA, errors.STALE_REPORT
 
 Results = Annotated[Path, typer.Option("--results", help="The folder of records and report.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -25,7 +27,7 @@ DataRoot = Annotated[
 ]
 
 
-def fail(message: str, status: int = 2) -> NoReturn:
+def fail(message: str, status: int = errors.USAGE) -> NoReturn:
     """End with one line on standard error."""
     typer.echo(f"error: {message}", err=True)
     raise typer.Exit(status)
@@ -103,41 +105,15 @@ def filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in empty} for row in rows]
 
 
-class user_errors:  # noqa: N801 - used as a context manager, like a function
-    """Turn the errors a user can mend into one line and an exit status."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: object
-    ) -> None:
-        if isinstance(error, KeyboardInterrupt):
-            fail("interrupted; run the same command again to resume", INCOMPLETE)
-        if isinstance(error, Exception) and not isinstance(error, typer.Exit):
-            _explain(error)
-
-
-def _explain(error: Exception) -> None:
-    """Turn an error that a user can fix into one line and an exit status; let others pass."""
-    from alexnet.data.imageset import DataError  # noqa: PLC0415 - numpy and pydantic behind these take longer than `--help`
-    from reproductions.harness.launch.slurm import SlurmError  # noqa: PLC0415
-    from reproductions.harness.records.evidence import EvidenceError  # noqa: PLC0415
-    from reproductions.harness.records.record import RecordError, UnreadableError  # noqa: PLC0415
-
-    if isinstance(error, DataError | UnreadableError | EvidenceError):
-        fail(str(error), BAD_DATA)
-    if isinstance(error, RecordError):
-        fail(str(error), INCOMPLETE)
-    if isinstance(error, SlurmError):
-        fail(f"Slurm: {error}", INCOMPLETE)
-    if isinstance(error, ValueError) and type(error) is ValueError:
-        fail(str(error))
-    if isinstance(error, MemoryError):
-        fail("out of memory; nothing that was finished is lost", INCOMPLETE)
-    if isinstance(error, OSError):
-        fail(
-            f"{error.filename or 'a file'}: {error.strerror or error}; nothing that was finished "
-            "is lost",
-            INCOMPLETE,
-        )
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn the errors that a user can fix into one line and an exit status."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        found = errors.explained(error)
+        if found is None:
+            raise
+        fail(*found)

@@ -36,7 +36,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
     """List the claims and how far each is decided. Trains nothing."""
     from reproductions.harness.judge.rows import judge
-    from reproductions.harness.records.record import read_records
+    from reproductions.harness.records.load import read_records
 
     with user_errors():
         stored, faults = read_records(existing_results(results))

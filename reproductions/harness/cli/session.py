@@ -27,7 +27,7 @@ from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.cost import estimates
 from reproductions.harness.plan.missing import PlanEntry, plan, sweep_note
 from reproductions.harness.records import provenance
-from reproductions.harness.records.record import read_record, read_records
+from reproductions.harness.records.load import read_record, read_records
 
 
 def execute(

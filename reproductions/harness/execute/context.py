@@ -19,7 +19,7 @@ from reproductions.harness.plan.choose_data import Images, fingerprints_of
 from reproductions.harness.plan.counted import Way
 from reproductions.harness.records import provenance
 from reproductions.harness.records.paths import WORKSPACE
-from reproductions.harness.records.record import COMPILED, Data, Machine
+from reproductions.harness.records.schema import COMPILED, Data, Machine
 
 # What lets the libraries on a processor compute with other instructions, and so round otherwise.
 INSTRUCTIONS = (

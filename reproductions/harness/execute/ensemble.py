@@ -12,7 +12,7 @@ from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet
 from alexnet.evaluation import mean_probabilities, predict, top_errors, topk_correct
 from alexnet.models import AlexNet
-from reproductions.harness.records.record import Metric
+from reproductions.harness.records.schema import Metric
 
 
 def average(

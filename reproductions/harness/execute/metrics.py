@@ -34,7 +34,6 @@ from alexnet.models import AlexNet
 from alexnet.precision import image_type
 from alexnet.training import Training
 from reproductions.harness.claims.runs import PlannedRun
-from reproductions.harness.records.evidence import error_of_epoch
 from reproductions.harness.records.examples import (
     BEST,
     NEAREST,
@@ -46,7 +45,8 @@ from reproductions.harness.records.examples import (
     example_files,
     thumbnails,
 )
-from reproductions.harness.records.record import Metric
+from reproductions.harness.records.history import error_of_epoch
+from reproductions.harness.records.schema import Metric
 from reproductions.harness.rule.curves import epochs_to
 
 KNOWN = 10_000  # training images that are evaluated after training, and searched for neighbours

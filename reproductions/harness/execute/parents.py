@@ -8,8 +8,12 @@ from alexnet.io import is_passing, is_there, move_aside
 from alexnet.models import AlexNet
 from alexnet.weights import WeightsError, export_weights, import_weights, network
 from reproductions.harness.claims.runs import PlannedRun, as_data
+from reproductions.harness.errors import RecordError
 from reproductions.harness.plan.missing import kept
-from reproductions.harness.records.record import WEIGHTS, ParentRun, RecordError, Stored, records_of
+from reproductions.harness.records.files import WEIGHTS
+from reproductions.harness.records.load import records_of
+from reproductions.harness.records.schema import ParentRun
+from reproductions.harness.records.store import Stored
 
 
 class MissingParentError(RecordError):

@@ -14,7 +14,8 @@ from reproductions.harness.claims.runs import NETWORKS, PlannedRun, config_of, r
 from reproductions.harness.claims.variant import Scale
 from reproductions.harness.execute.context import RunContext
 from reproductions.harness.plan.counted import earliest_first, first_on, kind_to_complete, why_not
-from reproductions.harness.records.record import Stored, read_records
+from reproductions.harness.records.load import read_records
+from reproductions.harness.records.store import Stored
 
 
 def asked(run: PlannedRun, claim: Claim, bench: RunContext, *, dirty: bool) -> Choice | None:

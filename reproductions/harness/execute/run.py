@@ -32,23 +32,13 @@ from reproductions.harness.execute.tasks import Outcome, carry_out
 from reproductions.harness.plan.choose_data import console
 from reproductions.harness.plan.missing import kept, plan
 from reproductions.harness.records.arrays import array_files
-from reproductions.harness.records.evidence import HISTORY
+from reproductions.harness.records.files import WEIGHTS
 from reproductions.harness.records.git import git_state
+from reproductions.harness.records.history import HISTORY
+from reproductions.harness.records.load import read_records, records_of
 from reproductions.harness.records.paths import REPOSITORY
-from reproductions.harness.records.record import (
-    COMPILED,
-    WEIGHTS,
-    Code,
-    Cost,
-    Record,
-    Stored,
-    check_storable,
-    read_records,
-    records_of,
-    version_of,
-    work_file,
-    write_record,
-)
+from reproductions.harness.records.schema import COMPILED, Code, Cost, Record, version_of
+from reproductions.harness.records.store import Stored, check_storable, work_file, write_record
 
 OnRow = Callable[[Row], None]
 
@@ -77,8 +67,8 @@ def make(
     out with the same bits, gives them back to the record that it has. Raises RecordError if the
     record cannot be written, which is found out first, or weights that the run needs are not here.
     """
-    commit, changed = git_state(REPOSITORY)
-    code = Code(commit=commit, dirty=dirty if changed is None else changed)
+    tree = git_state(REPOSITORY)
+    code = Code(commit=tree.commit, dirty=dirty if tree.dirty is None else tree.dirty)
     rank, world = rank_and_world_size()
     # another machine goes on with other bits
     machine = [*bench.arithmetic, versions_of(run, bench)]
@@ -139,7 +129,7 @@ def make(
                 Choice(outcome.precision, f"{run} resumed from a checkpoint in this precision")
             )
         # also of what it went on from
-        code = Code(commit=commit, dirty=kept_in.dirty or code.dirty)
+        code = Code(commit=code.commit, dirty=kept_in.dirty or code.dirty)
         digits = save_weights(weights, outcome.net) if outcome.net else None
         record = _record(run, bench, code, outcome, started)
         record = record.model_copy(

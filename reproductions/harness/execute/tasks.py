@@ -23,7 +23,8 @@ from reproductions.harness.execute.context import RunContext
 from reproductions.harness.execute.ensemble import average
 from reproductions.harness.execute.metrics import MEASURES, examples_of, kernels
 from reproductions.harness.execute.parents import load_network
-from reproductions.harness.records.record import COMPILED, Metric, Stored
+from reproductions.harness.records.schema import COMPILED, Metric
+from reproductions.harness.records.store import Stored
 
 # Variant and seed whose examples make Figure 4's picture: other records stay small.
 EXAMPLES_RUN = (ALEXNET_2012.name, 0)

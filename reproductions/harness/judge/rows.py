@@ -17,7 +17,8 @@ from reproductions.harness.plan.counted import (
     first_on,
     why_not,
 )
-from reproductions.harness.records.record import Record, Stored, version_of
+from reproductions.harness.records.schema import Record, version_of
+from reproductions.harness.records.store import Stored
 from reproductions.harness.rule.verdict import Verdict, at_most_earned
 
 

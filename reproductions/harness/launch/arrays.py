@@ -24,8 +24,9 @@ from reproductions.harness.launch.status import ACTIVE, RunStatus, run_statuses
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records import provenance
 from reproductions.harness.records.git import git_state
+from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import REPOSITORY
-from reproductions.harness.records.record import read_records, version_of
+from reproductions.harness.records.schema import version_of
 
 # how often submitit may requeue a job at its time limit: a long training has many segments
 SEGMENTS = 100_000
@@ -65,7 +66,7 @@ class JobRequest:
             minutes=minutes,
             precision=self.precision,
             compiled=self.compiled,
-            dirty=git_state(REPOSITORY)[1],
+            dirty=git_state(REPOSITORY).dirty,
         )
 
 

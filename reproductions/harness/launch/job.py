@@ -21,20 +21,22 @@ import torch.distributed as dist
 from alexnet.distributed import rank_and_world_size
 from reproductions.harness.claims.claim import Claim, discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
+from reproductions.harness.errors import RecordError, SuiteError
 from reproductions.harness.execute.context import RunContext, choose_device, set_up
 from reproductions.harness.execute.cpu_affinity import own_cores
 from reproductions.harness.execute.parents import MissingParentError
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch.job_files import JobEnd, clear_end, write_end
 from reproductions.harness.plan.choose_data import choose_data
-from reproductions.harness.records.record import RecordError, Version, read_record, version_of
+from reproductions.harness.records.load import read_record
+from reproductions.harness.records.schema import Version, version_of
 
 MOST_WITHOUT_PROGRESS = (
     3  # segments in a row that end before the first new row of history: the next would end so too
 )
 
 
-class RefusedError(Exception):
+class RefusedError(SuiteError):
     """A job does not run what it was submitted for. The message says why."""
 
 

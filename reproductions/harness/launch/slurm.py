@@ -5,6 +5,8 @@ import re
 import subprocess
 from collections.abc import Collection, Iterable
 
+from reproductions.harness.errors import SuiteError
+
 QUEUED = {
     "PENDING",
     "CONFIGURING",
@@ -24,8 +26,10 @@ WHOLE = {"SLURM_BITSTR_LEN": "0"}
 MANY = 200  # jobs in one question: a command line has an end
 
 
-class SlurmError(Exception):
+class SlurmError(SuiteError):
     """Slurm did not answer, or refused. The message is its own first line."""
+
+    prefix = "Slurm: "
 
 
 def call(*command: str) -> str:

@@ -16,9 +16,10 @@ from reproductions.harness.launch import slurm
 from reproductions.harness.launch.job_files import JobEnd, JobFile, read_job, write_end
 from reproductions.harness.plan.missing import PlanEntry, plan
 from reproductions.harness.records import provenance
-from reproductions.harness.records.evidence import Fault, below
+from reproductions.harness.records.files import Fault
+from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import root_of
-from reproductions.harness.records.record import read_records, work_file
+from reproductions.harness.records.store import work_file
 
 ACTIVE = ("queued", "training")  # somebody is at it: it is not sent again
 REFRESH_SECONDS = 3.0  # seconds between looks of those who follow
@@ -203,7 +204,7 @@ def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[RunStatus],
                     items = plan(runs, stored, {}, blocks=together, dirty=provenance.uncommitted())
                     planned |= {item.run.key: item for item in items}
         found += run_statuses(root, planned.values())
-        faults += left_out if root == results else [below(fault, smoke.name) for fault in left_out]
+        faults += left_out if root == results else [fault.below(smoke.name) for fault in left_out]
     return found, faults
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reproductions.harness.claims.claim import Claim, asked_runs, blocks
 from reproductions.harness.claims.runs import VERDICT, PlannedRun, with_needs
+from reproductions.harness.errors import UnreadableError
 from reproductions.harness.plan.choose_data import (
     GPU_SCALES,
     Images,
@@ -17,9 +18,10 @@ from reproductions.harness.plan.choose_data import (
 from reproductions.harness.plan.counted import Way
 from reproductions.harness.plan.missing import PlanEntry, plan
 from reproductions.harness.records import provenance
-from reproductions.harness.records.evidence import Fault
+from reproductions.harness.records.files import Fault
+from reproductions.harness.records.load import may_be_of, read_records
 from reproductions.harness.records.paths import root_of
-from reproductions.harness.records.record import Stored, UnreadableError, may_be_of, read_records
+from reproductions.harness.records.store import Stored
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from reproductions.harness.claims.runs import NETWORKS, PlannedRun, config_of
 from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.missing import expected_seconds
 from reproductions.harness.records import provenance
+from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS, root_of
-from reproductions.harness.records.record import Stored, read_records
+from reproductions.harness.records.store import Stored
 
 # operations per second of a GPU before there is a record from one; a guess, said with the number
 ASSUMED_RATE = 10e12

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reproductions.harness.claims.runs import Key, PlannedRun
-from reproductions.harness.records.record import COMPILED, Record, Stored, version_of
+from reproductions.harness.records.schema import COMPILED, Record, version_of
+from reproductions.harness.records.store import Stored
 
 Kind = tuple[str, str]  # hardware, precision
 # what both arms of a seed share: those, and whether their code was uncommitted

@@ -16,7 +16,7 @@ from reproductions.harness.plan.counted import (
     kind_to_complete,
     why_not,
 )
-from reproductions.harness.records.record import Stored
+from reproductions.harness.records.store import Stored
 
 NOT_KEPT = "its weights are needed and not kept here"
 

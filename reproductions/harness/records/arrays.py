@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reproductions.harness.records.evidence import CORRECT, KERNELS, TIES, kernels_of
-from reproductions.harness.records.record import Stored
+from reproductions.harness.records.evidence import kernels_of
+from reproductions.harness.records.files import CORRECT, KERNELS, TIES
+from reproductions.harness.records.store import Stored
 
 
 def array_files(

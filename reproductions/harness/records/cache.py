@@ -8,27 +8,29 @@ from functools import cache
 from pathlib import Path
 
 from alexnet.io import cache_root, write_atomic
-from reproductions.harness.records import evidence
+from reproductions.harness.records import files
 
+EXAMINED = (files.CURVE, files.CORRECT, files.TIES, files.KERNELS)  # by `examine`
+RULES = ("evidence.py", "files.py", "history.py")
 LARGEST = 1 << 24  # bytes; ten thousand records take a tenth
 
 
 class Checked:
     """Remembers, in the user's cache, the records of a results folder in which nothing was wrong.
 
-    A file that is broken, or cannot be read or written, is as good as none.
+    A broken or unreadable file counts as empty. `forget` starts from nothing.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, forget: bool = False) -> None:
         self.root = root
-        self.before = self._load()
+        self.before = {} if forget else self._load()
         self.now: dict[str, str] = {}
 
     def key(self, folder: Path, content: bytes) -> str:
         """Key of a record: record.json, size, times and inode of the other files, and the rules."""
         digest = hashlib.sha256(_rules())
         digest.update(content)
-        for name in evidence.FILES:
+        for name in EXAMINED:
             try:
                 found = os.stat(f"{folder}/{name}")  # noqa: PTH116 - a third of a Path's time, and there are hundreds
                 known = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
@@ -37,14 +39,14 @@ class Checked:
             digest.update(repr((name, known)).encode())
         return digest.hexdigest()
 
-    def history(self, folder: Path, key: str) -> str:
-        """The mark of the history in `folder`, if its record was found right under this key."""
-        before, _, history = self.before.get(str(folder), "").partition(" ")
+    def history(self, folder: str, key: str) -> str:
+        """The digest of the history in `folder`, if its record was found right under this key."""
+        before, _, history = self.before.get(folder, "").partition(" ")
         return history if before == key else ""
 
-    def learn(self, folder: Path, key: str, history: str) -> None:
-        """Remember that `folder` has no fault under this key, and the mark of its history."""
-        self.now[str(folder)] = f"{key} {history}"
+    def learn(self, folder: str, key: str, history: str) -> None:
+        """Remember that `folder` has no fault under this key, and the digest of its history."""
+        self.now[folder] = f"{key} {history}"
 
     def save(self) -> None:
         """Write what is known now, if that has changed."""
@@ -72,6 +74,6 @@ class Checked:
 def _rules() -> bytes:
     """The rules of today, by their source: what others found right is looked at again."""
     try:
-        return Path(evidence.__file__).read_bytes()
+        return b"".join(Path(__file__).with_name(name).read_bytes() for name in RULES)
     except OSError:
         return b""

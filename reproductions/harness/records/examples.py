@@ -16,8 +16,8 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import Field, ValidationError
 
 from alexnet.data.imageset import Meta
-from reproductions.harness.records.evidence import EvidenceError, read
-from reproductions.harness.records.record import RecordModel
+from reproductions.harness.records.files import EvidenceError, read
+from reproductions.harness.records.schema import RecordModel
 
 SHOWN = 8  # test images, as in Figure 4 (left)
 BEST = 5  # classes of each, as there

@@ -11,7 +11,7 @@ from pathlib import Path
 
 # files that the repository of this project knows
 OWN = ("alexnet/__init__.py", "reproductions/__init__.py")
-# what a claim file says stands in the records
+# without the claim files: records hold what these say
 CODE = ("alexnet", "reproductions/harness", "reproductions/__main__.py")
 NO_COMMIT = "records will name no commit"
 
@@ -30,15 +30,9 @@ class GitState:
         return bool(self.changed) if self.commit else None
 
 
-def git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Commit and whether code other than claims differs; (None, None) if not a checkout's top."""
-    state = look(folder)
-    return state.commit, state.dirty
-
-
 @cache
-def look(folder: Path) -> GitState:
-    """Git's state of a folder, asked once per process: the process keeps the code it loaded."""
+def git_state(folder: Path) -> GitState:
+    """Git's state of a folder, asked once: a process computes with the code that it loaded."""
     try:
         found = _git(folder, "rev-parse", "--show-toplevel")
         if found.returncode:

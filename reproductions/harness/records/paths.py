@@ -1,4 +1,4 @@
-"""Where records and reports lie.
+"""Where records and reports are stored.
 
 Imports nothing of ours: the options of every command are defined with it.
 """

@@ -10,15 +10,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reproductions.harness.records.git import git_state, look
+from reproductions.harness.records.git import git_state
 from reproductions.harness.records.paths import REPOSITORY
 
 REPEATABLE = "bitwise repeatable on one machine with one number of threads"
+UNCOMMITTED = (
+    "the code has uncommitted changes: these records will be marked and never counted; commit "
+    "before you train"
+)
 
 
 def here() -> dict[str, Any]:
     """Informational fields of a record made in this process, as far as they need no torch."""
-    commit = git_state(REPOSITORY)[0]
+    commit = git_state(REPOSITORY).commit
     machine = {
         "hardware": hardware(),
         "threads": len(os.sched_getaffinity(0)),
@@ -28,20 +32,14 @@ def here() -> dict[str, Any]:
     return {"commit": commit and commit[:10], **machine, **versions()}
 
 
-UNCOMMITTED = (
-    "the code has uncommitted changes: these records will be marked and never counted; commit "
-    "before you train"
-)
-
-
 def code_notes() -> list[str]:
     """Notes on the code before it makes records: why no commit, or that they will not count."""
-    return [line for line in (look(REPOSITORY).why, UNCOMMITTED * uncommitted()) if line]
+    return [line for line in (git_state(REPOSITORY).why, UNCOMMITTED * uncommitted()) if line]
 
 
 def uncommitted() -> bool:
     """Whether the code at hand differs from its commit; False where there is no git."""
-    return bool(git_state(REPOSITORY)[1])
+    return bool(git_state(REPOSITORY).dirty)
 
 
 def hardware(device: str | None = None) -> str:
@@ -76,12 +74,9 @@ def cpu_model() -> str:
     name, flags = platform.processor() or platform.machine(), ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        fields = dict(
-            line.split(":", 1)
-            for line in cpuinfo.read_text().split("\n\n")[0].splitlines()
-            if ":" in line
-        )
-        fields = {key.strip(): value.strip() for key, value in fields.items()}
+        first = cpuinfo.read_text().split("\n\n")[0]
+        lines = (line.partition(":") for line in first.splitlines())
+        fields = {key.strip(): value.strip() for key, _, value in lines}
         name, flags = fields.get("model name", name), fields.get("flags", "")
     for wanted, label in (
         ("amx_bf16", "AMX bf16"),

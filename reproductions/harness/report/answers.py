@@ -5,8 +5,8 @@ from pathlib import Path
 
 from reproductions.harness.claims.claim import SCALES, Claim
 from reproductions.harness.judge.rows import VerdictRow, judge
+from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS
-from reproductions.harness.records.record import read_records
 
 
 def answer(row: VerdictRow) -> str:

@@ -15,9 +15,11 @@ import pandas as pd
 from alexnet.io import locked, write_atomic
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.runs import SHARED, digest
+from reproductions.harness.errors import RecordError, UnreadableError
 from reproductions.harness.judge.rows import VerdictRow, judge
-from reproductions.harness.records.evidence import EvidenceError, Fault
-from reproductions.harness.records.record import RecordError, Stored, UnreadableError, read_records
+from reproductions.harness.records.files import EvidenceError, Fault
+from reproductions.harness.records.load import read_records
+from reproductions.harness.records.store import Stored
 from reproductions.harness.report.discrepancies import HEADER, discrepancies_csv
 from reproductions.harness.report.figures import Figure, picture_of, stored_digest
 from reproductions.harness.report.format import path_of

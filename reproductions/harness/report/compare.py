@@ -8,7 +8,7 @@ from typing import Any
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.questions import Question
 from reproductions.harness.judge.rows import VerdictRow, judge
-from reproductions.harness.records.record import Stored
+from reproductions.harness.records.store import Stored
 from reproductions.harness.rule.text import interval
 from reproductions.harness.rule.verdict import estimate
 

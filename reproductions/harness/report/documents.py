@@ -14,7 +14,7 @@ START, END = "<!-- made by `report`, a test checks it -->", "<!-- end of what `r
 
 
 def tables_of(rows: Sequence[VerdictRow]) -> dict[str, str]:
-    """What stands between the comments of each document, by its path in the checkout."""
+    """The text between the comments of each document, by its path in the checkout."""
     return {"README.md": short_table(rows), "docs/text-against-code.md": discrepancies_tables()}
 
 

@@ -8,7 +8,7 @@ from reproductions.harness.claims.claim import Claim, planned_runs
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.plan.counted import not_deciding
 from reproductions.harness.records import provenance
-from reproductions.harness.records.record import Stored
+from reproductions.harness.records.store import Stored
 from reproductions.harness.report.format import path_of
 
 

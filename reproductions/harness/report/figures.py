@@ -17,7 +17,6 @@ from reproductions.harness.claims.questions import Difference, EpochRatio
 from reproductions.harness.claims.runs import digest
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.arrays import read_kernels
-from reproductions.harness.records.evidence import naming
 from reproductions.harness.records.examples import (
     NEAREST,
     SIDE,
@@ -26,6 +25,7 @@ from reproductions.harness.records.examples import (
     cut,
     read_examples,
 )
+from reproductions.harness.records.files import naming
 from reproductions.harness.report.format import path_of
 
 TAG = "Numbers"  # PNG text field that holds the digest

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reproductions.harness.records.record import Stored
+from reproductions.harness.records.store import Stored
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

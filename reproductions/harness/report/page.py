@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.judge.rows import VerdictRow
-from reproductions.harness.records.record import Stored
+from reproductions.harness.records.store import Stored
 from reproductions.harness.report.discrepancies import summary
 from reproductions.harness.report.format import path_of, table
 from reproductions.harness.report.question_section import section
@@ -18,7 +18,7 @@ LEDGER = (
     "does. Numbers of other people are quoted, not judged."
 )
 DISCREPANCIES = (
-    f"The paper's text and the code that printed its numbers differ in {summary()}. "
+    "The paper's text and the code that printed its numbers differ in {}. "
     "[`discrepancies.csv`](discrepancies.csv) has each with its section, the file of 2012 and "
     "what this suite does. They are compared, not judged, and no count above has them."
 )
@@ -129,7 +129,7 @@ def page(
         _claim_page(claim, [row for row in rows if row.claim is claim], shown) for claim in asked
     ]
     parts += ["## The paper's 58 statements", LEDGER, ledger_table(rows)]
-    parts += ["## Text against code", DISCREPANCIES]
+    parts += ["## Text against code", DISCREPANCIES.format(summary())]
     parts += ["## Failures and negative results", _failures(rows, stored, broken)]
     parts += ["## Cost", _cost(stored), "## Provenance", _provenance(stored)]
     parts += ["## Reproduce any row", _commands(rows), "## Method", METHOD]
