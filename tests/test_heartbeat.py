@@ -16,7 +16,7 @@ def test_it_says_how_far_the_run_is_and_the_next_attempt_goes_on(tmp_path: Path)
     path = tmp_path / "run.json"
     with HeartbeatWriter(path) as first:
         assert read_beat(path) == Heartbeat(time=read_beat(path).time)
-        first.tell(1.5, 40.0, 30.0)
+        first.update(1.5, 40.0, 30.0)
     said = read_beat(path)
     assert (said.epoch, said.train_error, said.seconds, said.attempts) == (1.5, 40.0, 30.0, 1)
     assert said.age < 60

@@ -162,12 +162,12 @@ def _keep_freed_memory() -> None:
             libc.mallopt(parameter, value)
 
 
-def data_of(bench: RunContext, dataset: str) -> Data:
+def data_of(context: RunContext, dataset: str) -> Data:
     """What a record says of the images of a data set."""
-    training, test = (bench.images[dataset][split].meta for split in ("train", "test"))
+    training, test = (context.images[dataset][split].meta for split in ("train", "test"))
     return Data(
         name=training.name,
-        fingerprint=bench.fingerprints[dataset],
+        fingerprint=context.fingerprints[dataset],
         canonical=training.canonical and test.canonical,
         source=training.source,
         train_images=training.count,
@@ -175,25 +175,25 @@ def data_of(bench: RunContext, dataset: str) -> Data:
     )
 
 
-def versions_of(run: PlannedRun, bench: RunContext) -> dict[str, str]:
+def versions_of(run: PlannedRun, context: RunContext) -> dict[str, str]:
     """Versions of what computes the numbers, and which implementation normalises."""
     return provenance.versions() | (
-        {"norm": lrn.backend(bench.device)} if run.role in ("train", "unshared") else {}
+        {"norm": lrn.backend(context.device)} if run.role in ("train", "unshared") else {}
     )
 
 
-def machine_of(run: PlannedRun, bench: RunContext, precision: str) -> Machine:
+def machine_of(run: PlannedRun, context: RunContext, precision: str) -> Machine:
     """What a record says of where it was made."""
     return Machine(
-        hardware=bench.hardware,
-        device="cuda" if bench.device.type == "cuda" else "cpu",
-        threads=bench.threads,
+        hardware=context.hardware,
+        device="cuda" if context.device.type == "cuda" else "cpu",
+        threads=context.threads,
         processes=rank_and_world_size()[1],
         precision=precision,
         determinism="as torch.compile leaves it"
         if COMPILED in precision
         else provenance.REPEATABLE,
-        versions=versions_of(run, bench),
+        versions=versions_of(run, context),
     )
 
 

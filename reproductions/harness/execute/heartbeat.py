@@ -82,8 +82,8 @@ class HeartbeatWriter:
         self.stopped.set()
         self.thread.join()
 
-    def tell(self, epoch: float, train_error: float, seconds: float) -> None:
-        """Say how far the run is."""
+    def update(self, epoch: float, train_error: float, seconds: float) -> None:
+        """Write how far the run is."""
         self.beat = replace(self.beat, epoch=epoch, train_error=train_error, seconds=seconds)
         self.write()
 

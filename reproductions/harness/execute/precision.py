@@ -18,35 +18,35 @@ from reproductions.harness.records.load import read_records
 from reproductions.harness.records.store import Stored
 
 
-def asked(run: PlannedRun, claim: Claim, bench: RunContext, *, dirty: bool) -> Choice | None:
-    """The precision of `bench.precision`, else of the seed's records by this machine; else None.
+def asked(run: PlannedRun, claim: Claim, context: RunContext, *, dirty: bool) -> Choice | None:
+    """The precision of `context.precision`, else of the seed's records by this machine; else None.
 
     Where several processes train together all of them call this, and the first decides. With
     `dirty` records of uncommitted code count too.
     """
     if run.role not in NETWORKS:
         return None
-    choice = Choice(bench.precision, "set by --precision") if bench.precision else None
+    choice = Choice(context.precision, "set by --precision") if context.precision else None
     if choice is None:
         choice = broadcast(
-            _made(run, claim, bench, dirty=dirty) if rank_and_world_size()[0] == 0 else None
+            _made(run, claim, context, dirty=dirty) if rank_and_world_size()[0] == 0 else None
         )
-    if choice and choice.precision == "bf16" and not native_bf16(bench.device):
+    if choice and choice.precision == "bf16" and not native_bf16(context.device):
         choice = replace(
             choice, reason=f"{choice.reason}; this device emulates it, many times slower than fp32"
         )
     return choice
 
 
-def _made(run: PlannedRun, claim: Claim, bench: RunContext, *, dirty: bool) -> Choice | None:
+def _made(run: PlannedRun, claim: Claim, context: RunContext, *, dirty: bool) -> Choice | None:
     """The precision in which this kind of machine completes the seed, and the record it is from."""
     together = [
         block for block in blocks(claim, run.scale) if run.key in {arm.key for arm in block}
     ]
     for block in (*together, (run,)):
-        answers = {arm.key: _answers(arm, bench, dirty=dirty) for arm in block}
-        kind = kind_to_complete(block, answers, bench.hardware, bench.way, dirty=dirty)
-        recorded = {bench.recorded(precision): precision for precision in PRECISIONS}
+        answers = {arm.key: _answers(arm, context, dirty=dirty) for arm in block}
+        kind = kind_to_complete(block, answers, context.hardware, context.way, dirty=dirty)
+        recorded = {context.recorded(precision): precision for precision in PRECISIONS}
         if kind and kind[1] in recorded:
             have = [arm for arm in block if first_on(answers[arm.key], kind)]
             named = next((arm for arm in have if arm.key != run.key), run)
@@ -57,16 +57,16 @@ def _made(run: PlannedRun, claim: Claim, bench: RunContext, *, dirty: bool) -> C
     return None
 
 
-def _answers(arm: PlannedRun, bench: RunContext, *, dirty: bool) -> list[Stored]:
-    found = earliest_first(read_records(bench.root, arm)[0])
-    return [item for item in found if not why_not(item, arm, bench.fingerprints, dirty=dirty)]
+def _answers(arm: PlannedRun, context: RunContext, *, dirty: bool) -> list[Stored]:
+    found = earliest_first(read_records(context.root, arm)[0])
+    return [item for item in found if not why_not(item, arm, context.fingerprints, dirty=dirty)]
 
 
-def measured(run: PlannedRun, claim: Claim, bench: RunContext) -> Choice | None:
+def measured(run: PlannedRun, claim: Claim, context: RunContext) -> Choice | None:
     """The precision that the baseline of a run's comparisons measures; None without training."""
     if run.role not in NETWORKS:
         return None
-    images, device = bench.images[str(run.dataset)]["train"], bench.device
+    images, device = context.images[str(run.dataset)]["train"], context.device
     config, recipe = _baseline(run, claim)
 
     def probe() -> Probe:

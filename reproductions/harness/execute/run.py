@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import astuple, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,7 +46,7 @@ OnRow = Callable[[Row], None]
 def make(
     run: PlannedRun,
     claim: Claim,
-    bench: RunContext,
+    context: RunContext,
     on_row: Callable[[Row], None] = lambda _: None,
     *,
     again: bool = False,
@@ -67,112 +67,187 @@ def make(
     out with the same bits, gives them back to the record that it has. Raises RecordError if the
     record cannot be written, which is found out first, or weights that the run needs are not here.
     """
+    attempt = _attempt(run, claim, context, dirty)
+    leads = rank_and_world_size()[0] == 0
+    lock: AbstractContextManager[bool] = nullcontext(True)
+    if leads:
+        lock = locked(attempt.files.lock, wait=wait)
+    with lock as first:
+        stored = read_records(context.root, run)[0] if again else records_of(context.root, run)
+        requested = precision.asked(run, claim, context, dirty=attempt.dirty)
+        existing = None
+        if leads and first and not again:
+            existing = _existing(attempt, stored, requested)
+        if again:
+            attempt.files.checkpoint.unlink(missing_ok=True)
+        elif existing:
+            attempt.files.delete()  # what a kill left between the record and its clearing up
+        if not broadcast(first and existing is None):
+            return existing.folder if existing else None
+        if leads:
+            check_storable(context.root, run)
+        return _train_and_store(attempt, requested, [] if again else stored, on_row, on_choice)
+
+
+@dataclass(frozen=True)
+class WorkFiles:
+    """The files of an unfinished run, under `.work` of the results folder."""
+
+    checkpoint: Path
+    weights: Path
+    heartbeat: Path
+    lock: Path
+
+    def delete(self, *, keep_checkpoint: bool = False) -> None:
+        """Delete them, but perhaps for the checkpoint."""
+        paths = [self.weights, self.heartbeat, self.lock]
+        for path in paths if keep_checkpoint else [self.checkpoint, *paths]:
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A run with what is known before it starts."""
+
+    run: PlannedRun
+    claim: Claim
+    context: RunContext
+    code: Code
+    parents: Sequence[Stored]
+    files: WorkFiles
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the code is uncommitted."""
+        return bool(self.code.dirty)
+
+    @property
+    def parent_weights(self) -> list[str | None]:
+        """The digests of the weights that it is made from."""
+        return [parent.record.weights for parent in self.parents]
+
+
+def _attempt(run: PlannedRun, claim: Claim, context: RunContext, dirty: bool | None) -> Attempt:
     tree = git_state(REPOSITORY)
     code = Code(commit=tree.commit, dirty=dirty if tree.dirty is None else tree.dirty)
-    rank, world = rank_and_world_size()
-    # another machine goes on with other bits
-    machine = [*bench.arithmetic, versions_of(run, bench)]
-    before = [
-        parent_record(need, bench.root, bench.fingerprints, bench.hardware, dirty=bool(code.dirty))
-        for need in run.needs
-    ]
-    made_of = [
+    where = (context.root, context.fingerprints, context.hardware)
+    parents = [parent_record(need, *where, dirty=bool(code.dirty)) for need in run.needs]
+    stem = work_file(context.root, run, _identity(run, context, parents))
+    suffixes = (".pt", ".safetensors", ".json", ".lock")
+    files = WorkFiles(*(Path(f"{stem}{suffix}") for suffix in suffixes))
+    return Attempt(run, claim, context, code, parents, files)
+
+
+def _identity(run: PlannedRun, context: RunContext, parents: Sequence[Stored]) -> str:
+    """The digest of all that decides a run's bits: a checkpoint made otherwise is left alone."""
+    world = rank_and_world_size()[1]
+    parts = [
         run.config,
         run.recipe,
-        bench.fingerprints.get(run.dataset or ""),
-        [item.record.weights for item in before],
+        context.fingerprints.get(run.dataset or ""),
+        [parent.record.weights for parent in parents],
+        version_of(run.role, ()).training,
+        [*context.arithmetic, versions_of(run, context)],
     ]
-    made_by = [version_of(run.role, ()).training, machine, *([world] if world > 1 else [])]
-    # a checkpoint made otherwise is left
-    insisted = [way for way in (bench.precision, COMPILED * bench.compiled) if way]
-    work = work_file(bench.root, run, digest([*made_of, *made_by, *insisted]))
-    checkpoint, weights, beat, lock = leftovers = [
-        Path(f"{work}{suffix}") for suffix in (".pt", ".safetensors", ".json", ".lock")
-    ]
-    mine: AbstractContextManager[bool] = locked(lock, wait=wait) if rank == 0 else nullcontext(True)
-    with mine as first:
-        stored = read_records(bench.root, run)[0] if again else records_of(bench.root, run)
-        asked = precision.asked(run, claim, bench, dirty=bool(code.dirty))
-        alike = [
-            s
-            for s in stored
-            if asked is None or s.record.machine.precision == bench.recorded(asked.precision)
-        ]
-        if bench.compiled and run.role in NETWORKS:
-            alike = [s for s in alike if COMPILED in s.record.machine.precision]
-        there = (
-            _made(run, alike, bench, dirty=bool(code.dirty))
-            if rank == 0 and first and not again
-            else None
-        )
-        if again:
-            _delete([checkpoint])
-        elif there:
-            _delete(leftovers)  # what a kill left between the record and its clearing up
-        if not broadcast(first and there is None):
-            return there.folder if there else None
-        if rank == 0:
-            check_storable(bench.root, run)
-        started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        choice = asked or precision.measured(run, claim, bench)
-        if choice and rank == 0:
-            on_choice(choice)
-        bench = replace(bench, precision=choice.precision if choice else None)
-        kept_in = Checkpoint(
-            checkpoint, {"run": str(run), "weights": made_of[-1]}, say=_say, dirty=bool(code.dirty)
-        )
-        outcome = _carry_out(run, claim, bench, before, kept_in, beat, on_row)
-        if rank > 0:
-            return None
-        if choice and outcome.attempts > 1 and outcome.precision != choice.precision:
-            on_choice(
-                Choice(outcome.precision, f"{run} resumed from a checkpoint in this precision")
-            )
-        # also of what it went on from
-        code = Code(commit=code.commit, dirty=kept_in.dirty or code.dirty)
-        digits = save_weights(weights, outcome.net) if outcome.net else None
-        record = _record(run, bench, code, outcome, started)
-        record = record.model_copy(
-            update={"weights": digits, "made_from": tuple(map(source_of, before))}
-        )
-        twin = next(
-            (
-                s
-                for s in stored
-                if (s.record.id, s.record.weights) == (record.id, digits) and not s.weights
-            ),
-            None,
-        )
-        if digits and twin and not again:
-            folder = twin.folder
-            move(weights, folder / WEIGHTS)
-        else:
-            folder = _store(bench.root, record, outcome, weights if digits else None)
-        _delete([path for path in leftovers if path != checkpoint or outcome.status != "failed"])
-        return folder
+    parts += [world] if world > 1 else []
+    parts += [option for option in (context.precision, COMPILED * context.compiled) if option]
+    return digest(parts)
 
 
-def _carry_out(
-    run: PlannedRun,
-    claim: Claim,
-    bench: RunContext,
-    before: Sequence[Stored],
-    checkpoint: Checkpoint,
-    beat: Path,
+def _existing(
+    attempt: Attempt, stored: Sequence[Stored], requested: Choice | None
+) -> Stored | None:
+    """The record that makes the run unnecessary: a count of any machine, else this machine's.
+
+    It is of code as today's, committed or not: another makes no pair with what is made now.
+    """
+    run, context, dirty = attempt.run, attempt.context, attempt.dirty
+    found = list(stored)
+    if requested is not None:
+        recorded = context.recorded(requested.precision)
+        found = [s for s in found if s.record.machine.precision == recorded]
+    if context.compiled and run.role in NETWORKS:
+        found = [s for s in found if COMPILED in s.record.machine.precision]
+    if run.role != "inspect":
+        here = context.hardware, dirty
+        found = [s for s in found if (s.record.machine.hardware, bool(s.record.code.dirty)) == here]
+    where = context.fingerprints, context.hardware
+    if run.role == "train":
+        return kept(run, found, *where, dirty=dirty)
+    return plan([run], found, *where, dirty=dirty)[0].current
+
+
+def _train_and_store(
+    attempt: Attempt,
+    requested: Choice | None,
+    stored: Sequence[Stored],
     on_row: OnRow,
-) -> Outcome:
-    """Make the run; the first of its processes tells how far it is."""
-    reset_peak_memory(bench.device)
-    began, leads = time.perf_counter(), rank_and_world_size()[0] == 0
-    with HeartbeatWriter(beat) if leads else nullcontext() as heart:
+    on_choice: Callable[[Choice], None],
+) -> Path | None:
+    """Make the run under its lock; returns the folder of its record, or None but in rank 0."""
+    leads = rank_and_world_size()[0] == 0
+    started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    choice = requested or precision.measured(attempt.run, attempt.claim, attempt.context)
+    if choice and leads:
+        on_choice(choice)
+    context = replace(attempt.context, precision=choice.precision if choice else None)
+    attempt = replace(attempt, context=context)
+    checkpoint = Checkpoint(
+        attempt.files.checkpoint,
+        {"run": str(attempt.run), "weights": attempt.parent_weights},
+        say=_say,
+        dirty=attempt.dirty,
+    )
+    outcome = _carry_out(attempt, checkpoint, on_row)
+    if not leads:
+        return None
+    if choice and outcome.attempts > 1 and outcome.precision != choice.precision:
+        reason = f"{attempt.run} resumed from a checkpoint in this precision"
+        on_choice(Choice(outcome.precision, reason))
+    # uncommitted code also counts where it made the checkpoint
+    code = Code(commit=attempt.code.commit, dirty=checkpoint.dirty or attempt.code.dirty)
+    folder = _store(replace(attempt, code=code), outcome, started, stored)
+    attempt.files.delete(keep_checkpoint=outcome.status == "failed")
+    return folder
 
-        def tell(row: Row) -> None:
-            if heart:
-                heart.tell(row.epoch, row.train_error, row.seconds)
+
+def _store(attempt: Attempt, outcome: Outcome, started: str, stored: Sequence[Stored]) -> Path:
+    """Store the record, or only the weights where a record of the same bits lacks them."""
+    weights = attempt.files.weights
+    digits = save_weights(weights, outcome.net) if outcome.net else None
+    record = _record(attempt, outcome, started, digits)
+    same = (record.id, digits)
+    for item in stored:
+        if digits and (item.record.id, item.record.weights) == same and not item.weights:
+            move(weights, item.folder / WEIGHTS)
+            return item.folder
+    columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY
+    return write_record(
+        attempt.context.root,
+        record,
+        [astuple(row) for row in outcome.history],
+        columns=columns,
+        files={**array_files(outcome.correct, outcome.kernels), **outcome.files},
+        weights=weights if digits else None,
+    )
+
+
+def _carry_out(attempt: Attempt, checkpoint: Checkpoint, on_row: OnRow) -> Outcome:
+    """Make the run; the first of its processes tells how far it is."""
+    run, context = attempt.run, attempt.context
+    reset_peak_memory(context.device)
+    began, leads = time.perf_counter(), rank_and_world_size()[0] == 0
+    with HeartbeatWriter(attempt.files.heartbeat) if leads else nullcontext() as heartbeat:
+
+        def report_row(row: Row) -> None:
+            if heartbeat:
+                heartbeat.update(row.epoch, row.train_error, row.seconds)
                 on_row(row)
 
         try:
-            outcome = carry_out(run, claim, bench, before, checkpoint, tell)
+            outcome = carry_out(
+                run, attempt.claim, context, attempt.parents, checkpoint, report_row
+            )
         except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
             if rank_and_world_size()[1] > 1:
                 # ends the others too; and one that was killed, with its node perhaps, is an error
@@ -196,41 +271,11 @@ def redact(text: str) -> str:
     return text
 
 
-def _store(root: Path, record: Record, outcome: Outcome, weights: Path | None) -> Path:
-    columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY
-    files = {**array_files(outcome.correct, outcome.kernels), **outcome.files}
-    return write_record(
-        root,
-        record,
-        [astuple(row) for row in outcome.history],
-        columns=columns,
-        files=files,
-        weights=weights,
-    )
-
-
-def _made(
-    run: PlannedRun, stored: Sequence[Stored], bench: RunContext, *, dirty: bool
-) -> Stored | None:
-    """The record that makes a run unnecessary: a count of any machine, else this machine's.
-
-    It is of code as today's, committed or not: another makes no pair with what is made now.
-    """
-    if run.role != "inspect":
-        stored = [
-            s
-            for s in stored
-            if (s.record.machine.hardware, bool(s.record.code.dirty)) == (bench.hardware, dirty)
-        ]
-    if run.role == "train":
-        return kept(run, stored, bench.fingerprints, bench.hardware, dirty=dirty)
-    return plan([run], stored, bench.fingerprints, bench.hardware, dirty=dirty)[0].current
-
-
-def _record(
-    run: PlannedRun, bench: RunContext, code: Code, outcome: Outcome, started: str
-) -> Record:
+def _record(attempt: Attempt, outcome: Outcome, started: str, weights: str | None) -> Record:
+    run, context = attempt.run, attempt.context
     wall = outcome.wall_seconds or 0.0
+    trained = run.role in NETWORKS
+    made = context.recorded(outcome.precision) if trained else outcome.precision
     return Record(
         claim=run.claim,
         question=run.question,
@@ -244,25 +289,18 @@ def _record(
         config=run.config,
         recipe=run.recipe,
         declaration=run.declaration,
-        data=data_of(bench, run.dataset) if run.dataset else None,
+        data=data_of(context, run.dataset) if run.dataset else None,
         version=version_of(run.role, outcome.metrics),
-        code=code,
-        machine=machine_of(
-            run,
-            bench,
-            bench.recorded(outcome.precision) if run.role in NETWORKS else outcome.precision,
-        ),
+        code=attempt.code,
+        machine=machine_of(run, context, made),
         cost=Cost(
             wall_seconds=round(wall, 3),
             images=outcome.images,
             images_per_second=round(outcome.images / wall, 1) if outcome.images and wall else None,
-            peak_memory_bytes=peak_memory(bench.device),
+            peak_memory_bytes=peak_memory(context.device),
             attempts=outcome.attempts,
         ),
         started=started,
+        weights=weights,
+        made_from=tuple(map(source_of, attempt.parents)),
     )
-
-
-def _delete(paths: Sequence[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)

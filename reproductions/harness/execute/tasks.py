@@ -52,7 +52,7 @@ class Outcome:
 def carry_out(
     run: PlannedRun,
     claim: Claim,
-    bench: RunContext,
+    context: RunContext,
     parents: Sequence[Stored],
     checkpoint: Checkpoint,
     on_row: OnRow,
@@ -63,19 +63,19 @@ def carry_out(
     if any(item.record.status == "diverged" for item in parents):
         return Outcome("diverged", {}, _precision(parents))
     if run.role == "average":
-        return _average(run, bench, parents)
-    return _train(run, bench, parents, checkpoint, on_row)
+        return _average(run, context, parents)
+    return _train(run, context, parents, checkpoint, on_row)
 
 
 def _train(
     run: PlannedRun,
-    bench: RunContext,
+    context: RunContext,
     parents: Sequence[Stored],
     checkpoint: Checkpoint,
     on_row: OnRow,
 ) -> Outcome:
     config, recipe = config_of(run), recipe_of(run)
-    training, test = _splits(bench, run)
+    training, test = _splits(context, run)
     net: nn.Module = config.build(run.seed)
     for need, item in zip(run.needs, parents, strict=True):
         load_matching(net, load_network(need, item).state_dict())
@@ -85,9 +85,9 @@ def _train(
         training,
         test if isinstance(config, AlexNetConfig) else None,  # others have no validation error
         seed=run.seed,
-        device=bench.device,
-        precision=bench.precision or "fp32",
-        compiled=bench.compiled,
+        device=context.device,
+        precision=context.precision or "fp32",
+        compiled=context.compiled,
         checkpoint=checkpoint,
         on_row=on_row,
     )
@@ -116,13 +116,13 @@ def _outcome(done: Training) -> Outcome:
     )
 
 
-def _average(run: PlannedRun, bench: RunContext, parents: Sequence[Stored]) -> Outcome:
+def _average(run: PlannedRun, context: RunContext, parents: Sequence[Stored]) -> Outcome:
     def networks() -> Iterator[tuple[AlexNet, AlexNetRecipe, str]]:
         for need, item in zip(run.needs, parents, strict=True):  # in memory one after the other
-            net = load_network(need, item).to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            net = load_network(need, item).to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             yield net, recipe_of(need), item.record.machine.precision.removesuffix(COMPILED)
 
-    metrics, correct = average(networks(), *_splits(bench, run))
+    metrics, correct = average(networks(), *_splits(context, run))
     return Outcome("ok", metrics, _precision(parents), correct=correct)
 
 
@@ -131,10 +131,10 @@ def _precision(parents: Sequence[Stored]) -> str:
     return " and ".join(sorted({item.record.machine.precision for item in parents}))
 
 
-def _splits(bench: RunContext, run: PlannedRun) -> tuple[ImageSet, ImageSet]:
+def _splits(context: RunContext, run: PlannedRun) -> tuple[ImageSet, ImageSet]:
     """Training and test images of a run."""
     assert run.dataset is not None
-    return bench.images[run.dataset]["train"], bench.images[run.dataset]["test"]
+    return context.images[run.dataset]["train"], context.images[run.dataset]["test"]
 
 
 def _count(claim: Claim) -> Outcome:
