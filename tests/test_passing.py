@@ -15,10 +15,10 @@ from machine import without_privileges
 from PIL import Image
 from records import keep, make_alexnet, planned
 
-from alexnet.data import prepare, sources
+from alexnet.data import cifar10, imagenet, prepare
 from alexnet.data.imageset import BrokenSetError, DataError, pack
 from alexnet.data.prepare import Listing, folder_items, pack_listing
-from alexnet.data.sources import CIFAR10_CLASSES, open_dataset
+from alexnet.data.sources import open_dataset
 from alexnet.data.tiny_imagenet import list_tiny_imagenet
 from reproductions.harness.execute.parents import load_network
 from reproductions.harness.records.record import read_records
@@ -66,7 +66,7 @@ def a_packed_set(root: Path, name: str = "images.npy") -> Place:
 
 def cifar_folder(root: Path) -> None:
     for split, count in (("train", 3), ("test", 2)):
-        for name in CIFAR10_CLASSES:
+        for name in cifar10.CLASSES:
             (root / split / name).mkdir(parents=True, exist_ok=True)
             for k in range(count):
                 Image.fromarray(np.full((32, 32, 3), k, np.uint8)).save(
@@ -115,7 +115,7 @@ def a_tar(root: Path) -> Place:
     (root / "n01440764.tar").write_bytes(bytes(10240))
     return Place(
         root / "n01440764.tar",
-        lambda: sources.prepare_imagenet("imagenet2012", root, [root / "n01440764.tar"]),
+        lambda: imagenet.prepare_imagenet("imagenet2012", root, [root / "n01440764.tar"]),
     )
 
 
@@ -143,7 +143,7 @@ PLACES: dict[str, Callable[[Path], Place]] = {
 def test_what_may_not_be_read_now_stays(
     shared: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
+    monkeypatch.setattr(cifar10, "COUNTS", {"train": 30, "test": 20})
     monkeypatch.setattr(prepare, "CHUNK_BYTES", 2 * 8 * 8 * 3)
     place = PLACES[name](shared)
     before = place.file.read_bytes()
@@ -162,7 +162,7 @@ def test_what_may_not_be_read_now_stays(
 def test_a_set_that_cannot_be_mapped_now_stays(
     tmp_path: Path, kind: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
+    monkeypatch.setattr(cifar10, "COUNTS", {"train": 30, "test": 20})
     place = a_packed_set(tmp_path)
 
     def fails(*_: object, **__: object) -> None:
@@ -182,7 +182,7 @@ def test_a_set_that_cannot_be_mapped_now_stays(
 def test_a_set_that_is_proved_broken_is_moved_aside_and_packed_again(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
+    monkeypatch.setattr(cifar10, "COUNTS", {"train": 30, "test": 20})
     place = a_packed_set(tmp_path, name)
     whole = place.file.read_bytes()
     place.file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))

@@ -11,7 +11,7 @@ from alexnet.config import (
     LocallyConnectedRecipe,
     Recipe,
 )
-from alexnet.data.catalogue import classes_of
+from alexnet.data.catalogue import DATASETS
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _at(variant: Variant, name: str, scale: Scale) -> Variant:
     assert not isinstance(recipe, Recipe)
     if name != "paper":
         config, recipe = getattr(config, name)(), getattr(recipe, name)()
-    config = replace(config, classes=classes_of(scale.dataset)) if scale.dataset else config
+    config = replace(config, classes=DATASETS[scale.dataset].classes) if scale.dataset else config
     recipe = recipe.shortened(scale.epochs) if scale.epochs else recipe
     if before is not None:
         assert scale.pretraining is not None
