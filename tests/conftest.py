@@ -13,7 +13,7 @@ import torch
 from machine import SHARED_MEMORY
 from rounding import RoundByShape
 
-from alexnet.data import sources, tiny_imagenet
+from alexnet.data import cifar10, tiny_imagenet
 from alexnet.data.imageset import ImageSet, pack
 from alexnet.data.synthetic import synthetic_arrays
 
@@ -66,7 +66,7 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("ALEXNET_DATA", raising=False)
     # a name that never resolves: no test downloads
-    monkeypatch.setattr(sources, "CIFAR10_HOST", "localhost.invalid")
+    monkeypatch.setattr(cifar10, "HOST", "localhost.invalid")
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +87,7 @@ def splits(imagesets: Path) -> dict[str, ImageSet]:
             labels[:count],
             name="synthetic",
             split=split,
-            classes=sources.CIFAR10_CLASSES,
+            classes=cifar10.CLASSES,
             canonical=False,
             source="procedural",
         )
@@ -99,11 +99,11 @@ def cifar_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data root with 30 + 20 PNG images in CIFAR-10's layout; its counts are lowered to fit."""
     from PIL import Image
 
-    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
+    monkeypatch.setattr(cifar10, "COUNTS", {"train": 30, "test": 20})
     root = tmp_path / "data"
     rng = np.random.default_rng(7)
     for split, count in (("train", 3), ("test", 2)):
-        for name in sources.CIFAR10_CLASSES:
+        for name in cifar10.CLASSES:
             folder = root / split / name
             folder.mkdir(parents=True)
             for k in range(count):
@@ -118,7 +118,7 @@ def tiny_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data root with a Tiny ImageNet of two classes, one image each per split, counts lowered."""
     from PIL import Image
 
-    monkeypatch.setattr(tiny_imagenet, "TINY_CLASSES", 2)
+    monkeypatch.setattr(tiny_imagenet, "CLASSES", 2)
     monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 1, "test": 1})
     folder = tmp_path / "tiny-imagenet-200"
     for name in (

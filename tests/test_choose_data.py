@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from alexnet.data.catalogue import WHOLE
+from alexnet.data.catalogue import DATASETS
+from alexnet.data.imagenet import prepare_imagenet
 from alexnet.data.imageset import DataError
-from alexnet.data.sources import prepare_imagenet
 from reproductions.harness.claims.claim import Claim, discover
 from reproductions.harness.claims.variant import Scale
 from reproductions.harness.plan.choose_data import choose_data
@@ -154,5 +154,6 @@ def test_a_part_of_imagenet_is_not_scale_paper(
         choose_data(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "paper"})
     _, _, note = choose_data(scaled(reduced="imagenet2012"), **{**NOTHING, "data": tiny_root})
     assert "a part of it (2 of 1,281,167 images for train" in note
-    monkeypatch.setitem(WHOLE, "imagenet2012", (2, 2, (1,)))
+    whole = DATASETS["imagenet2012"]._replace(classes=2, counts={"train": (2,), "test": (1,)})
+    monkeypatch.setitem(DATASETS, "imagenet2012", whole)
     assert choose_data(scaled(**FOUR), **{**NOTHING, "data": tiny_root})[0] == "paper"

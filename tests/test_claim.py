@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alexnet.config import AlexNetConfig, CifarNetConfig, Recipe
-from alexnet.data.catalogue import WHOLE
+from alexnet.data.catalogue import RELEASES
 from reproductions.harness.claims.claim import Claim, discover, load, planned_runs
 from reproductions.harness.claims.imagenet import ALEXNET_2012
 from reproductions.harness.claims.metrics import METRICS
@@ -148,7 +148,7 @@ def fields_of(variant: Variant) -> tuple[object, ...]:
 @pytest.mark.parametrize(("claim", "question"), ALEXNETS, ids=name_of)
 def test_an_imagenet_claim_has_the_four_scales(claim: Claim, question: Question) -> None:
     assert list(claim.scales) == ["paper", "reduced", "mini", "smoke"]
-    assert claim.scales["paper"].dataset in WHOLE
+    assert claim.scales["paper"].dataset in RELEASES
     used = [claim.scales[name].datasets for name in ("reduced", "mini", "smoke")]
     if claim.scales["paper"].pretraining:
         assert claim.scales["paper"].datasets == ("imagenet2012", "fall2011")

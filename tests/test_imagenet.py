@@ -11,12 +11,12 @@ from PIL import Image
 from scipy.io import savemat
 from typer.testing import CliRunner
 
-from alexnet.data import imagenet
 from alexnet.data.archives import scan
-from alexnet.data.imagenet import list_imagenet, part_of
+from alexnet.data.catalogue import DATASETS
+from alexnet.data.imagenet import list_imagenet, part_of, prepare_imagenet
 from alexnet.data.imagenet_decode import decode_center
 from alexnet.data.imageset import DataError, ImageSet
-from alexnet.data.sources import open_dataset, prepare_imagenet
+from alexnet.data.sources import open_dataset
 from reproductions.__main__ import app
 
 WNIDS = ("n01440764", "n01443537", "n02084071")
@@ -326,9 +326,10 @@ def test_how_much_of_a_release_is_there(tmp_path: Path, monkeypatch: pytest.Monk
     splits = prepare_imagenet("imagenet2012", tmp_path, [publishers(tmp_path / "given")])
     assert part_of(splits["train"].meta) == "9 of 1,281,167 images"
     assert part_of(splits["test"].meta) == "4 of 50,000 images"
-    monkeypatch.setitem(imagenet.WHOLE, "imagenet2012", (3, 9, (4,)))
+    small = DATASETS["imagenet2012"]._replace(classes=3, counts={"train": (9,), "test": (4,)})
+    monkeypatch.setitem(DATASETS, "imagenet2012", small)
     assert [part_of(split.meta) for split in splits.values()] == ["", ""]
-    monkeypatch.setitem(imagenet.WHOLE, "imagenet2012", (4, 9, (4,)))
+    monkeypatch.setitem(DATASETS, "imagenet2012", small._replace(classes=4))
     assert part_of(splits["train"].meta) == "3 of 4 classes"
 
 

@@ -37,9 +37,9 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 # As `python -m reproductions`, but no test downloads.
 OFFLINE = """
 import sys
-from alexnet.data import sources
+from alexnet.data import cifar10
 from reproductions.__main__ import app
-sources.CIFAR10_HOST = "localhost.invalid"
+cifar10.HOST = "localhost.invalid"
 sys.exit(app(sys.argv[1:]))
 """
 

@@ -67,9 +67,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], st
         "PATH": str(home / "bin"),
         "PYTHONWARNINGS": "error",
     }
-    code = (
-        "import sys; from alexnet.data import sources; sources.CIFAR10_HOST = 'localhost.invalid'\n"
-    )
+    code = "import sys; from alexnet.data import cifar10; cifar10.HOST = 'localhost.invalid'\n"
     code += "from reproductions.__main__ import app; sys.exit(app(sys.argv[1:]))"
     command[1:3] = ["-c", code]
     done = subprocess.run(

@@ -16,10 +16,10 @@ from machine import without_privileges
 from PIL import Image
 from records import keep, make_alexnet, planned
 
-from alexnet.data import prepare, sources
+from alexnet.data import cifar10, imagenet, prepare
 from alexnet.data.imageset import BrokenSetError, DataError, pack
 from alexnet.data.prepare import Listing, folder_items, pack_listing
-from alexnet.data.sources import CIFAR10_CLASSES, open_dataset
+from alexnet.data.sources import open_dataset
 from alexnet.data.tiny_imagenet import list_tiny_imagenet
 from reproductions.harness.execute.parents import load_network
 from reproductions.harness.records.load import read_records
@@ -29,7 +29,7 @@ ABOUT = {"name": "few", "split": "train", "canonical": False, "source": "the tes
 
 @pytest.fixture(autouse=True)
 def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "CIFAR10_COUNTS", {"train": 30, "test": 20})
+    monkeypatch.setattr(cifar10, "COUNTS", {"train": 30, "test": 20})
     monkeypatch.setattr(prepare, "CHUNK_BYTES", 2 * 8 * 8 * 3)  # two images
 
 
@@ -64,7 +64,7 @@ def decode(content: bytes) -> np.ndarray:
 def a_packed_set(root: Path, name: str = "images.npy") -> Place:
     """As `run` and `data prepare` open it, where it could be packed again."""
     for split, count in (("train", 3), ("test", 2)):
-        for label in CIFAR10_CLASSES:
+        for label in cifar10.CLASSES:
             pictures(root / split / label, count, side=32)
     open_dataset("cifar10", root)
     (file,) = (root / "prepared").glob(f"*-train-*/{name}")
@@ -112,7 +112,7 @@ def a_tar(root: Path) -> Place:
     (root / "n01440764.tar").write_bytes(bytes(10240))
     return Place(
         root / "n01440764.tar",
-        lambda: sources.prepare_imagenet("imagenet2012", root, [root / "n01440764.tar"]),
+        lambda: imagenet.prepare_imagenet("imagenet2012", root, [root / "n01440764.tar"]),
     )
 
 

@@ -11,16 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.data import sources
+from alexnet.data import cifar10
 from alexnet.data.imageset import DataError
-from alexnet.data.sources import (
-    CIFAR10_CLASSES,
-    data_root,
-    download_cifar10,
-    find_cifar10,
-    open_dataset,
-    verify_cifar10,
-)
+from alexnet.data.sources import data_root, dataset, open_dataset
+
+CIFAR10 = dataset("cifar10")
 
 
 def test_a_folder_of_images(cifar_folder: Path) -> None:
@@ -101,7 +96,7 @@ def test_an_incomplete_copy_is_refused(cifar_folder: Path) -> None:
     with pytest.raises(DataError, match="ship holds 2 images, CIFAR-10 has 3"):
         open_dataset("cifar10", cifar_folder)
     with pytest.raises(DataError, match="ship holds 2"):
-        verify_cifar10(cifar_folder)
+        CIFAR10.verify(cifar_folder)
 
 
 @pytest.fixture
@@ -118,7 +113,7 @@ def publishers_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (folder / name).write_bytes(content)
             listed.append((name, hashlib.md5(content).hexdigest()))
         files[split] = tuple(listed)
-    monkeypatch.setattr(sources, "CIFAR10_FILES", files)
+    monkeypatch.setattr(cifar10, "FILES", files)
     return folder.parent
 
 
@@ -135,7 +130,7 @@ def archive_of(
             member.size = len(extra[1])
             tar.addfile(member, io.BytesIO(extra[1]))
     md5 = hashlib.md5(archive.read_bytes()).hexdigest()
-    monkeypatch.setattr(sources, "CIFAR10_ARCHIVE", (archive.name, md5))
+    monkeypatch.setattr(cifar10, "ARCHIVE", (archive.name, md5))
     return archive.parent
 
 
@@ -158,7 +153,7 @@ def test_the_publishers_archive_gives_the_same(
     unpacked = open_dataset("cifar10", publishers_files)["train"].meta.fingerprint
     root = archive_of(publishers_files, monkeypatch)
     assert open_dataset("cifar10", root)["train"].meta.fingerprint == unpacked
-    verify_cifar10(root)
+    CIFAR10.verify(root)
     assert sorted(path.name for path in root.iterdir()) == ["cifar-10-python.tar.gz", "prepared"]
 
 
@@ -204,7 +199,7 @@ def test_absent_data_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(DataError, match=f"not under {tmp_path}.*--data or ALEXNET_DATA"):
         open_dataset("cifar10", tmp_path)
     with pytest.raises(DataError, match="could not be downloaded"):
-        download_cifar10(tmp_path)
+        CIFAR10.download(tmp_path)
     with pytest.raises(ValueError, match="no data set is called 'mnist'"):
         open_dataset("mnist", tmp_path)
     monkeypatch.setenv("ALEXNET_DATA", str(tmp_path / "nowhere"))
@@ -215,5 +210,5 @@ def test_absent_data_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_find_prefers_the_publishers_files(publishers_files: Path) -> None:
     for split in ("train", "test"):
-        (publishers_files / split / CIFAR10_CLASSES[0]).mkdir(parents=True)
-    assert find_cifar10(publishers_files) == publishers_files / "cifar-10-batches-py"
+        (publishers_files / split / cifar10.CLASSES[0]).mkdir(parents=True)
+    assert CIFAR10.find(publishers_files) == publishers_files / "cifar-10-batches-py"

@@ -8,8 +8,7 @@ from PIL import Image
 
 from alexnet.data import tiny_imagenet
 from alexnet.data.imageset import DataError
-from alexnet.data.sources import open_dataset
-from alexnet.data.tiny_imagenet import find_tiny_imagenet
+from alexnet.data.sources import dataset, open_dataset
 
 WNIDS = ("n01443537", "n01629819", "n09256479")
 
@@ -17,7 +16,7 @@ WNIDS = ("n01443537", "n01629819", "n09256479")
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data root with `tiny-imagenet-200`: three classes, 4 + 2 images each, one of them grey."""
-    monkeypatch.setattr(tiny_imagenet, "TINY_CLASSES", 3)
+    monkeypatch.setattr(tiny_imagenet, "CLASSES", 3)
     monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 4, "test": 2})
     folder, rng = tmp_path / "tiny-imagenet-200", np.random.default_rng(0)
     (folder / "val" / "images").mkdir(parents=True)
@@ -65,7 +64,7 @@ def test_it_is_packed_once_and_found_also_where_the_root_is_its_folder(root: Pat
     )
     assert seen == []
     inner = root / "tiny-imagenet-200"
-    assert find_tiny_imagenet(inner) == inner
+    assert dataset("tiny-imagenet").find(inner) == inner
     assert open_dataset("tiny-imagenet", inner, pack_missing=False) == {}
     assert open_dataset("tiny-imagenet", inner)["train"].meta.fingerprint == first.fingerprint
 

@@ -93,34 +93,11 @@ def _scan_tar(path: Path, below: Sequence[str], progress: Progress | None) -> It
         start = file.read(4)
     kind = next((kind for magic, kind in COMPRESSED.items() if start.startswith(magic)), None)
     if kind:
-        raise DataError(
-            f"{path} is compressed ({kind}); uncompress it first, since images are read where "
-            "they lie"
-        )
-    size, stamp = path.stat().st_size, path.stat().st_mtime_ns
+        why = "uncompress it first, since images are read where they lie"
+        raise DataError(f"{path} is compressed ({kind}); {why}")
     try:
         with tarfile.open(path, "r:") as tar:
-            for member in _members(tar, path, size):
-                parts = [*below, *_parts(member, path)]
-                if parts[-1].endswith(".tar"):
-                    if progress:
-                        progress(f"reading {path.name}", member.offset_data, size)
-                    yield from _scan_class(
-                        path, tar, member, (*parts[:-1], parts[-1].removesuffix(".tar")), stamp
-                    )
-                elif parts[-1].lower().endswith(SUFFIXES):
-                    if len(parts) == 1 and not FLAT.fullmatch(parts[0]):
-                        parts = [path.stem, *parts]  # the tar of one class
-                    yield placed(
-                        parts,
-                        Item(
-                            f"{path.name}/{member.name}",
-                            str(path),
-                            member.offset_data,
-                            member.size,
-                            stamp,
-                        ),
-                    )
+            yield from _scan_members(tar, path, below, progress)
     except BAD_TAR as error:
         if is_passing(error):
             raise named(error, path) from error
@@ -129,19 +106,27 @@ def _scan_tar(path: Path, below: Sequence[str], progress: Progress | None) -> It
         ) from error
 
 
-def _scan_class(
-    path: Path, tar: tarfile.TarFile, outer: tarfile.TarInfo, above: Sequence[str], stamp: int
+def _scan_members(
+    tar: tarfile.TarFile, path: Path, below: Sequence[str], progress: Progress | None
 ) -> Iterator[Found]:
-    """The images of a tar within a tar, at their offsets in the outer one."""
-    with tarfile.open(fileobj=tar.extractfile(outer), mode="r:") as inner:
-        for member in _members(inner, path, outer.size):
-            name = _parts(member, path)[-1]
-            if name.lower().endswith(SUFFIXES):
-                offset = outer.offset_data + member.offset_data
-                yield placed(
-                    (*above, name),
-                    Item(f"{path.name}/{outer.name}/{name}", str(path), offset, member.size, stamp),
-                )
+    size, stamp = path.stat().st_size, path.stat().st_mtime_ns
+    for member in _members(tar, path, size):
+        parts = [*below, *_parts(member, path)]
+        name, start = f"{path.name}/{member.name}", member.offset_data
+        if parts[-1].endswith(".tar"):
+            if progress:
+                progress(f"reading {path.name}", start, size)
+            above = (*parts[:-1], parts[-1].removesuffix(".tar"))
+            with tarfile.open(fileobj=tar.extractfile(member), mode="r:") as inner:
+                for image in _members(inner, path, member.size):
+                    file, offset = _parts(image, path)[-1], start + image.offset_data
+                    if file.lower().endswith(SUFFIXES):
+                        item = Item(f"{name}/{file}", str(path), offset, image.size, stamp)
+                        yield placed((*above, file), item)
+        elif parts[-1].lower().endswith(SUFFIXES):
+            if len(parts) == 1 and not FLAT.fullmatch(parts[0]):
+                parts = [path.stem, *parts]  # the tar of one class
+            yield placed(parts, Item(name, str(path), start, member.size, stamp))
 
 
 def _members(tar: tarfile.TarFile, path: Path, size: int) -> Iterator[tarfile.TarInfo]:

@@ -15,18 +15,8 @@ from PIL import Image, features
 # what files called .JPEG are; Pillow's other decoders are kept from strangers' bytes
 FORMATS = ("JPEG", "PNG", "GIF", "BMP")
 SUFFIXES = (".jpeg", ".jpg", ".png", ".gif", ".bmp")
-BROKEN = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    LookupError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    MemoryError,
-)
+BROKEN = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError,
+          struct.error, zlib.error, MemoryError)  # fmt: skip
 LIBJPEG = features.version("libjpeg_turbo") or features.version("jpg")
 DECODER = f"decoded by Pillow {PIL.__version__} with libjpeg {LIBJPEG}"
 

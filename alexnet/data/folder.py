@@ -6,9 +6,9 @@ import numpy as np
 
 from alexnet.data.catalogue import DATASETS
 from alexnet.data.decode import SUFFIXES
-from alexnet.data.imagenet_decode import RULE, SIDE, decode_center, use_one_torch_thread
+from alexnet.data.imagenet_decode import pack_centers
 from alexnet.data.imageset import DataError, ImageSet
-from alexnet.data.prepare import Listing, Progress, folder_items, pack_listing
+from alexnet.data.prepare import Listing, Progress, folder_items
 from alexnet.data.sources import data_root, open_dataset, open_packed
 from alexnet.io import cache_root
 
@@ -40,12 +40,10 @@ def images(
         raise DataError(f"a folder has no splits; give {folder / split} itself")
     listing, name = _listing(folder), folder.resolve().name
 
-    def make(target: Path, split: str) -> None:
-        about = {"name": name, "split": split, "canonical": False, "source": f"folder, {RULE}"}
-        shape = (SIDE, SIDE, 3)
-        pack_listing(target, listing, shape, decode_center, progress, use_one_torch_thread, **about)
+    def make(target: Path) -> ImageSet:
+        return pack_centers(target, listing, name, "train", "folder", progress)
 
-    packed = open_packed(cache_root(), f"{name}-{listing.key}", "train", make, pack_missing=True)
+    packed = open_packed(cache_root(), f"{name}-{listing.key}", make)
     assert packed is not None
     return packed
 

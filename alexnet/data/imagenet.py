@@ -1,55 +1,115 @@
 """ImageNet's releases of 2010, 2012, Fall 2009 and Fall 2011, from archives or image folders."""
 
-import io
-import re
-import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from alexnet.data.archives import BAD_TAR, Found, scan
-from alexnet.data.catalogue import WHOLE
-from alexnet.data.imageset import DataError, Meta
+from alexnet.data.archives import Found, scan
+from alexnet.data.catalogue import DATASETS
+from alexnet.data.devkit import TRUTH, Kit, read_kit
+from alexnet.data.imageset import BrokenSetError, DataError, ImageSet, Meta, open_imageset
 from alexnet.data.prepare import Listing, Progress
-from alexnet.io import is_passing, named
+from alexnet.data.sources import DataSet, Splits, open_splits, packed_folder
 
+SPLITS = ("train", "test")
 # Of the releases without test images, every so many-th image of a class is for testing: half of
 # Fall 2009 (§6); the paper trains on the entire Fall 2011, of which here a hundredth is kept back,
 # to see how the training goes.
 HELD_OUT = {"fall2009": 2, "fall2011": 100}
-TRUTH = re.compile(r"ILSVRC20\d\d_(validation|test)_ground_truth\.txt")
-KIT_FILE = 1 << 26  # bytes; the devkit's files are far smaller
 ADVICE = (
     "--source takes the publisher's tars, its devkit, or folders such as train/<class>/ and "
     "val/<class>/"
 )
 
 
-@dataclass
-class Kit:
-    """The publisher's development kit: classes by number, labels of images without folders."""
+class ImageNet(DataSet):
+    """A release that `prepare_imagenet` has packed."""
 
-    wnids: dict[int, str] = field(default_factory=dict)
-    words: dict[str, str] = field(default_factory=dict)  # by wnid
-    # "val" or "test": the class number of image 1, 2, ...
-    truth: dict[str, list[int]] = field(default_factory=dict)
+    title = "ImageNet"
+
+    def find(self, root: Path) -> Path | None:
+        """`root`, if both splits are packed."""
+        return None if self._missing(root) else root
+
+    def absent(self, root: Path) -> str:
+        """Which split is missing, and how to pack it."""
+        return (
+            f"the {self._missing(root)[0]} images of {self.name} are not prepared under {root}: "
+            f"run `data prepare {self.name} --source PATH`. {ADVICE}"
+        )
+
+    def _missing(self, root: Path) -> list[str]:
+        return [split for split in SPLITS if not packed_folder(root, f"{self.name}-{split}")]
+
+    def open(
+        self, root: Path, progress: Progress | None = None, *, pack_missing: bool = True
+    ) -> Splits:
+        """Both splits as they are packed; one that is broken is never packed again from nothing."""
+        self.locate(root)
+        names = {split: f"{self.name}-{split}" for split in SPLITS}
+        splits = open_splits(root, names, lambda *_: None, pack_missing=False)
+        if splits["train"].meta.classes != splits["test"].meta.classes:
+            raise DataError(
+                f"the training and test images of {self.name} under {root} have other classes; "
+                "move one away and prepare it again"
+            )
+        return splits
 
 
 def part_of(meta: Meta) -> str:
     """How much of a release is there, as "102 of 1,281,167 images"; "" if all of it."""
-    if meta.name not in WHOLE:
+    entry = DATASETS.get(meta.name)
+    if entry is None or entry.counts is None:
         return ""
-    classes, *counts = WHOLE[meta.name]
-    whole = counts[meta.split == "test"]
-    wanted = whole if isinstance(whole, tuple) else (whole or meta.count,)
+    wanted = entry.counts.get(meta.split, (meta.count,))
     if meta.count not in wanted:
         return f"{meta.count:,} of {wanted[0]:,} images"
-    return "" if len(meta.classes) == classes else f"{len(meta.classes):,} of {classes:,} classes"
+    found = len(meta.classes)
+    return "" if found == entry.classes else f"{found:,} of {entry.classes:,} classes"
+
+
+def prepare_imagenet(
+    name: str,
+    root: Path,
+    sources: Sequence[Path],
+    split: str | None = None,
+    progress: Progress | None = None,
+) -> Splits:
+    """Pack an ImageNet release at 256×256 (§2) and open it; splits that are packed already stay.
+
+    `split` says what images are for whose place does not say it. Raises DataError if labels are
+    missing or images broken, or other images are packed already.
+    """
+    from alexnet.data.imagenet_decode import pack_centers  # noqa: PLC0415 - nothing else here needs torch
+
+    there = {part: meta for part in SPLITS if (meta := _packed_meta(root, f"{name}-{part}"))}
+    known = there["train"].classes if "train" in there else None
+    listings = list_imagenet(name, sources, split, known, progress)
+    for part, listing in listings.items():
+        if part in there and there[part].count != len(listing.items):
+            raise DataError(
+                f"{packed_folder(root, f'{name}-{part}')} holds {there[part].count:,} images "
+                f"already, and these sources have {len(listing.items):,}; move it away to pack "
+                "those"
+            )
+    source = ", ".join(sorted({path.name for path in sources}))
+
+    def make(folder: Path, part: str) -> ImageSet:
+        return pack_centers(folder, listings[part], name, part, source, progress)
+
+    return open_splits(root, {part: f"{name}-{part}" for part in listings}, make, pack_missing=True)
+
+
+def _packed_meta(root: Path, name: str) -> Meta | None:
+    """What a packed set says of itself; None where it is absent or broken."""
+    folder = packed_folder(root, name)
+    try:
+        return open_imageset(folder, verify=False).meta if folder else None
+    except BrokenSetError:
+        return None
 
 
 def list_imagenet(
@@ -68,19 +128,16 @@ def list_imagenet(
     """
     kit, images = Kit(), defaultdict[str, list[Found]](list)
     for source in _expanded(sources):
-        if not _read_kit(source, kit):
+        if not read_kit(source, kit):
             for found in scan(source, progress):
                 images[found.place].append(found)
     labelled = {place: list(_labelled(found, kit)) for place, found in images.items()}
     splits = _as_splits(name, labelled, split)
     flat = len(images["val"]) + len(images["test"])
     if (flat and not splits["test"]) or not any(splits.values()):
-        what = (
-            f"{flat:,} images without class folders and without labels; name the devkit too"
-            if flat
-            else "no images in classes"
-        )
-        raise DataError(f"{', '.join(str(source) for source in sources)}: {what}. {ADVICE}")
+        without = f"{flat:,} images without class folders and without labels; name the devkit too"
+        what = without if flat else "no images in classes"
+        raise DataError(f"{', '.join(map(str, sources))}: {what}. {ADVICE}")
     classes = known or sorted({found.label for found in splits["train"] or splits["test"]})
     return {split: _listing(found, classes, kit.words) for split, found in splits.items() if found}
 
@@ -90,80 +147,9 @@ def _expanded(sources: Sequence[Path]) -> Iterator[Path]:
     for source in sources:
         yield source
         if source.is_dir():
-            inside = sorted(source.iterdir())
-            yield from (
-                path
-                for path in inside
-                if "devkit" in path.name.lower() or TRUTH.fullmatch(path.name)
-            )
-
-
-def _read_kit(source: Path, kit: Kit) -> bool:
-    """Read a development kit (folder or archive) or a list of labels; False if it is neither."""
-    if TRUTH.fullmatch(source.name):
-        files = {source.name: source.read_bytes()}
-    elif "devkit" not in source.name.lower():
-        return False
-    elif source.is_dir():
-        files = {
-            path.name: path.read_bytes()
-            for path in source.rglob("*")
-            if path.name == "meta.mat" or TRUTH.fullmatch(path.name)
-        }
-    else:
-        files = _kit_archive(source)
-    for name, content in files.items():
-        listed = TRUTH.fullmatch(name)
-        try:
-            if listed:
-                kit.truth["val" if listed[1] == "validation" else "test"] = [
-                    int(line) for line in content.split()
-                ]
-            else:
-                _read_synsets(content, kit)
-        except (ValueError, TypeError, KeyError, IndexError, NotImplementedError, OSError) as error:
-            raise DataError(
-                f"{name} in {source} is not what the publisher's is ({error}); download the "
-                "devkit again"
-            ) from error
-    return True
-
-
-def _kit_archive(source: Path) -> dict[str, bytes]:
-    files = {}
-    try:
-        with tarfile.open(source) as tar:
-            while (member := tar.next()) is not None:
-                name = Path(member.name).name
-                if (
-                    member.isreg()
-                    and member.size <= KIT_FILE
-                    and (name == "meta.mat" or TRUTH.fullmatch(name))
-                ):
-                    content = tar.extractfile(member)
-                    files[name] = content.read() if content else b""
-    except BAD_TAR as error:
-        if is_passing(error):
-            raise named(error, source) from error
-        raise DataError(
-            f"{source} is not a whole archive ({error}); download the devkit again"
-        ) from error
-    return files
-
-
-def _read_synsets(content: bytes, kit: Kit) -> None:
-    """Numbers, names and words of the classes from meta.mat, an array of records `synsets`."""
-    from scipy.io import loadmat, matlab  # noqa: PLC0415 - slow to import and seldom needed
-
-    file: Any = io.BytesIO(content)  # scipy's stubs know paths alone
-    try:
-        synsets = loadmat(file, squeeze_me=True, variable_names=["synsets"])["synsets"]
-    except matlab.MatReadError as error:
-        raise ValueError(str(error)) from error
-    number = next(name for name in synsets.dtype.names if name.endswith("_ID"))
-    for row in np.atleast_1d(synsets):
-        kit.wnids[int(row[number])] = str(row["WNID"])
-        kit.words[str(row["WNID"])] = str(row["words"])
+            for path in sorted(source.iterdir()):
+                if "devkit" in path.name.lower() or TRUTH.fullmatch(path.name):
+                    yield path
 
 
 def _labelled(images: Iterable[Found], kit: Kit) -> Iterator[Found]:
@@ -190,39 +176,28 @@ def _as_splits(
     Labelled test images go before validation images.
     """
     unsaid = sorted(places.get("", []), key=lambda found: (found.label, found.name))
-    splits = {
-        "train": [*places.get("train", [])],
-        "test": [*(places.get("test") or places.get("val", []))],
-    }
-    if name in HELD_OUT and split is None:
-        nth = HELD_OUT[name]
-        for _, group in groupby(unsaid, key=lambda found: found.label):
-            for number, found in enumerate(group, start=1):
-                splits["train" if number % nth else "test"].append(found)
+    tests = places.get("test") or places.get("val", [])
+    splits = {"train": [*places.get("train", [])], "test": [*tests]}
+    if name not in HELD_OUT or split:
+        splits[split or "train"] += unsaid
         return splits
-    chosen = split or "train"
-    return {**splits, chosen: splits[chosen] + unsaid}
+    for _, group in groupby(unsaid, key=lambda found: found.label):
+        for number, found in enumerate(group, start=1):
+            splits["train" if number % HELD_OUT[name] else "test"].append(found)
+    return splits
 
 
 def _listing(images: Sequence[Found], classes: Sequence[str], words: dict[str, str]) -> Listing:
     numbers = {label: number for number, label in enumerate(classes)}
-    strange = next((found for found in images if found.label not in numbers), None)
-    if strange is not None:
-        raise DataError(
-            f"{strange.item.name} is of class {strange.label!r}, of which the training images "
-            "have none"
-        )
+    for found in images:
+        if found.label not in numbers:
+            why = f"is of class {found.label!r}, of which the training images have none"
+            raise DataError(f"{found.item.name} {why}")
     images = sorted(images, key=lambda found: (found.label, found.name))
-    twice = next((pair for pair in pairwise(images) if pair[0][1:4] == pair[1][1:4]), None)
-    if twice is not None:
-        raise DataError(
-            f"{twice[0].item.name} and {twice[1].item.name} are the same image; name one of their "
-            "sources"
-        )
+    for one, other in pairwise(images):
+        if one[1:4] == other[1:4]:
+            both = f"{one.item.name} and {other.item.name}"
+            raise DataError(f"{both} are the same image; name one of their sources")
     labels = np.array([numbers[found.label] for found in images], dtype=np.int64)
-    return Listing(
-        [found.item for found in images],
-        labels,
-        classes,
-        [words.get(label, label) for label in classes] if words else (),
-    )
+    titles = [words.get(label, label) for label in classes] if words else ()
+    return Listing([found.item for found in images], labels, classes, titles)

@@ -7,6 +7,7 @@ those that simplejpeg doubts. A module of its own: only packing ImageNet needs w
 
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 import simplejpeg
@@ -16,6 +17,8 @@ from PIL import Image
 from torch.nn import functional as F
 
 from alexnet.data.decode import BROKEN, DECODER, read_rgb
+from alexnet.data.imageset import ImageSet
+from alexnet.data.prepare import Listing, Progress, pack_listing
 
 SIDE = 256  # §2: the shorter side of every image, and the square cut out of its middle
 # longer sides to a shorter one: torch resizes the whole of an image, which of a slim one is most of
@@ -40,6 +43,17 @@ def decode_center(content: bytes) -> NDArray[np.uint8]:
     """
     pixels = _pixels_of_jpeg(content) if HAS_AVX2 else None
     return _resized_by_pillow(read_rgb(content)) if pixels is None else _averaged_by_torch(pixels)
+
+
+def pack_centers(
+    folder: Path, listing: Listing, name: str, split: str, source: str, progress: Progress | None
+) -> ImageSet:
+    """Pack the central 256×256 pixels of a listing's images; see `pack_listing`."""
+    about = {"name": name, "split": split, "canonical": False, "source": f"{source}, {RULE}"}
+    shape = (SIDE, SIDE, 3)
+    return pack_listing(
+        folder, listing, shape, decode_center, progress, use_one_torch_thread, **about
+    )
 
 
 def use_one_torch_thread() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from alexnet.data.catalogue import classes_of
+from alexnet.data.catalogue import DATASETS
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _at(variant: Variant, name: str, scale: Scale) -> Variant:
             getattr(part, name, lambda part=part: part)() for part in (config, recipe)
         )
     if scale.dataset and hasattr(config, "classes"):
-        config = replace(config, classes=classes_of(scale.dataset))
+        config = replace(config, classes=DATASETS[scale.dataset].classes)
     if scale.epochs and hasattr(recipe, "shortened"):
         recipe = recipe.shortened(scale.epochs)
     if before is not None:

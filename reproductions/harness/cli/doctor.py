@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from alexnet.data.imageset import DataError
-from alexnet.data.sources import data_root, find_cifar10
+from alexnet.data.sources import data_root, dataset
 from alexnet.ops import lrn
 from alexnet.precision import native_bf16
 from reproductions.harness.execute.context import check_card, why_no_cuda
@@ -93,7 +93,7 @@ def _compiler() -> Finding:
 def _cifar10(data: Path | None) -> Finding:
     try:
         root = data_root(data)
-        path = find_cifar10(root)
+        path = dataset("cifar10").find(root)
     except DataError as error:
         return "broken", str(error)
     return (

@@ -8,16 +8,11 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from alexnet.data.catalogue import DATASETS, WHOLE
-from alexnet.data.imagenet import part_of
+from alexnet.data.catalogue import DATASETS, RELEASES
+from alexnet.data.imagenet import part_of, prepare_imagenet
 from alexnet.data.imageset import check_fingerprint
-from alexnet.data.sources import (
-    data_root,
-    download_cifar10,
-    find_cifar10,
-    prepare_imagenet,
-    verify_cifar10,
-)
+from alexnet.data.sources import data_root
+from alexnet.data.sources import dataset as dataset_of
 from reproductions.harness.claims.claim import blocks, discover
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute.cpu_affinity import own_cores
@@ -257,10 +252,11 @@ def data_rows(
     """
     _check_data_arguments(dataset, verify, sources, split)
     root = Path() if dataset == "synthetic" else data_root(data)
-    if verify and dataset == "cifar10":
-        verify_cifar10(root)
-    elif dataset == "cifar10" and find_cifar10(root) is None:
-        download_cifar10(root)
+    chosen = dataset_of(dataset)
+    if verify:
+        chosen.verify(root)
+    elif chosen.downloads and chosen.find(root) is None:
+        chosen.download(root)
     if sources:
         with bar(f"reading {dataset}") as tell:
             splits = prepare_imagenet(dataset, root, sources, split, tell)
@@ -296,10 +292,10 @@ def _check_data_arguments(
         raise ValueError(
             f"no data set is called {dataset!r}{f'; did you mean {near[0]}?' if near else ''}"
         )
-    if (sources or split) and (dataset not in WHOLE or verify):
+    if (sources or split) and (dataset not in RELEASES or verify):
         raise ValueError(
-            f"--source and --split are for `data prepare` of {', '.join(WHOLE)}; other sets lie in "
-            "the data root"
+            f"--source and --split are for `data prepare` of {', '.join(RELEASES)}; other sets lie "
+            "in the data root"
         )
     if split not in (None, "train", "test"):
         raise ValueError(f"--split {split}: say train or test")

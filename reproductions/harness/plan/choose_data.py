@@ -11,7 +11,8 @@ from alexnet.data.catalogue import DATASETS, HALVES
 from alexnet.data.imagenet import part_of
 from alexnet.data.imageset import DataError, ImageSet
 from alexnet.data.prepare import Progress as Tell
-from alexnet.data.sources import data_root, download_cifar10, find_cifar10, locate, open_dataset
+from alexnet.data.sources import data_root, open_dataset
+from alexnet.data.sources import dataset as dataset_of
 from reproductions.harness.claims.claim import SCALES, Claim
 from reproductions.harness.claims.runs import digest
 from reproductions.harness.records import provenance
@@ -158,16 +159,18 @@ def _real(
 
 
 def _fetch(dataset: str, root: Path, pack: bool) -> None:
-    """Download CIFAR-10 where it may and must be.
+    """Download a data set where it may and must be.
 
     Raises AbsentError if a data set is not there in the end.
     """
     try:
-        if dataset == "cifar10" and find_cifar10(root) is None:
+        images = dataset_of(dataset)
+        if images.downloads and images.find(root) is None:
             if not pack:
-                raise DataError(f"CIFAR-10 is not under {root} (`run` would try to download it)")
-            download_cifar10(root)
-        locate(dataset, root)
+                why = f"{images.title} is not under {root} (`run` would try to download it)"
+                raise DataError(why)
+            images.download(root)
+        images.locate(root)
     except DataError as error:
         raise AbsentError(str(error)) from error
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from alexnet.data.catalogue import images_of
+from alexnet.data.catalogue import DATASETS
 from reproductions.harness.claims.runs import NETWORKS, PlannedRun, config_of
 from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.missing import expected_seconds
@@ -42,7 +42,7 @@ def gpu_hours(work: ClaimPlan, run: PlannedRun) -> tuple[float, bool]:
 def _images(work: ClaimPlan, run: PlannedRun) -> int:
     """A run's training images; before packing, those of the whole data set; 0 for a count."""
     splits = work.images.get(run.dataset or "")
-    return len(splits["train"]) if splits else images_of(run.dataset) if run.dataset else 0
+    return len(splits["train"]) if splits else DATASETS[run.dataset].images if run.dataset else 0
 
 
 def _on_one_gpu(stored: Stored) -> Stored:
