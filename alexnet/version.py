@@ -8,6 +8,7 @@ moves without a new version.
 
 # One per family of networks: how it is built, initialised, fed and trained.
 TRAINING = {"cifar": 1, "alexnet": 1}
+OWN_NETWORKS = 1  # of other families: how they are fed and trained
 
 # One per group of metrics: what is computed of a network that is already trained.
 METRICS = {

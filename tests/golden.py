@@ -130,27 +130,41 @@ class GoldenRun:
     processes: int = 1  # that train it together
 
     @property
+    def unshared(self) -> bool:
+        """Whether its filters are not shared."""
+        return isinstance(self.run.network_config, LocallyConnectedConfig)
+
+    @property
     def tolerance(self) -> str:
         """Its kind of TOLERANCE."""
-        return f"{self.precision} unshared" if self.run.role == "unshared" else self.precision
+        return f"{self.precision} unshared" if self.unshared else self.precision
 
 
 def planned(
-    kind: str, config: Any, recipe: Any, name: str, *needs: PlannedRun, images: str = "all"
+    kind: str,
+    config: Any,
+    recipe: Any,
+    name: str,
+    *needs: PlannedRun,
+    images: str = "all",
+    training: Any = None,
 ) -> PlannedRun:
     """A run of the harness: `kind` is what it calls such a training."""
     return PlannedRun(
         claim="golden",
-        question="",
+        question="golden" if kind == "evaluate" else "",
         variant=name,
         scale="smoke",
         seed=0,
-        role=kind,  # type: ignore[arg-type]
+        kind="ensemble" if kind == "average" else "train",
+        purpose="verdict",
         dataset=images,
         config=as_data(config),
         recipe=recipe if isinstance(recipe, dict) else as_data(recipe),
         declaration="golden",
         needs=needs,
+        network_config=config,
+        training_recipe=training or recipe,
     )
 
 
@@ -233,7 +247,13 @@ def golden_runs() -> dict[str, GoldenRun]:
         "fine-tuned": GoldenRun(
             "alexnet",
             planned(
-                "train", half, {**as_data(tuned), PRETRAINED: origin}, "tuned", six, images="half"
+                "train",
+                half,
+                {**as_data(tuned), PRETRAINED: origin},
+                "tuned",
+                six,
+                images="half",
+                training=tuned,
             ),
         ),
         "average": GoldenRun(

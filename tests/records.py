@@ -68,11 +68,11 @@ def make_record(
     metrics["epochs_to_target"] = Metric(
         value=epochs, unit="epochs", split="train", examples=10_000
     )
-    if run.role == "evaluate":
+    if run.purpose == "verdict":
         metrics["test_error"] = Metric(
             value=30.0 + seed / 10, unit="percent", split="test", examples=10_000
         )
-    version = version_of(run.role, metrics)
+    version = version_of(run.family, metrics)
     data: dict[str, Any] = {
         "name": "cifar10",
         "source": "the tests",
@@ -85,7 +85,8 @@ def make_record(
         variant=variant,
         scale=scale,  # type: ignore[arg-type]
         seed=seed,
-        role=run.role,
+        kind=run.kind,
+        purpose=run.purpose,
         status=status or ("ok" if epochs is not None else "censored"),  # type: ignore[arg-type]
         metrics=metrics,
         config=run.config,
@@ -138,7 +139,8 @@ def make_alexnet(
             "variant": run.variant,
             "scale": run.scale,
             "seed": run.seed,
-            "role": run.role,
+            "kind": run.kind,
+            "purpose": run.purpose,
             "status": "ok" if metrics else "diverged",
             "config": run.config,
             "recipe": run.recipe,
@@ -149,7 +151,7 @@ def make_alexnet(
             },
             "data": like.data
             and like.data.model_copy(update={"name": run.dataset, "train_images": 100_000}),
-            "version": version_of(run.role, metrics),
+            "version": version_of(run.family, metrics),
             "machine": like.machine.model_copy(update={"hardware": hardware}),
         }
     )
@@ -206,7 +208,7 @@ def settled(record: Record) -> Record:
     images = sum(row[2] for row in rows)
     cost = {"images": images, "images_per_second": round(images / record.cost.wall_seconds, 1)}
     metrics = dict(record.metrics)
-    if record.role in ("tune", "evaluate"):
+    if record.question:
         metrics["train_error"] = metrics["train_error"].model_copy(update={"value": rows[-1][4]})
     return record.model_copy(
         update={"cost": record.cost.model_copy(update=cost), "metrics": metrics}
@@ -218,9 +220,9 @@ def history_of(record: Record, epochs: float | None = None) -> list[Row]:
 
     An AlexNet's error falls in a straight line from 75 to 25 % at `epochs`.
     """
-    if record.status == "failed" or record.data is None or record.role == "average":
+    if record.status == "failed" or record.data is None or record.kind == "ensemble":
         return []
-    if record.role in ("tune", "evaluate"):
+    if record.question:
         return rows_of(record, *_of_cifar(record))
     first, last = (_value(record, name) for name in ("first_epoch_error", "train_error"))
 
@@ -267,7 +269,7 @@ def _value(record: Record, name: str) -> float | None:
 
 def answers_of(record: Record) -> dict[str, bytes]:
     """The file of answers per image that give a record's error."""
-    error = _value(record, "test_error" if record.role == "evaluate" else "top1_ten")
+    error = _value(record, "test_error" if record.question else "top1_ten")
     if error is None or record.data is None:
         return {}
     count = record.data.test_images
@@ -325,7 +327,7 @@ def full_set(root: Path, **options: Any) -> None:
             make_record("tanh", seed, epochs=slow, **options),
         )
     for run in planned_runs(discover()["fig1_relu"], options.get("scale", "paper")):
-        if run.role == "tune" and run.question == "speedup":
+        if run.purpose == "sweep" and run.question == "speedup":
             used = planned(run.variant.split("-rate")[0], 0).recipe["learning_rate"]
             store(
                 root,

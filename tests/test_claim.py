@@ -20,7 +20,7 @@ from reproductions.harness.claims.questions import (
     Sweep,
     Value,
 )
-from reproductions.harness.claims.runs import SHARED, PlannedRun
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS
@@ -106,8 +106,8 @@ def test_plans_are_sound(claim: Claim) -> None:
         runs = planned_runs(claim, scale)
         assert len({run.key for run in runs}) == len(runs), "two runs would share a record"
         assert runs
-        tuned = {run.seed for run in runs if run.role == "tune"}
-        assert not tuned & {run.seed for run in runs if run.role == "evaluate"}, (
+        tuned = {run.seed for run in runs if run.purpose == "sweep"}
+        assert not tuned & {run.seed for run in runs if run.purpose == "verdict"}, (
             "a tuning seed enters the verdict"
         )
 
@@ -118,9 +118,9 @@ def test_variants_of_one_name_are_the_same_everywhere() -> None:
     for claim in CLAIMS.values():
         for scale in claim.scales:
             for run in planned_runs(claim, scale):
-                if run.role in SHARED:
+                if run.shared:
                     # averages of other networks are declared apart
-                    what = run.key if run.role == "average" else run.key[:3]
+                    what = run.key if run.kind == "ensemble" else run.key[:3]
                     assert declared.setdefault(what, run.declaration) == run.declaration, (
                         f"{claim.name}: {run}"
                     )
@@ -240,17 +240,17 @@ def example(**changes: object) -> Claim:
     )
 
 
-def declarations(claim: Claim, role: str) -> set[str]:
-    return {run.declaration for run in planned_runs(claim, "paper") if run.role == role}
+def declarations(claim: Claim, purpose: str) -> set[str]:
+    return {run.declaration for run in planned_runs(claim, "paper") if run.purpose == purpose}
 
 
 def test_runs_of_a_speed_up() -> None:
     runs = planned_runs(example(), "paper")
-    assert [(run.variant, run.seed, run.role) for run in runs] == [
-        *[(f"fast-rate{rate}", 9, "tune") for rate in (0.1, 0.2, 0.3)],
-        *[(f"slow-rate{rate}", 9, "tune") for rate in (0.1, 0.2, 0.3)],
-        *[("fast", seed, "evaluate") for seed in range(3)],
-        *[("slow", seed, "evaluate") for seed in range(3)],
+    assert [(run.variant, run.seed, run.purpose) for run in runs] == [
+        *[(f"fast-rate{rate}", 9, "sweep") for rate in (0.1, 0.2, 0.3)],
+        *[(f"slow-rate{rate}", 9, "sweep") for rate in (0.1, 0.2, 0.3)],
+        *[("fast", seed, "verdict") for seed in range(3)],
+        *[("slow", seed, "verdict") for seed in range(3)],
     ]
     assert runs[1].recipe["learning_rate"] == 0.2
     assert runs[1].recipe["epochs"] == 5
@@ -266,15 +266,15 @@ def test_smoke_is_the_same_with_less() -> None:
 
 
 def test_a_declaration_covers_what_the_runs_are_judged_by() -> None:
-    before = declarations(example(), "evaluate")
-    assert declarations(example(target=20.0), "evaluate") != before
-    assert declarations(example(seeds=(0, 1)), "evaluate") != before
-    assert declarations(example(paper=5.0), "evaluate") != before
-    assert declarations(example(sweep=Sweep((0.1,), (9,), 5)), "evaluate") == before
-    assert declarations(example(sweep=Sweep((0.1,), (9,), 5)), "tune") != declarations(
+    before = declarations(example(), "verdict")
+    assert declarations(example(target=20.0), "verdict") != before
+    assert declarations(example(seeds=(0, 1)), "verdict") != before
+    assert declarations(example(paper=5.0), "verdict") != before
+    assert declarations(example(sweep=Sweep((0.1,), (9,), 5)), "verdict") == before
+    assert declarations(example(sweep=Sweep((0.1,), (9,), 5)), "sweep") != declarations(
         example(), "tune"
     )
-    assert declarations(example(paper=5.0), "tune") == declarations(example(), "tune")
+    assert declarations(example(paper=5.0), "sweep") == declarations(example(), "sweep")
 
 
 def test_exact_questions_are_one_run_without_images() -> None:
@@ -284,7 +284,7 @@ def test_exact_questions_are_one_run_without_images() -> None:
     )
     claim = Claim(section="§0", questions=counts, scales={"paper": Scale(None)}, name="c")
     (run,) = planned_runs(claim, "paper")
-    assert (run.variant, run.role, run.dataset) == ("count", "inspect", None)
+    assert (run.variant, run.kind, run.dataset) == ("count", "count", None)
     assert isinstance(run, PlannedRun)
 
 
@@ -294,7 +294,7 @@ def test_the_cifar_nets_are_the_same_at_mini_in_a_tenth_of_their_course() -> Non
         for scale in ("paper", "mini")
     )
     assert (len(paper), len(mini)) == (4 * 5, 4 * 3)
-    assert {run.claim for run in (*paper.values(), *mini.values())} == {"unshared-cifar10"}
+    assert {run.claim for run in (*paper.values(), *mini.values())} == {"cifar-cifar10"}
     for key, run in mini.items():
         assert run.config == paper[key].config
         assert run.recipe["epochs"] == paper[key].recipe["epochs"] / 10
@@ -305,7 +305,7 @@ def test_an_alexnet_belongs_to_its_images_and_not_to_a_claim() -> None:
         planned_runs(CLAIMS[name], "mini") for name in ("table2_ilsvrc2012", "ten_view_gain")
     )
     assert first == second
-    assert (first.claim, first.variant, first.role) == (
+    assert (first.claim, first.variant, first.kind) == (
         "alexnet-tiny-imagenet",
         "original",
         "train",
@@ -317,8 +317,8 @@ def test_an_alexnet_belongs_to_its_images_and_not_to_a_claim() -> None:
 def test_what_all_claims_train_at_a_scale(scale: str) -> None:
     """All variants once per data set: mostly one seed each, more where averaged or fine-tuned."""
     runs = {run.key: run for claim, _ in ALEXNETS for run in planned_runs(claim, scale)}
-    trained = Counter((run.claim, run.variant) for run in runs.values() if run.role == "train")
-    averaged = Counter((run.claim, run.variant) for run in runs.values() if run.role == "average")
+    trained = Counter((run.claim, run.variant) for run in runs.values() if run.kind == "train")
+    averaged = Counter((run.claim, run.variant) for run in runs.values() if run.kind == "ensemble")
     seeds = {"paper": 5, "reduced": 3, "mini": 3, "smoke": 2}[scale]
     whole, half = (
         ("synthetic", "synthetic-half")
@@ -351,7 +351,7 @@ def test_committed_counts_are_what_the_code_counts_today() -> None:
     stored = {
         item.record.claim: item.record
         for item in read_records(RESULTS)[0]
-        if item.record.role == "inspect"
+        if item.record.kind == "count"
     }
     for name, claim in discover().items():
         for question in (q for q in claim.questions if isinstance(q, Count)):

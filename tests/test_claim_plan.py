@@ -27,20 +27,20 @@ def test_the_plan_names_the_effect_it_can_see(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "seeds"), [("0", {0}), ("0-1", {0, 1}), ("1,0", {0, 1})])
 def test_seeds_of_the_verdict(tmp_path: Path, text: str, seeds: set[int]) -> None:
     work = prepare(CLAIM, tmp_path, **SMOKE, seeds=text, sweep=True)
-    assert {item.run.seed for item in work.planned if item.run.role == "evaluate"} == seeds
-    assert any(item.run.role == "tune" for item in work.planned)
+    assert {item.run.seed for item in work.planned if item.run.purpose == "verdict"} == seeds
+    assert any(item.run.purpose == "sweep" for item in work.planned)
 
 
 def test_a_sweep_is_planned_where_it_is_asked_for(tmp_path: Path) -> None:
     """With --force too; what is left out is counted while it is missing."""
     work = prepare(CLAIM, tmp_path, **SMOKE, force=True)
-    assert {item.run.role for item in work.planned} == {"evaluate"}
+    assert {item.run.purpose for item in work.planned} == {"verdict"}
     assert work.sweeps_left_out == 4
     asked = prepare(CLAIM, tmp_path, **SMOKE, sweep=True)
     assert len(asked.planned) == len(work.planned) + 4
     assert asked.sweeps_left_out == 0
     (known,) = fingerprints_of(asked.images).values()
-    made = [item.run for item in asked.planned if item.run.role == "tune"][:3]
+    made = [item.run for item in asked.planned if item.run.purpose == "sweep"][:3]
     store(
         work.root,
         *(make_record(run.variant, run.seed, scale="smoke", fingerprint=known) for run in made),

@@ -33,7 +33,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingJob:
         None,
         "cpu",
         1,
-        version_of("train", ()),
+        version_of("alexnet", ()),
         minutes=MINUTES,
         began=time.monotonic(),
     )

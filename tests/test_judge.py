@@ -86,7 +86,7 @@ def test_a_seed_made_whole_on_another_machine_completes_the_row(tmp_path: Path) 
     assert row.verdict == judge_speedup(RELU, TANH, budget=60, paper=6, min_effect=2, planned=5)
     assert dict(row.kinds) == {("A", "bf16"): (0, 1, 2), ("B", "fp32"): (3, 4)}
     assert row.hardware == "A, bf16: seeds 0, 1, 2; B, fp32: seeds 3, 4"
-    assert [(item.record.seed, item.record.kind) for item in row.extra] == [(3, ("A", "bf16"))]
+    assert [(item.record.seed, item.record.made_on) for item in row.extra] == [(3, ("A", "bf16"))]
 
 
 def test_a_row_of_nothing_that_counts_names_no_seeds(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.records.load import read_records
 
 CLAIM = discover()["fig1_relu"]
-VERDICTS = sum(run.role != "tune" for run in planned_runs(CLAIM, "paper"))
+VERDICTS = sum(run.purpose != "sweep" for run in planned_runs(CLAIM, "paper"))
 SWEEPS = len(planned_runs(CLAIM, "paper")) - VERDICTS
 
 
@@ -115,7 +115,7 @@ def test_it_says_once_that_there_is_no_compiler(first: tuple[Path, list[str], st
 def test_no_sweep_is_made_and_a_line_says_so(first: tuple[Path, list[str], str]) -> None:
     assert "4 learning-rate sweep runs skipped; add --sweep to make them" in first[1]
     stored, broken = read_records(first[0] / "smoke")
-    assert ({item.record.role for item in stored}, broken) == ({"evaluate"}, [])
+    assert ({item.record.purpose for item in stored}, broken) == ({"verdict"}, [])
 
 
 def test_the_first_command_with_images_names_its_runs_and_epochs(
@@ -126,7 +126,9 @@ def test_the_first_command_with_images_names_its_runs_and_epochs(
         "run", "fig1_relu", "--dry-run", "--data", cifar_folder, "--results", tmp_path / "new"
     ).splitlines()
     assert lines[1 : 1 + len(ANSWERS)] == ANSWERS
-    epochs = sum(run.recipe["epochs"] for run in planned_runs(CLAIM, "paper") if run.role != "tune")
+    epochs = sum(
+        run.recipe["epochs"] for run in planned_runs(CLAIM, "paper") if run.purpose != "sweep"
+    )
     assert re.match(
         rf"plan: {VERDICTS} of {VERDICTS} runs to make, .*at most {epochs:,} epochs",
         lines[1 + len(ANSWERS)],
@@ -183,7 +185,7 @@ def test_as_json_a_plan_says_it_on_standard_error(tmp_path: Path) -> None:
     done = CliRunner().invoke(
         app, ["plan", "fig1_relu", "dropout", "--json", "--results", str(tmp_path)]
     )
-    assert {row["role"] for row in json.loads(done.stdout)} == {"evaluate", "train"}
+    assert {row["purpose"] for row in json.loads(done.stdout)} == {"verdict"}
     assert "fig1_relu: NO REAL IMAGES" in done.stderr
 
 

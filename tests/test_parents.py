@@ -23,7 +23,7 @@ from alexnet.training import Training, train
 from alexnet.weights import export_weights, import_weights, load_matching, network
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import asked_runs, discover
-from reproductions.harness.claims.runs import PlannedRun, config_of, recipe_of, with_needs
+from reproductions.harness.claims.runs import PlannedRun, with_needs
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.ensemble import average
 from reproductions.harness.execute.parents import MissingParentError
@@ -88,12 +88,12 @@ def missing(bench: RunContext) -> dict[str, str]:
 
 
 def test_the_order_of_what_is_needed() -> None:
-    assert [(run.dataset, run.variant, run.seed, run.role) for run in RUNS] == [
+    assert [(run.dataset, run.variant, run.seed, run.kind) for run in RUNS] == [
         ("synthetic-half", "original", 0, "train"),
         ("synthetic-half", "original", 1, "train"),
         ("synthetic", "six-convolutions", 0, "train"),
         ("synthetic-half", "six-convolutions-pretrained", 0, "train"),
-        ("synthetic-half", "seven-cnns", 0, "average"),
+        ("synthetic-half", "seven-cnns", 0, "ensemble"),
     ]
 
 
@@ -102,7 +102,7 @@ def test_a_record_knows_its_weights_and_what_it_was_made_from(done: Path) -> Non
         item = only(done, run)
         assert item.weights is not None
         assert hashlib.sha256(item.weights.read_bytes()).hexdigest() == item.record.weights
-        assert import_weights(item.weights)[0] == config_of(run)
+        assert import_weights(item.weights)[0] == run.network_config
     for run in (TUNED, SEVEN):
         for part, need in zip(only(done, run).record.made_from, run.needs, strict=True):
             before = only(done, need)
@@ -118,11 +118,11 @@ def trained(
     half: dict[str, ImageSet], initial: dict[str, torch.Tensor], precision: str
 ) -> Training:
     """`TUNED` without the harness, from some weights."""
-    net = config_of(TUNED).build(TUNED.seed)
+    net = TUNED.network_config.build(TUNED.seed)
     load_matching(net, initial)
     return train(
         net,
-        recipe_of(TUNED),
+        TUNED.training_recipe,
         half["train"],
         half["test"],
         seed=TUNED.seed,
@@ -152,7 +152,7 @@ def test_an_average_is_that_of_the_kept_networks(
     items = [only(done, need) for need in SEVEN.needs]
     files = [item.weights for item in items if item.weights]
     nets = (
-        (network(*import_weights(file)), recipe_of(need), item.record.machine.precision)
+        (network(*import_weights(file)), need.training_recipe, item.record.machine.precision)
         for file, need, item in zip(files, SEVEN.needs, items, strict=True)
     )
     metrics, _ = average(nets, images["synthetic-half"]["train"], images["synthetic-half"]["test"])
@@ -164,7 +164,7 @@ def test_an_average_is_that_of_the_kept_networks(
     assert record.metrics["top1_ten_member"].value == pytest.approx(
         statistics.fmean(v for v in own if v is not None)
     )
-    assert (record.role, record.status, record.cost.images) == ("average", "ok", 0)
+    assert (record.kind, record.status, record.cost.images) == ("ensemble", "ok", 0)
     assert record.machine.precision == " and ".join(
         sorted({item.record.machine.precision for item in items})
     )

@@ -78,7 +78,7 @@ def test_what_a_machine_lacks_of_a_seed_that_no_machine_has_whole(tmp_path: Path
         make_record("tanh", 4, epochs=36.0, hardware="B"),
     )
     stored = read_records(tmp_path)[0]
-    evaluate = [run for run in RUNS if run.role == "evaluate"]
+    evaluate = [run for run in RUNS if run.purpose == "verdict"]
     together = blocks(discover()["fig1_relu"], "paper")
 
     def missing(hardware: str | None) -> set[tuple[str, int]]:
@@ -106,7 +106,7 @@ def test_a_pair_in_two_precisions_is_completed_in_one(tmp_path: Path) -> None:
         )
     together = blocks(discover()["fig1_relu"], "paper")
     items = plan(
-        [run for run in RUNS if run.role == "evaluate"],
+        [run for run in RUNS if run.purpose == "verdict"],
         read_records(tmp_path)[0],
         COPY,
         "a processor",

@@ -77,7 +77,7 @@ def test_another_machines_record_does_not_save_the_work(
 ) -> None:
     """Otherwise one arm would stay the other machine's, and the two would never be compared."""
     claim = discover()[name]
-    run = next(run for run in planned_runs(claim, "smoke") if run.role != "tune")
+    run = next(run for run in planned_runs(claim, "smoke") if run.purpose != "sweep")
     bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     first = make(run, claim, bench)
     assert first is not None
@@ -126,7 +126,7 @@ def test_a_record_of_other_code_does_not_save_the_work(
 ) -> None:
     """A committed run makes no pair with uncommitted code's, and the plan lacks it."""
     claim = discover()[name]
-    run = next(run for run in planned_runs(claim, "smoke") if run.role != "tune")
+    run = next(run for run in planned_runs(claim, "smoke") if run.purpose != "sweep")
     bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     folders = []
     for dirty in (False, True, True):

@@ -48,7 +48,7 @@ def benches(splits: dict[str, ImageSet], tmp_path: Path) -> tuple[RunContext, Ru
 
 
 def first(claim: str) -> PlannedRun:
-    return next(run for run in planned_runs(discover()[claim], "smoke") if run.role != "tune")
+    return next(run for run in planned_runs(discover()[claim], "smoke") if run.purpose != "sweep")
 
 
 @pytest.mark.parametrize("claim", ["fig1_relu", "cifar_lrn_gain", "lrn_gain"])
@@ -63,7 +63,7 @@ def test_a_compiled_run_is_of_a_kind_of_its_own(
     assert len(calls) == 1
     one, other = (read_record(folder) for folder in (plain, compiled) if folder)
     assert (one.machine.precision, other.machine.precision) == ("fp32", "fp32 compiled")
-    assert one.kind != other.kind
+    assert one.made_on != other.made_on
     assert one.id != other.id
     assert other.machine.determinism == "as torch.compile leaves it"
     assert one.metrics == other.metrics
@@ -92,7 +92,7 @@ def test_an_average_of_compiled_networks_says_so_once(
     benches: tuple[RunContext, RunContext], calls: list[nn.Module]
 ) -> None:
     claim = discover()["ensembles"]
-    average = next(run for run in planned_runs(claim, "smoke") if run.role == "average")
+    average = next(run for run in planned_runs(claim, "smoke") if run.kind == "ensemble")
     for run in (*average.needs, average):
         folder = make(run, claim, benches[1])
         assert folder is not None

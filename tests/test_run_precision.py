@@ -16,7 +16,7 @@ from alexnet.data.imageset import ImageSet
 from alexnet.precision import Choice, remembered
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import Claim, blocks, discover, planned_runs
-from reproductions.harness.claims.runs import PlannedRun
+from reproductions.harness.claims.runs import PlannedRun, as_data
 from reproductions.harness.cli import session
 from reproductions.harness.execute import precision
 from reproductions.harness.execute import run as running
@@ -78,19 +78,15 @@ def test_all_arms_ask_one_network_once(
         discover()[name] for name in ("fig1_relu", "cifar_lrn_gain", "lrn_gain", "depth", "dropout")
     ]
     runs = [(run, claim) for claim in claims for run in planned_runs(claim, "smoke")]
-    said = {run.role: set[str]() for run, _ in runs}
+    said: dict[type, set[str]] = {}
     for run, claim in runs:
-        said[run.role].add(str(choose(run, claim, bench)))
-    assert {role: len(words) for role, words in said.items()} == {
-        "tune": 1,
-        "evaluate": 1,
-        "unshared": 1,
-        "train": 1,
-    }
+        words = said.setdefault(type(run.network_config), set())
+        words.add(str(choose(run, claim, bench)))
+    assert sorted(map(len, said.values())) == [1, 1, 1]
     assert len(remembered(cache)) == 3, (
         "Figure 1's net, the net of locally connected layers, and the original AlexNet"
     )
-    assert len({run.variant for run, _ in runs if run.role == "train"}) > 5
+    assert len({run.variant for run, _ in runs if run.family == "alexnet"}) > 5
 
     fast = {key: {"distance": 0.01, "speedup": 2.0} for key in remembered(cache)}
     cache.write_text(json.dumps(fast))
@@ -101,7 +97,7 @@ def test_all_arms_ask_one_network_once(
 
 def test_what_trains_nothing_has_no_precision(bench: RunContext) -> None:
     claim = discover()["ensembles"]
-    average = next(run for run in planned_runs(claim, "smoke") if run.role == "average")
+    average = next(run for run in planned_runs(claim, "smoke") if run.kind == "ensemble")
     assert choose(average, claim, bench) is None
 
 
@@ -221,7 +217,8 @@ def test_after_a_kill_the_checkpoint_decides_unless_one_insists(
 
     native(monkeypatch, bf16=False)
     tanh = planned("tanh")
-    tanh = replace(tanh, config={**tanh.config, "widths": [8, 8, 16]})
+    small = replace(tanh.network_config, widths=(8, 8, 16))
+    tanh = replace(tanh, config=as_data(small), network_config=small)
     for on in (bench, replace(bench, root=bench.root / "insisted")):
         with pytest.raises(StopHereError):
             make(tanh, FIGURE1, on, stop)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.launch.slurm_config import (
     JobResources,
     SlurmConfig,
@@ -14,8 +15,11 @@ from reproductions.harness.launch.slurm_config import (
 )
 
 (TRAIN, *_) = (
-    run for run in planned_runs(discover()["ten_view_gain"], "mini") if run.role == "train"
+    run for run in planned_runs(discover()["ten_view_gain"], "mini") if run.kind == "train"
 )
+AVERAGE = replace(TRAIN, kind="ensemble", needs=(TRAIN,))
+COUNT = replace(TRAIN, kind="count")
+SMALL = planned_runs(discover()["fig1_relu"], "smoke")[0]
 
 
 def test_flags_go_before_the_file_and_keys_of_sbatch_add_up(tmp_path: Path) -> None:
@@ -57,16 +61,18 @@ def test_no_file_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "role", "site", "shape"),
+    ("scale", "run", "site", "shape"),
     [
-        ("paper", "train", SlurmConfig(), JobResources(1, 1, 1, 4)),
-        ("mini", "train", SlurmConfig(), JobResources(1, 1, 0, 4)),
-        ("paper", "train", SlurmConfig(gpus=4, nodes=2, cpus=8), JobResources(2, 4, 4, 8)),
-        ("mini", "train", SlurmConfig(gpus=0, nodes=2), JobResources(2, 1, 0, 4)),
-        ("paper", "average", SlurmConfig(gpus=4, nodes=2), JobResources(1, 1, 1, 4)),
-        ("paper", "tune", SlurmConfig(gpus=0, nodes=2), JobResources(1, 1, 0, 4)),
-        ("paper", "inspect", SlurmConfig(gpus=4), JobResources(1, 1, 0, 1)),
+        ("paper", TRAIN, SlurmConfig(), JobResources(1, 1, 1, 4)),
+        ("mini", TRAIN, SlurmConfig(), JobResources(1, 1, 0, 4)),
+        ("paper", TRAIN, SlurmConfig(gpus=4, nodes=2, cpus=8), JobResources(2, 4, 4, 8)),
+        ("mini", TRAIN, SlurmConfig(gpus=0, nodes=2), JobResources(2, 1, 0, 4)),
+        ("paper", AVERAGE, SlurmConfig(gpus=4, nodes=2), JobResources(1, 1, 1, 4)),
+        ("paper", SMALL, SlurmConfig(gpus=0, nodes=2), JobResources(1, 1, 0, 4)),
+        ("paper", COUNT, SlurmConfig(gpus=4), JobResources(1, 1, 0, 1)),
     ],
 )
-def test_what_a_run_gets(scale: str, role: str, site: SlurmConfig, shape: JobResources) -> None:
-    assert resources_of(replace(TRAIN, scale=scale, role=role), site) == shape  # type: ignore[arg-type]
+def test_what_a_run_gets(
+    scale: str, run: PlannedRun, site: SlurmConfig, shape: JobResources
+) -> None:
+    assert resources_of(replace(run, scale=scale), site) == shape

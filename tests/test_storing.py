@@ -25,7 +25,9 @@ from reproductions.harness.records.load import read_records
 
 CLAIM = discover()["fig1_relu"]
 RUNS = [
-    run for run in planned_runs(CLAIM, "smoke") if run.role == "evaluate" and run.variant == "relu"
+    run
+    for run in planned_runs(CLAIM, "smoke")
+    if run.purpose == "verdict" and run.variant == "relu"
 ]
 NET = planned_runs(discover()["ten_view_gain"], "smoke")[0]
 

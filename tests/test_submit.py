@@ -28,8 +28,8 @@ def work(tmp_path: Path) -> ClaimPlan:
 
 def test_gpu_hours_by_arithmetic(work: ClaimPlan) -> None:
     """Six operations for each multiply-accumulate, image and epoch; an average trains nothing."""
-    train = next(item.run for item in work.planned if item.run.role == "train")
-    average = next(item.run for item in work.planned if item.run.role == "average")
+    train = next(item.run for item in work.planned if item.run.kind == "train")
+    average = next(item.run for item in work.planned if item.run.kind == "ensemble")
     config = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in train.config.items()
@@ -58,7 +58,7 @@ def test_gpu_hours_of_a_net_of_locally_connected_layers(tmp_path: Path) -> None:
 def record(work: ClaimPlan, hardware: str, speed: float, processes: int, threads: int) -> Stored:
     from records import make_record
 
-    run = next(item.run for item in work.planned if item.run.role == "train")
+    run = next(item.run for item in work.planned if item.run.kind == "train")
     base = make_record()
     machine = base.machine.model_copy(
         update={"hardware": hardware, "device": "cuda", "processes": processes, "threads": threads}
@@ -68,7 +68,8 @@ def record(work: ClaimPlan, hardware: str, speed: float, processes: int, threads
         "claim": run.claim,
         "variant": "another",
         "scale": run.scale,
-        "role": "train",
+        "kind": "train",
+        "question": "",
         "machine": machine,
         "cost": cost,
     }
@@ -77,7 +78,7 @@ def record(work: ClaimPlan, hardware: str, speed: float, processes: int, threads
 
 def test_gpu_hours_by_records_are_those_of_one_gpu_of_the_slowest_kind(work: ClaimPlan) -> None:
     """Four GPUs at 400 images a second cost as much as one at 100; threads do not matter."""
-    run = next(item.run for item in work.planned if item.run.role == "train")
+    run = next(item.run for item in work.planned if item.run.kind == "train")
     images = len(work.images["synthetic"]["train"]) * run.recipe["epochs"]
     alone, four, fast = (
         record(work, "A", 100.0, 1, 8),
@@ -201,7 +202,7 @@ def test_gpu_hours_of_images_that_are_not_packed_are_those_of_the_whole_set(
     work: ClaimPlan,
 ) -> None:
     """A login node need not have the images."""
-    run = next(item.run for item in work.planned if item.run.role == "train")
+    run = next(item.run for item in work.planned if item.run.kind == "train")
     there, whole = (
         gpu_hours(work, run),
         gpu_hours(replace(work, images={}), replace(run, dataset="imagenet2012")),

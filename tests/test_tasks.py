@@ -10,6 +10,7 @@ from networks import ALEXNET, CPU, LOCAL, Splits
 from alexnet.data.batches import batches_of
 from alexnet.evaluation import predict, top_errors
 from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.claims.runs import as_data
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.metrics import measure_alexnet, measure_locally_connected
 from reproductions.harness.execute.run import make
@@ -46,7 +47,7 @@ def test_a_planned_run_becomes_a_record(splits: Splits, tmp_path: Path) -> None:
     (stored,), broken = read_records(tmp_path)
     assert broken == []
     record = stored.record
-    assert (record.claim, record.role, record.status) == ("unshared-synthetic", "unshared", "ok")
+    assert (record.claim, record.kind, record.status) == ("cifar-synthetic", "train", "ok")
     assert record.metrics.keys() == {"top1", "top1_ten", "train_error"}
     assert record.cost.images == 2 * 320
     assert "norm" in record.machine.versions
@@ -57,7 +58,8 @@ def test_a_planned_run_becomes_a_record(splits: Splits, tmp_path: Path) -> None:
 def test_a_run_that_diverged_has_no_metrics(splits: Splits, tmp_path: Path) -> None:
     claim = discover()["cifar_lrn_gain"]
     planned = planned_runs(claim, "smoke")[0]
-    hasty = replace(planned, recipe={**planned.recipe, "learning_rate": 1e30})
+    recipe = replace(planned.training_recipe, learning_rate=1e30)
+    hasty = replace(planned, recipe=as_data(recipe), training_recipe=recipe)
     make(hasty, claim, RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1))
     (stored,), _ = read_records(tmp_path)
     assert (stored.record.status, stored.record.metrics) == ("diverged", {})

@@ -28,6 +28,7 @@ class AlexNetConfig:
     # See precision.py. At the mini network's first step 1 % (paper) and 4.5 % (original) were
     # measured.
     bf16_tolerance: ClassVar[float] = 0.1
+    family: ClassVar[str] = "alexnet"  # see version.py
 
     image_size: int = 224  # §3.5, layers-145.cfg; conv1 reads 3 pixels of zeros right and below
     classes: int = 1000

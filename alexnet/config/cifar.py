@@ -24,6 +24,7 @@ class CifarNetConfig:
     """
 
     bf16_tolerance: ClassVar[float] = 0.05  # see precision.py
+    family: ClassVar[str] = "cifar"  # see version.py
 
     activation: Literal["relu", "tanh"] = "relu"
     widths: tuple[int, int, int] = (32, 32, 64)  # layers-19pct.cfg: conv1, conv2, conv3
@@ -68,6 +69,7 @@ class LocallyConnectedConfig:
     # equal, rounding decides which values pass a ReLU and which a pool. Later in the first epoch
     # it was 2 to 6 %.
     bf16_tolerance: ClassVar[float] = 0.2
+    family: ClassVar[str] = "cifar"
 
     image_size: int = 24  # pixels: crops that leave 4 of 32 on either side in the middle
     classes: int = 10

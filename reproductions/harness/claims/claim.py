@@ -55,12 +55,12 @@ def asked_runs(claim: Claim, scale: str) -> list[PlannedRun]:
             metrics = tuple(dict.fromkeys((*before, *run.metrics)))
             found[run.key] = replace(run, metrics=metrics, declaration=_declared(claim, run))
     # sweeps first, counts last
-    return sorted(found.values(), key=lambda run: (run.role != "tune", run.role == "inspect"))
+    return sorted(found.values(), key=lambda run: (run.purpose != "sweep", run.kind == "count"))
 
 
 def _declared(claim: Claim, run: PlannedRun) -> str:
     """The digest of what was declared: of counts that of all, since one run has them all."""
-    if run.role != "inspect":
+    if run.kind != "count":
         return run.declaration
     names = ("name", "paper", "tolerance", "at_most")
     counts = [question for question in claim.questions if not question.trained]
@@ -77,7 +77,7 @@ def seed_blocks(claim: Claim, question: Question, scale: str) -> list[tuple[Plan
     """The runs of a question without its sweep, those of each seed together."""
     seeds: dict[int, list[PlannedRun]] = {}
     for run in question_runs(claim, question, scale):
-        if run.role != "tune":
+        if run.purpose != "sweep":
             seeds.setdefault(run.seed, []).append(run)
     return [tuple(runs) for runs in seeds.values()]
 
@@ -173,9 +173,9 @@ def _plan_faults(claim: Claim) -> list[str]:
         except Exception as error:  # noqa: BLE001 - as in `load`
             return [f"no plan at scale {scale} ({type(error).__name__}: {error})"]
         same = [run for run in runs if sum(other.key == run.key for other in runs) > 1]
-        tuned = {run.seed for run in runs if run.role == "tune"}
+        tuned = {run.seed for run in runs if run.purpose == "sweep"}
         if same:
             return [f"two runs would share the record {same[0]}"]
-        if shared := tuned & {run.seed for run in runs if run.role == "evaluate"}:
+        if shared := tuned & {run.seed for run in runs if run.purpose == "verdict"}:
             return [f"seed {min(shared)} tunes and enters the verdict"]
     return []

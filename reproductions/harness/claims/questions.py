@@ -267,23 +267,31 @@ class EpochRatio(Question):
             variant=arm.name,
             scale=name,
             seed=0,
-            role="evaluate",
+            kind="train",
             dataset=scale.dataset,
             config=as_data(arm.config),
             recipe=as_data(arm.recipe),
             declaration=digest([*arms, self.target, self.seeds, self.paper, self.min_effect]),
             metrics=SPEED_METRICS,
+            network_config=arm.config,
+            training_recipe=arm.recipe,
         )
-        tune = replace(run, role="tune", declaration=digest([as_data(self.sweep), self.target]))
+        declaration = digest([as_data(self.sweep), self.target])
+        tune = replace(run, purpose="sweep", declaration=declaration)
+        recipes = {
+            rate: replace(arm.recipe, learning_rate=rate, epochs=self.sweep.epochs)
+            for rate in self.sweep.rates
+        }
         return [
             *(
                 replace(
                     tune,
                     variant=f"{arm.name}-rate{rate:g}",
                     seed=seed,
-                    recipe=run.recipe | {"learning_rate": rate, "epochs": self.sweep.epochs},
+                    recipe=as_data(recipe),
+                    training_recipe=recipe,
                 )
-                for rate in self.sweep.rates
+                for rate, recipe in recipes.items()
                 for seed in self.sweep.seeds
             ),
             *(replace(run, seed=seed) for seed in self.seeds),
@@ -495,7 +503,7 @@ class Count(Question):
 
     def runs(self, claim: str, name: str, scale: Scale) -> list[PlannedRun]:
         """One run counts for all questions of a claim; see `claim.asked_runs`."""
-        return [PlannedRun(claim, "", "count", name, 0, "inspect", None, metrics=self.metrics)]
+        return [PlannedRun(claim, "", "count", name, 0, "count", None, metrics=self.metrics)]
 
     def judge(self, arms: Sequence[Runs]) -> Verdict:
         """By the one record."""

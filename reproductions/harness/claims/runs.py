@@ -8,32 +8,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
-from alexnet.config import (
-    AlexNetConfig,
-    AlexNetRecipe,
-    CifarNetConfig,
-    LocallyConnectedConfig,
-    LocallyConnectedRecipe,
-    Recipe,
-)
 from reproductions.harness.claims.variant import Ensemble, Scale, Variant
 
-# Of Figure 1's net, its rate or its verdict; of an AlexNet; of an average of several; of a net of
-# locally connected layers; of nothing trained.
-Role = Literal["tune", "evaluate", "train", "average", "unshared", "inspect"]
-SHARED = ("train", "average", "unshared")  # their records lie under their data set, for all claims
-VERDICT = ("evaluate", *SHARED)  # the roles of runs that verdicts rest on
+Kind = Literal["train", "ensemble", "count"]  # a network, an average of several, no training
+Purpose = Literal["sweep", "verdict"]  # a run chooses a learning rate, or decides a question
 # in the recipe of a run that starts from another's weights: what that other run was
 PRETRAINED = "pretrained"
 Key = tuple[str, str, str, int]  # claim, variant, scale, seed
-
-# Of the roles that train a network: its configuration and its recipe.
-NETWORKS: dict[str, tuple[Any, Any]] = {
-    "tune": (CifarNetConfig, Recipe),
-    "evaluate": (CifarNetConfig, Recipe),
-    "train": (AlexNetConfig, AlexNetRecipe),
-    "unshared": (LocallyConnectedConfig, LocallyConnectedRecipe),
-}
 
 
 @dataclass(frozen=True)
@@ -45,8 +26,9 @@ class PlannedRun:
     variant: str
     scale: str
     seed: int
-    role: Role
+    kind: Kind
     dataset: str | None
+    purpose: Purpose = "verdict"
     config: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     declaration: str = ""  # digest of the declaration that asks for this run
@@ -54,11 +36,31 @@ class PlannedRun:
     needs: "tuple[PlannedRun, ...]" = ()
     # those that the claim's questions read of it
     metrics: tuple[str, ...] = field(default=(), compare=False)
+    # of a network: what `config` and `recipe` are the data of
+    network_config: Any = field(default=None, compare=False)
+    training_recipe: Any = field(default=None, compare=False)
 
     @property
     def key(self) -> Key:
         """What a record must agree on to be about this run."""
         return self.claim, self.variant, self.scale, self.seed
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is made once for all claims that ask for it."""
+        return not self.question and self.kind != "count"
+
+    @property
+    def of_verdict(self) -> bool:
+        """Whether it is a seed of a verdict."""
+        return self.purpose == "verdict" and self.kind != "count"
+
+    @property
+    def family(self) -> str | None:
+        """The family of networks that its training version is of; None for a count."""
+        if self.kind == "ensemble":
+            return self.needs[0].family
+        return family_of(self.network_config) if self.kind == "train" else None
 
     def __str__(self) -> str:
         return f"{self.claim}/{self.variant}/{self.scale}-seed{self.seed}"
@@ -80,24 +82,9 @@ def as_data(value: Any) -> Any:
     return value
 
 
-def config_of(run: PlannedRun) -> Any:
-    """The configuration of the network that a run trains."""
-    return _typed(NETWORKS[run.role][0], run.config)
-
-
-def recipe_of(run: PlannedRun) -> Any:
-    """The recipe of a run, without the account of the network that it starts from."""
-    return _typed(NETWORKS[run.role][1], {k: v for k, v in run.recipe.items() if k != PRETRAINED})
-
-
-def _typed(kind: Any, fields: dict[str, Any]) -> Any:
-    """A config or recipe from its JSON form: lists are tuples again."""
-    return kind(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in fields.items()
-        }
-    )
+def family_of(config: Any) -> str:
+    """The family of a network: of the paper's own as their classes say, else "own"."""
+    return getattr(config, "family", "own")
 
 
 def with_needs(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
@@ -128,19 +115,20 @@ def _training_run(variant: Variant, scale_name: str, seed: int, scale: Scale) ->
         names = ("dataset", "variant", "config", "recipe")
         recipe[PRETRAINED] = {name: getattr(before, name) for name in names}
         needs = (before,)
-    role: Role = "unshared" if isinstance(variant.config, LocallyConnectedConfig) else "train"
     return PlannedRun(
-        claim=f"{'alexnet' if role == 'train' else role}-{scale.dataset}",
+        claim=f"{family_of(variant.config)}-{scale.dataset}",
         question="",
         variant=variant.name,
         scale=scale_name,
         seed=seed,
-        role=role,
+        kind="train",
         dataset=scale.dataset,
         config=config,
         recipe=recipe,
         declaration=digest([variant.name, config, recipe]),
         needs=needs,
+        network_config=variant.config,
+        training_recipe=variant.recipe,
     )
 
 
@@ -160,7 +148,7 @@ def _average_run(ensemble: Ensemble, scale_name: str, number: int, scale: Scale)
         variant=ensemble.name,
         scale=scale_name,
         seed=number,
-        role="average",
+        kind="ensemble",
         dataset=scale.dataset,
         config=config,
         declaration=digest([ensemble.name, config]),

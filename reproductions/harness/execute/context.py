@@ -142,7 +142,7 @@ def check_card(capability: tuple[int, int], built_for: Sequence[str]) -> None:
 
 def check_c(device: torch.device, runs: Iterable[PlannedRun]) -> None:
     """Build and check our C code before training, so that a failure is the first line shown."""
-    if any(run.role != "inspect" for run in runs):
+    if any(run.kind != "count" for run in runs):
         lrn.backend(device)
 
 
@@ -178,7 +178,7 @@ def data_of(context: RunContext, dataset: str) -> Data:
 def versions_of(run: PlannedRun, context: RunContext) -> dict[str, str]:
     """Versions of what computes the numbers, and which implementation normalises."""
     return provenance.versions() | (
-        {"norm": lrn.backend(context.device)} if run.role in ("train", "unshared") else {}
+        {"norm": lrn.backend(context.device)} if run.kind == "train" and run.shared else {}
     )
 
 

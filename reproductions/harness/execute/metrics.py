@@ -74,7 +74,7 @@ def measure_cifar(
         epochs = epochs_to(curve, target)
         metrics["epochs_to_target"] = _metric(epochs, "epochs", "train", last.images)
     correct = None
-    if run.role == "evaluate" and not done.diverged:
+    if run.purpose == "verdict" and not done.diverged:
         batches = _batches(done, test, train, recipe)
         batches.dtype = image_type(done.precision)
         correct = argmax_correct(done.net, batches, done.precision).numpy()

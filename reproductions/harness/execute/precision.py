@@ -10,7 +10,7 @@ from alexnet.distributed import broadcast, rank_and_world_size
 from alexnet.precision import PRECISIONS, TOLERANCE, Choice, Probe, choose_precision, native_bf16
 from reproductions.harness.claims.claim import Claim, blocks, planned_runs
 from reproductions.harness.claims.imagenet import ALEXNET_2012
-from reproductions.harness.claims.runs import NETWORKS, PlannedRun, config_of, recipe_of
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.claims.variant import Scale
 from reproductions.harness.execute.context import RunContext
 from reproductions.harness.plan.counted import earliest_first, first_on, kind_to_complete, why_not
@@ -24,7 +24,7 @@ def asked(run: PlannedRun, claim: Claim, context: RunContext, *, dirty: bool) ->
     Where several processes train together all of them call this, and the first decides. With
     `dirty` records of uncommitted code count too.
     """
-    if run.role not in NETWORKS:
+    if run.kind != "train":
         return None
     choice = Choice(context.precision, "set by --precision") if context.precision else None
     if choice is None:
@@ -64,7 +64,7 @@ def _answers(arm: PlannedRun, context: RunContext, *, dirty: bool) -> list[Store
 
 def measured(run: PlannedRun, claim: Claim, context: RunContext) -> Choice | None:
     """The precision that the baseline of a run's comparisons measures; None without training."""
-    if run.role not in NETWORKS:
+    if run.kind != "train":
         return None
     images, device = context.images[str(run.dataset)]["train"], context.device
     config, recipe = _baseline(run, claim)
@@ -82,9 +82,9 @@ def measured(run: PlannedRun, claim: Claim, context: RunContext) -> Choice | Non
 
 def _baseline(run: PlannedRun, claim: Claim) -> tuple[Any, Any]:
     """Config and recipe that decide for a scale: of AlexNets the original, else the first."""
-    if run.role == "train":
+    if run.family == "alexnet":
         base = ALEXNET_2012.at(run.scale, Scale(run.dataset))
         return base.config, base.recipe
-    verdicts = (r for r in planned_runs(claim, run.scale) if r.role in ("evaluate", "unshared"))
+    verdicts = (r for r in planned_runs(claim, run.scale) if r.kind == "train" and r.of_verdict)
     first = next(verdicts, run)
-    return config_of(first), recipe_of(first)
+    return first.network_config, first.training_recipe

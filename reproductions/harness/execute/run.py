@@ -16,7 +16,7 @@ from alexnet.io import locked, move
 from alexnet.precision import Choice
 from alexnet.training import Row
 from reproductions.harness.claims.claim import Claim
-from reproductions.harness.claims.runs import NETWORKS, PlannedRun, digest
+from reproductions.harness.claims.runs import PlannedRun, digest
 from reproductions.harness.execute import precision
 from reproductions.harness.execute.context import (
     RunContext,
@@ -146,7 +146,7 @@ def _identity(run: PlannedRun, context: RunContext, parents: Sequence[Stored]) -
         run.recipe,
         context.fingerprints.get(run.dataset or ""),
         [parent.record.weights for parent in parents],
-        version_of(run.role, ()).training,
+        version_of(run.family, ()).training,
         [*context.arithmetic, versions_of(run, context)],
     ]
     parts += [world] if world > 1 else []
@@ -166,13 +166,13 @@ def _existing(
     if requested is not None:
         recorded = context.recorded(requested.precision)
         found = [s for s in found if s.record.machine.precision == recorded]
-    if context.compiled and run.role in NETWORKS:
+    if context.compiled and run.kind == "train":
         found = [s for s in found if COMPILED in s.record.machine.precision]
-    if run.role != "inspect":
+    if run.kind != "count":
         here = context.hardware, dirty
         found = [s for s in found if (s.record.machine.hardware, bool(s.record.code.dirty)) == here]
     where = context.fingerprints, context.hardware
-    if run.role == "train":
+    if run.kind == "train" and run.family == "alexnet":  # whose weights are stored
         return kept(run, found, *where, dirty=dirty)
     return plan([run], found, *where, dirty=dirty)[0].current
 
@@ -274,15 +274,15 @@ def redact(text: str) -> str:
 def _record(attempt: Attempt, outcome: Outcome, started: str, weights: str | None) -> Record:
     run, context = attempt.run, attempt.context
     wall = outcome.wall_seconds or 0.0
-    trained = run.role in NETWORKS
-    made = context.recorded(outcome.precision) if trained else outcome.precision
+    made = context.recorded(outcome.precision) if run.kind == "train" else outcome.precision
     return Record(
         claim=run.claim,
         question=run.question,
         variant=run.variant,
         scale=run.scale,  # type: ignore[arg-type]  # validated by the schema
         seed=run.seed,
-        role=run.role,
+        kind=run.kind,
+        purpose=run.purpose,
         status=outcome.status,  # type: ignore[arg-type]
         failure=outcome.failure,
         metrics=outcome.metrics,
@@ -290,7 +290,7 @@ def _record(attempt: Attempt, outcome: Outcome, started: str, weights: str | Non
         recipe=run.recipe,
         declaration=run.declaration,
         data=data_of(context, run.dataset) if run.dataset else None,
-        version=version_of(run.role, outcome.metrics),
+        version=version_of(run.family, outcome.metrics),
         code=attempt.code,
         machine=machine_of(run, context, made),
         cost=Cost(

@@ -18,7 +18,7 @@ from alexnet.weights import load_matching
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.imagenet import ALEXNET_2012
 from reproductions.harness.claims.questions import Count
-from reproductions.harness.claims.runs import PlannedRun, config_of, recipe_of
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute.context import RunContext
 from reproductions.harness.execute.ensemble import average
 from reproductions.harness.execute.metrics import MEASURES, examples_of, kernels
@@ -58,11 +58,11 @@ def carry_out(
     on_row: OnRow,
 ) -> Outcome:
     """Do what a run plans. A run with a parent that diverged has diverged as well."""
-    if run.role == "inspect":
+    if run.kind == "count":
         return _count(claim)
     if any(item.record.status == "diverged" for item in parents):
         return Outcome("diverged", {}, _precision(parents))
-    if run.role == "average":
+    if run.kind == "ensemble":
         return _average(run, context, parents)
     return _train(run, context, parents, checkpoint, on_row)
 
@@ -74,7 +74,7 @@ def _train(
     checkpoint: Checkpoint,
     on_row: OnRow,
 ) -> Outcome:
-    config, recipe = config_of(run), recipe_of(run)
+    config, recipe = run.network_config, run.training_recipe
     training, test = _splits(context, run)
     net: nn.Module = config.build(run.seed)
     for need, item in zip(run.needs, parents, strict=True):
@@ -120,7 +120,7 @@ def _average(run: PlannedRun, context: RunContext, parents: Sequence[Stored]) ->
     def networks() -> Iterator[tuple[AlexNet, AlexNetRecipe, str]]:
         for need, item in zip(run.needs, parents, strict=True):  # in memory one after the other
             net = load_network(need, item).to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            yield net, recipe_of(need), item.record.machine.precision.removesuffix(COMPILED)
+            yield net, need.training_recipe, item.record.machine.precision.removesuffix(COMPILED)
 
     metrics, correct = average(networks(), *_splits(context, run))
     return Outcome("ok", metrics, _precision(parents), correct=correct)

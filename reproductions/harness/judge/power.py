@@ -6,7 +6,7 @@ from typing import Any
 
 from alexnet.data.imageset import ImageSet
 from reproductions.harness.claims.claim import question_runs
-from reproductions.harness.claims.runs import VERDICT, PlannedRun
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.cost import estimates
 from reproductions.harness.plan.counted import not_deciding
@@ -23,7 +23,7 @@ def plan_rows(work: ClaimPlan) -> list[dict[str, Any]]:
         rows.append(
             {
                 "run": str(item.run),
-                "role": item.run.role,
+                "purpose": item.run.purpose,
                 "state": "done" if item.current else "missing",
                 "why": item.reason,
                 "minutes": None if seconds is None else round(seconds / 60, 1),
@@ -50,7 +50,7 @@ def detects(work: ClaimPlan, run: PlannedRun) -> str:
     By the spread over the seeds of the run's arm, where it has two records; else by what
     `claims/questions.py` assumes.
     """
-    if run.role not in VERDICT:
+    if not run.of_verdict:
         return ""
     current = [item.current for item in work.planned if item.current]
     arm = [s for s in current if s.record.key[:3] == run.key[:3] and s.record.status == "ok"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from reproductions.harness.claims.claim import Claim, planned_runs, question_runs, seed_blocks
 from reproductions.harness.claims.questions import Question
-from reproductions.harness.claims.runs import SHARED, Key, PlannedRun
+from reproductions.harness.claims.runs import Key, PlannedRun
 from reproductions.harness.plan.counted import (
     Kind,
     block_kind,
@@ -17,7 +17,7 @@ from reproductions.harness.plan.counted import (
     first_on,
     why_not,
 )
-from reproductions.harness.records.schema import Record, version_of
+from reproductions.harness.records.schema import Record, metric_versions
 from reproductions.harness.records.store import Stored
 from reproductions.harness.rule.verdict import Verdict, at_most_earned
 
@@ -53,7 +53,7 @@ class VerdictRow:
     def hardware(self) -> str:
         """Kinds of machine in words, with their seeds if several; of all shown if none counts."""
         if not self.kinds:
-            shown = sorted({_in_words(item.record.kind) for item in (*self.sweep, *self.extra)})
+            shown = sorted({_in_words(item.record.made_on) for item in (*self.sweep, *self.extra)})
             return f"none counted: {'; '.join(shown)}" if shown else "–"
         if len(self.kinds) == 1:
             return _in_words(*self.kinds)
@@ -123,9 +123,9 @@ def _concerns(claim: Claim, question: Question, asked: Collection[Key], item: St
     """
     record = item.record
     if not question.trained:
-        mine = record.claim == claim.name and record.role == "inspect"
+        mine = record.claim == claim.name and record.kind == "count"
         return mine and question.name in record.metrics
-    if record.role in SHARED:
+    if record.shared:
         mine = record.key in asked
     else:
         names = {arm.name for arm in question.arms}
@@ -146,7 +146,7 @@ def _groups(items: Sequence[Stored], metrics: Sequence[str]) -> Iterator[list[St
         data = (record.data.name, record.data.fingerprint) if record.data else ("", "")
         versions = [
             record.version.metrics.get(group, today)
-            for group, today in version_of(record.role, metrics).metrics.items()
+            for group, today in metric_versions(metrics, trained=record.kind != "count").items()
         ]
         groups.setdefault(
             (*data, str([record.version.training, *versions]), str(bool(record.code.dirty))), []
@@ -164,13 +164,15 @@ def _judge_group(
     runs: dict[Key, PlannedRun],
 ) -> VerdictRow:
     answers, stale = _sort(items, runs)
-    tried = [firsts[0] for key, firsts in answers.items() if firsts and runs[key].role == "tune"]
+    tried = [
+        firsts[0] for key, firsts in answers.items() if firsts and runs[key].purpose == "sweep"
+    ]
     members = _members(claim, question, scale, answers)
     scaled = question.at(scale, claim.scales[scale])
     names = [arm.name for arm in scaled.arms] or ["count"]
     arms = [[item for item in members if item.record.variant == name] for name in names]
     planned, n, verdict = len(scaled.seeds), min(map(len, arms)), scaled.judge(arms)
-    outdated = [(item, why) for item, why in stale if item.record.role != "tune"]
+    outdated = [(item, why) for item, why in stale if item.record.purpose != "sweep"]
     if n < planned and outdated:
         verdict = Verdict("stale", f"{len(outdated)} records: {'; '.join(outdated[0][1])}")
     if not members and verdict.reason == "no records" and question.trained:
@@ -193,9 +195,9 @@ def _judge_group(
     )
 
 
-def _by_arm(item: Stored) -> tuple[str, str, int, int, str]:
+def _by_arm(item: Stored) -> tuple[str, str, str, int, int, str]:
     record = item.record
-    return record.role, record.variant, record.seed, item.repeat, item.folder.name
+    return record.kind, record.purpose, record.variant, record.seed, item.repeat, item.folder.name
 
 
 def _in_words(kind: Kind) -> str:
@@ -205,7 +207,7 @@ def _in_words(kind: Kind) -> str:
 def _kinds(items: Sequence[Stored]) -> dict[Kind, tuple[int, ...]]:
     found: dict[Kind, set[int]] = {}
     for item in items:
-        found.setdefault(item.record.kind, set()).add(item.record.seed)
+        found.setdefault(item.record.made_on, set()).add(item.record.seed)
     return {kind: tuple(sorted(seeds)) for kind, seeds in sorted(found.items())}
 
 

@@ -53,7 +53,7 @@ class JobRequest:
         """The job of this run."""
         from reproductions.harness.launch.job import TrainingJob  # noqa: PLC0415 - torch takes seconds to import
 
-        version = version_of(self.run.role, self.run.metrics)
+        version = version_of(self.run.family, self.run.metrics)
         return TrainingJob(
             self.run,
             self.claim_name,

@@ -121,7 +121,7 @@ class TrainingJob:
 
         Raises RefusedError if it or the code is no longer what was submitted.
         """
-        now = version_of(self.run.role, self.run.metrics)
+        now = version_of(self.run.family, self.run.metrics)
         if now != self.version:
             raise RefusedError(
                 f"submitted for {self.version}, but the code is of {now}; the next `run` sends it "

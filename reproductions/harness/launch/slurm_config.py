@@ -109,9 +109,9 @@ def resources_of(run: PlannedRun, site: SlurmConfig) -> JobResources:
 
     Only an AlexNet's training can use several GPUs and nodes; a count needs one processor.
     """
-    if run.role == "inspect":
+    if run.kind == "count":
         return JobResources(1, 1, 0, 1)
     gpus = site.gpus if site.gpus is not None else int(run.scale in GPU_SCALES)
-    if run.role != "train":
+    if run.kind != "train" or run.family != "alexnet":
         return JobResources(1, 1, min(gpus, 1), site.cpus)
     return JobResources(site.nodes, max(gpus, 1), gpus, site.cpus)

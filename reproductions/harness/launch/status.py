@@ -210,7 +210,7 @@ def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[RunStatus],
 
 def unasked(item: RunStatus) -> bool:
     """Whether this is a sweep run that was never started: it is not missing without --sweep."""
-    return item.planned.run.role == "tune" and item.state == "missing"
+    return item.planned.run.purpose == "sweep" and item.state == "missing"
 
 
 def follow(claims: list[Claim], results: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reproductions.harness.claims.claim import Claim, asked_runs, blocks
-from reproductions.harness.claims.runs import VERDICT, PlannedRun, with_needs
+from reproductions.harness.claims.runs import PlannedRun, with_needs
 from reproductions.harness.errors import UnreadableError
 from reproductions.harness.plan.choose_data import (
     GPU_SCALES,
@@ -89,8 +89,8 @@ def prepare(
     runs = asked_runs(claim, scale)
     if seeds is not None:
         wanted = _parse_seeds(seeds, runs)
-        runs = [run for run in runs if run.role not in VERDICT or run.seed in wanted]
-    sweeps = [] if sweep else [run for run in runs if run.role == "tune"]
+        runs = [run for run in runs if not run.of_verdict or run.seed in wanted]
+    sweeps = [] if sweep else [run for run in runs if run.purpose == "sweep"]
     runs = with_needs(run for run in runs if run not in sweeps)
     root = root_of(results, scale)
     stored, faults = read_records(root)
@@ -166,7 +166,7 @@ def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         seeds |= set(range(int(first), int(last or first) + 1))
-    planned = {run.seed for run in runs if run.role in VERDICT}
+    planned = {run.seed for run in runs if run.of_verdict}
     if not seeds or seeds - planned:
         raise ValueError(
             f"--seeds {text}: the plan has seeds {', '.join(map(str, sorted(planned)))}, fixed "

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from alexnet.data.catalogue import DATASETS
-from reproductions.harness.claims.runs import NETWORKS, PlannedRun, config_of
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.missing import expected_seconds
 from reproductions.harness.records import provenance
@@ -58,7 +58,7 @@ def _on_one_gpu(stored: Stored) -> Stored:
 
 def _operations(run: PlannedRun) -> float:
     """Training FLOPs per image: two per multiply-accumulate, forward once, backward twice that."""
-    if run.role not in NETWORKS:
+    if run.kind != "train":
         return 0.0
-    layers = config_of(run).layers()
+    layers = run.network_config.layers()
     return float(6 * sum(layer.multiply_accumulates for layer in layers))

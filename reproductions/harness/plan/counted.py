@@ -73,11 +73,9 @@ def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]
 def _other_versions(record: Record, run: PlannedRun) -> list[str]:
     """The metrics that the run is asked for and the record has; a count must be present."""
     lacking = (
-        [name for name in run.metrics if name not in record.metrics]
-        if run.role == "inspect"
-        else []
+        [name for name in run.metrics if name not in record.metrics] if run.kind == "count" else []
     )
-    now = version_of(run.role, [name for name in run.metrics if name in record.metrics])
+    now = version_of(run.family, [name for name in run.metrics if name in record.metrics])
     pairs = {"training": (record.version.training, now.training)}
     pairs |= {
         f"{group} metrics": (record.version.metrics.get(group), number)
@@ -163,7 +161,7 @@ def earliest_first(items: Sequence[Stored]) -> list[Stored]:
 
 def same_of(record: Record) -> Same:
     """What the other arm of a record's seed must share with it."""
-    return (*record.kind, bool(record.code.dirty))
+    return (*record.made_on, bool(record.code.dirty))
 
 
 def first_on(items: Sequence[Stored], same: Same) -> Stored | None:

@@ -16,6 +16,7 @@ from reproductions.harness.plan.counted import (
     kind_to_complete,
     why_not,
 )
+from reproductions.harness.records.schema import Record
 from reproductions.harness.records.store import Stored
 
 NOT_KEPT = "its weights are needed and not kept here"
@@ -119,9 +120,9 @@ def _reason(
     """Why a run must be made: what its records lack, or which machines have only the other arm."""
     reasons = [reason for s in items for reason in why_not(s, run, fingerprints, dirty=dirty)]
     reasons += [
-        "done only on "
-        f"{', '.join(s.record.kind)}{', committed' * (dirty and not s.record.code.dirty)}, where "
-        "the other arm is missing: a seed needs both arms on one kind of machine"
+        f"done only on {', '.join(s.record.made_on)}"
+        f"{', committed' * (dirty and not s.record.code.dirty)}, where the other arm is "
+        "missing: a seed needs both arms on one kind of machine"
         for s in items
         if not why_not(s, run, fingerprints, dirty=dirty)
     ]
@@ -167,15 +168,14 @@ def expected_seconds(
     images. None without a record of such networks from this class of hardware; 0 for a count, and
     an average, which trains nothing, takes what others of it took.
     """
-    if run.role == "inspect":
+    if run.kind == "count":
         return 0.0
     alike = [
         s.record
         for s in stored
-        if s.record.scale == run.scale
-        and (s.record.claim == run.claim or s.record.role == run.role == "train")
+        if s.record.scale == run.scale and (s.record.claim == run.claim or _alike(s.record, run))
     ]
-    if run.role == "average":
+    if run.kind == "ensemble":
         took = [
             r.cost.wall_seconds
             for r in alike
@@ -198,3 +198,11 @@ def expected_seconds(
     ]
     epochs = statistics.median(same) if same else run.recipe["epochs"]
     return float(epochs * images / speed)
+
+
+def _alike(record: Record, run: PlannedRun) -> bool:
+    """Whether both are trainings of one family that all claims share."""
+    families = {name.partition("-")[0] for name in (record.claim, run.claim)}
+    return (
+        record.kind == run.kind == "train" and record.shared and run.shared and len(families) == 1
+    )

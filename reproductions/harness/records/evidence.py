@@ -71,7 +71,7 @@ def _near(said: float | None, value: float | None) -> bool:
 def _course(record: Record, rows: Sequence[Row]) -> Iterator[str]:
     """What is impossible in a training's history, or differs from the totals in its record."""
     images = [int(row["images"]) for row in rows]
-    if record.data is None or record.role in ("average", "inspect"):
+    if record.data is None or record.kind != "train":
         if rows:
             yield "has rows, though nothing was trained"
         return
@@ -118,7 +118,7 @@ def _by_history(record: Record, rows: Sequence[Row]) -> dict[str, float | None]:
     """The metrics of a training that its history decides."""
     if not rows or record.status == "diverged":
         return {}
-    if record.role in ("tune", "evaluate"):
+    if record.question:
         target = record.recipe["target_train_error"]
         curve = [(row["epoch"], row["train_error"]) for row in rows]
         return {
@@ -136,7 +136,7 @@ def _by_history(record: Record, rows: Sequence[Row]) -> dict[str, float | None]:
 
 def _by_answers(record: Record, folder: Path) -> dict[str, float | None]:
     """The error by the answers per image, under its metric's name; nothing where there are none."""
-    metric = "test_error" if record.role == "evaluate" else "top1_ten"
+    metric = "test_error" if record.question else "top1_ten"
     if metric not in record.metrics or record.data is None:
         return {}
     count = record.data.test_images
@@ -237,7 +237,7 @@ def _metrics_alone(record: Record) -> Iterator[str]:
 
 def _status_alone(record: Record) -> Iterator[str]:
     """A status that the metrics contradict."""
-    if record.role in ("tune", "evaluate") and record.status != "diverged":
+    if record.question and record.status != "diverged":
         reached = record.metrics["epochs_to_target"].value is not None
         if record.recipe["target_train_error"] is not None and reached != (record.status == "ok"):
             yield (

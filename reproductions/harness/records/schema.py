@@ -18,13 +18,6 @@ GROUPS = {
 }
 # behind the precision of a record that was trained through torch.compile: of a kind of its own
 COMPILED = " compiled"
-FAMILIES = {
-    "tune": "cifar",
-    "evaluate": "cifar",
-    "unshared": "cifar",
-    "train": "alexnet",
-    "average": "alexnet",
-}
 
 
 class RecordModel(BaseModel):
@@ -79,13 +72,16 @@ class Code(RecordModel):
     dirty: bool | None  # whether the tree had uncommitted changes outside of claim files
 
 
-def version_of(role: str, metrics: Iterable[str]) -> Version:
-    """Today's versions of what decides a run of this role and these metrics of it."""
-    groups = {"counts" if role == "inspect" else GROUPS.get(name, "errors") for name in metrics}
-    training = version.TRAINING[FAMILIES[role]] if role in FAMILIES else None
-    return Version(
-        training=training, metrics={name: version.METRICS[name] for name in sorted(groups)}
-    )
+def version_of(family: str | None, metrics: Iterable[str]) -> Version:
+    """Today's versions of what decides a run; without a family of networks, of a count."""
+    training = None if family is None else version.TRAINING.get(family, version.OWN_NETWORKS)
+    return Version(training=training, metrics=metric_versions(metrics, trained=family is not None))
+
+
+def metric_versions(metrics: Iterable[str], *, trained: bool) -> dict[str, int]:
+    """Today's version of each group that these metrics are of."""
+    groups = {GROUPS.get(name, "errors") if trained else "counts" for name in metrics}
+    return {name: version.METRICS[name] for name in sorted(groups)}
 
 
 class Machine(RecordModel):
@@ -113,13 +109,14 @@ class Cost(RecordModel):
 class Record(RecordModel):
     """One run."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     claim: str
     question: str
     variant: str
     scale: Literal["paper", "reduced", "mini", "smoke"]
     seed: int = Field(ge=0)
-    role: Literal["tune", "evaluate", "train", "average", "unshared", "inspect"]
+    kind: Literal["train", "ensemble", "count"]
+    purpose: Literal["sweep", "verdict"]
     status: Literal["ok", "diverged", "censored", "failed"]
     failure: str | None = None
     metrics: dict[str, Metric]
@@ -139,10 +136,10 @@ class Record(RecordModel):
     def _is_whole(self) -> "Record":
         if self.status == "ok" and any(metric.value is None for metric in self.metrics.values()):
             raise ValueError("status is ok but a metric is null")
-        if self.role != "inspect" and self.data is None:
+        if self.kind != "count" and self.data is None:
             raise ValueError("a trained run without data")
         if (
-            self.role in ("tune", "evaluate")
+            self.question
             and self.status != "failed"
             and not {"train_error", "epochs_to_target"} <= self.metrics.keys()
         ):
@@ -155,7 +152,12 @@ class Record(RecordModel):
         return self.claim, self.variant, self.scale, self.seed
 
     @property
-    def kind(self) -> tuple[str, str]:
+    def shared(self) -> bool:
+        """Whether it was made for all claims that ask for it."""
+        return not self.question and self.kind != "count"
+
+    @property
+    def made_on(self) -> tuple[str, str]:
         """The kind of machine and the precision: both arms of a seed must share them.
 
         Counts are the same everywhere.
@@ -166,7 +168,7 @@ class Record(RecordModel):
     def id(self) -> str:
         """Digest of everything that tells it from another record of the same run."""
         fingerprint = self.data.fingerprint if self.data else None
-        made = [self.config, self.recipe, fingerprint, self.version.model_dump(), *self.kind]
+        made = [self.config, self.recipe, fingerprint, self.version.model_dump(), *self.made_on]
         return digest([*made, self.status == "failed", *self.origins])[:8]
 
     @property

@@ -14,7 +14,7 @@ import pandas as pd
 
 from alexnet.io import locked, write_atomic
 from reproductions.harness.claims.claim import Claim
-from reproductions.harness.claims.runs import SHARED, digest
+from reproductions.harness.claims.runs import digest
 from reproductions.harness.errors import RecordError, UnreadableError
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.files import EvidenceError, Fault
@@ -25,7 +25,7 @@ from reproductions.harness.report.figures import Figure, picture_of, stored_dige
 from reproductions.harness.report.format import path_of
 from reproductions.harness.report.page import HEAD, only_synthetic, page
 
-RUNS = "claim,question,variant,scale,seed,role,status,"  # how runs.csv begins
+RUNS = "claim,question,variant,scale,seed,kind,purpose,status,"  # how runs.csv begins
 STARTS = {".md": (HEAD,), ".csv": (RUNS, HEADER)}  # how the report's texts begin
 
 
@@ -222,7 +222,7 @@ def _as_json(
 def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
     """One flat row per record, plain numbers."""
     measures = sorted(
-        {name for item in stored if item.record.role in SHARED for name in item.record.metrics}
+        {name for item in stored if item.record.shared for name in item.record.metrics}
         - {"train_error"}
     )
     lines = []
@@ -234,7 +234,8 @@ def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
             "variant": r.variant,
             "scale": r.scale,
             "seed": r.seed,
-            "role": r.role,
+            "kind": r.kind,
+            "purpose": r.purpose,
             "status": r.status,
             "learning_rate": r.recipe.get("learning_rate"),
             "data": r.data.name if r.data else None,

@@ -35,7 +35,7 @@ def _made(row: VerdictRow) -> list[Stored]:
     """The runs of a row that were made for the verdict, counted or not."""
     return [
         *row.members,
-        *(item for item in row.extra if item.record.role != "tune" and not item.repeat),
+        *(item for item in row.extra if item.record.purpose != "sweep" and not item.repeat),
     ]
 
 

@@ -56,8 +56,8 @@ def _row_data(row: VerdictRow) -> dict[str, Any]:
                 "version": item.record.version.model_dump(),
                 "commit": item.record.code.commit,
                 "uncommitted": item.record.code.dirty,
-                "hardware": item.record.kind[0],
-                "precision": item.record.kind[1],
+                "hardware": item.record.made_on[0],
+                "precision": item.record.made_on[1],
                 "differs": unlike_today(row, item),
             }
             for item in row.members
@@ -91,7 +91,7 @@ def _explain_row(row: VerdictRow) -> list[str]:
         commit = f"commit {(r.code.commit or 'none')[:10]}{dirty}"
         made = f"training version {r.version.training}, " if r.version.training else ""
         lines.append(
-            f"  {r.variant} seed {r.seed}: {value}; {made}{commit}; {', '.join(r.kind)}; "
+            f"  {r.variant} seed {r.seed}: {value}; {made}{commit}; {', '.join(r.made_on)}; "
             f"{path_of(item)}"
         )
         lines += [f"    made from records/{part.record}" for part in r.made_from]

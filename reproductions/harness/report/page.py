@@ -178,9 +178,9 @@ def _failures(rows: Sequence[VerdictRow], stored: Sequence[Stored], broken: Sequ
         f"{item.record.status}: "
         f"`{path_of(item)}`{': ' + item.record.failure if item.record.failure else ''}"
         for item in unfinished
-        if item.record.role != "tune" or item.record.status == "failed"
+        if item.record.purpose != "sweep" or item.record.status == "failed"
     ]
-    tuning = [item.record.status for item in unfinished if item.record.role == "tune"]
+    tuning = [item.record.status for item in unfinished if item.record.purpose == "sweep"]
     lines += [
         f"{tuning.count(word)} tuning runs {word}: see the tables of learning rates"
         for word in sorted(set(tuning) - {"failed"})
@@ -192,11 +192,11 @@ def _cost(stored: Sequence[Stored]) -> str:
     groups: dict[tuple[str, str, str, str], list[Stored]] = {}
     for item in stored:
         record = item.record
-        if record.role != "inspect":
+        if record.kind != "count":
             groups.setdefault(
                 (
                     record.claim,
-                    record.role,
+                    record.purpose if record.kind == "train" else record.kind,
                     record.scale,
                     f"{record.machine.hardware}, {record.machine.threads} threads",
                 ),
@@ -206,7 +206,7 @@ def _cost(stored: Sequence[Stored]) -> str:
         [
             {
                 "Claim": claim,
-                "runs for": role,
+                "runs for": purpose,
                 "scale": scale,
                 "machine": machine,
                 "runs": str(len(items)),
@@ -216,7 +216,7 @@ def _cost(stored: Sequence[Stored]) -> str:
                 else "–",
                 "peak memory (GB)": f"{_peak_memory(items) / 1e9:.2f}",
             }
-            for (claim, role, scale, machine), items in sorted(groups.items())
+            for (claim, purpose, scale, machine), items in sorted(groups.items())
         ]
     )
 
