@@ -381,6 +381,11 @@ def test_what_cannot_be_done_is_one_line(splits: Splits, tmp_path: Path) -> None
         train(ALEXNET.config.build(0), AlexNetRecipe.paper(), splits["train"])
     with pytest.raises(ValueError, match="one crop of an image is evaluated or ten, not 5"):
         evaluate(net, splits["test"], mean_of=splits["train"], crops=5)
+    few = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4))
+    with pytest.raises(ValueError, match="the network has 4 outputs, and there is an image of "):
+        train(few, CIFAR.recipe, splits["train"], device=CPU)
+    with pytest.raises(ValueError, match="the network has 4 outputs, and there is an image of "):
+        evaluate(few, splits["test"], mean_of=splits["train"])
     with pytest.raises(ValueError, match="has no decay for 'conv3'"):
         train(net, LOCAL.recipe, splits["train"])
 
