@@ -74,17 +74,6 @@ def test_a_broken_image_is_named(cifar_folder: Path, content: bytes) -> None:
         open_dataset("cifar10", cifar_folder)
 
 
-def test_a_truncated_jpeg_is_named(cifar_folder: Path) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
-        buffer, "JPEG"
-    )
-    target = cifar_folder / "train" / "dog" / "0001.png"
-    target.write_bytes(buffer.getvalue()[:-200])
-    with pytest.raises(DataError, match="dog"):
-        open_dataset("cifar10", cifar_folder)
-
-
 def test_an_image_of_another_size_is_named(cifar_folder: Path) -> None:
     Image.new("RGB", (64, 48)).save(cifar_folder / "test" / "deer" / "0000.png")
     with pytest.raises(DataError, match=r"deer/0000\.png is 64×48"):
@@ -186,13 +175,6 @@ def test_a_path_outside_an_archives_root_is_never_written(
     open_dataset("cifar10", root)
     assert not (root.parent / "escaped").exists()
     assert not (root.parents[1] / "escaped").exists()
-
-
-def test_a_hostile_archive_fails_its_checksum(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as tar:
-        tar.addfile(tarfile.TarInfo("../escaped"))
-    with pytest.raises(DataError, match="md5"):
-        open_dataset("cifar10", tmp_path)
 
 
 def test_absent_data_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
