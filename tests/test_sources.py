@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from alexnet.data import cifar10
+from alexnet.data.catalogue import DATASETS
 from alexnet.data.imageset import DataError
 from alexnet.data.sources import data_root, dataset, open_dataset
 
@@ -188,6 +189,18 @@ def test_absent_data_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(DataError, match="is not a folder"):
         data_root()
     assert data_root(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_is_opened_by_its_name(name: str, tmp_path: Path) -> None:
+    images = dataset(name)
+    assert images.name == name
+    if images.find(tmp_path) is None:
+        with pytest.raises(DataError, match="is not under|are not prepared under") as error:
+            images.open(tmp_path)
+        assert "\n" not in str(error.value)
+    else:
+        assert set(images.open(tmp_path)) == {"train", "test"}
 
 
 def test_find_prefers_the_publishers_files(publishers_files: Path) -> None:
