@@ -196,7 +196,7 @@ def test_every_data_set_is_opened_by_its_name(name: str, tmp_path: Path) -> None
     images = dataset(name)
     assert images.name == name
     if images.find(tmp_path) is None:
-        with pytest.raises(DataError, match="is not under|are not prepared under") as error:
+        with pytest.raises(DataError, match=r"is not under|are not prepared under") as error:
             images.open(tmp_path)
         assert "\n" not in str(error.value)
     else:
