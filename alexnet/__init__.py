@@ -26,24 +26,9 @@ if TYPE_CHECKING:
     from alexnet.weights import load
 
 __version__ = "0.1.0"
-__all__ = [
-    "AlexNet",
-    "AlexNetConfig",
-    "AlexNetRecipe",
-    "Checkpoint",
-    "CifarNet",
-    "CifarNetConfig",
-    "LocallyConnectedConfig",
-    "LocallyConnectedNet",
-    "LocallyConnectedRecipe",
-    "PaperSGD",
-    "Recipe",
-    "Training",
-    "evaluate",
-    "images",
-    "load",
-    "train",
-]
+__all__ = ["AlexNet", "AlexNetConfig", "AlexNetRecipe", "Checkpoint", "CifarNet", "CifarNetConfig",
+           "LocallyConnectedConfig", "LocallyConnectedNet", "LocallyConnectedRecipe", "PaperSGD",
+           "Recipe", "Training", "evaluate", "images", "load", "train"]  # fmt: skip
 MODULES = {
     "config": ("AlexNetConfig", "AlexNetRecipe", "CifarNetConfig", "LocallyConnectedConfig",
                "LocallyConnectedRecipe", "Recipe"),

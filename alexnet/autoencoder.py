@@ -48,13 +48,9 @@ def train_autoencoder(features: Tensor, seed: int) -> Autoencoder:
     for _ in range(EPOCHS):
         order = torch.randperm(len(features), generator=generator)
         for start in range(0, len(order), 100):
-            index = order[start : start + 100]
-            batch = centred[index]
-            loss = (
-                (net(batch, torch.randn(len(index), BITS, generator=generator)) - batch)
-                .square()
-                .mean()
-            )
+            batch = centred[order[start : start + 100]]
+            noise = torch.randn(len(batch), BITS, generator=generator)
+            loss = (net(batch, noise) - batch).square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -60,9 +60,8 @@ class Checkpoint:
     interval: float = 60.0  # seconds between two files, at least
     say: Callable[[str], None] = logging.getLogger("alexnet").warning  # one line
     clock: Callable[[], float] = time.monotonic
-    dirty: bool = (
-        False  # uncommitted code made a part of it: this process, or one that it goes on from
-    )
+    # uncommitted code made a part of it: this process, or one that it goes on from
+    dirty: bool = False
     # when, by the clock; None before this process has done so
     written: float | None = field(default=None, init=False)
     step: int = field(default=0, init=False)  # that the file holds
@@ -77,11 +76,8 @@ class Checkpoint:
         self.belongs_to = _as_json({**self.belongs_to, **made_of})
         resumed = self._resumed(run)
         if broadcast(run.step) != run.step:
-            raise OSError(
-                errno.ESTALE,
-                "the processes of this training read different checkpoints",
-                str(self.path),
-            )
+            why = "the processes of this training read different checkpoints"
+            raise OSError(errno.ESTALE, why, str(self.path))
         if not resumed and rank_and_world_size()[0] == 0:
             self._find_room(run)
         self.step = run.step
@@ -223,11 +219,8 @@ def restore(run: "Training", state: Mapping[str, Any]) -> None:
 
     try:
         history = [Row(**row) for row in state["history"]]
-        precision, attempts, seconds = (
-            state["precision"],
-            state["attempts"] + 1,
-            float(state["checkpoint_seconds"]),
-        )
+        precision, attempts = state["precision"], state["attempts"] + 1
+        seconds = float(state["checkpoint_seconds"])
         own = {name: tensor.shape for name, tensor in run.net.state_dict().items()}
         if own != {name: tensor.shape for name, tensor in state["net"].items()}:
             raise BrokenError("was saved from another network")
@@ -235,12 +228,8 @@ def restore(run: "Training", state: Mapping[str, Any]) -> None:
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise BrokenError("does not fit this optimizer or history") from error
     run.net.load_state_dict(state["net"])
-    run.history, run.precision, run.attempts, run.checkpoint_seconds = (
-        history,
-        precision,
-        attempts,
-        seconds,
-    )
+    run.history, run.precision = history, precision
+    run.attempts, run.checkpoint_seconds = attempts, seconds
 
 
 def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:

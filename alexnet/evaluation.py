@@ -13,7 +13,7 @@ from alexnet.data.batches import Batches, Images, LoaderBatches, batches_of
 from alexnet.data.loader import Loader
 from alexnet.distributed import rank_and_world_size
 from alexnet.models import AlexNet
-from alexnet.precision import batch_loss, check_precision, image_type
+from alexnet.precision import batch_loss, check_outputs, check_precision, image_type
 
 BATCH = 250  # images that are asked at once
 
@@ -105,7 +105,8 @@ def topk_correct(scores: Tensor, labels: Tensor, k: int) -> Tensor:
 
 
 def top_errors(scores: Tensor, labels: Tensor) -> dict[str, float]:
-    """Top-1 and top-5 error in percent."""
+    """Top-1 and top-5 error in percent. Raises ValueError if there are too few scores."""
+    check_outputs(scores, labels)
     return {f"top{k}": 100 * (1 - topk_correct(scores, labels, k).mean().item()) for k in (1, 5)}
 
 

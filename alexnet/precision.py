@@ -170,11 +170,23 @@ def check_precision(precision: str) -> None:
 def batch_loss(
     net: nn.Module, images: Tensor, labels: Tensor, precision: str
 ) -> tuple[Tensor, Tensor]:
-    """Mean log-loss and class scores (fp32 [N, classes]) of a batch; weights stay fp32."""
+    """Mean log-loss and class scores (fp32 [N, classes]) of a batch; weights stay fp32.
+
+    Raises ValueError if a label on the processor has no score.
+    """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
         scores = net(images)
     scores = scores.float()
+    if labels.device.type == "cpu":  # a look at a GPU's labels would wait for it
+        check_outputs(scores, labels)
     return cross_entropy(scores, labels), scores
+
+
+def check_outputs(scores: Tensor, labels: Tensor) -> None:
+    """Raise ValueError unless there is a score [N, classes] for every label."""
+    if len(labels) and scores.shape[1] <= labels.max():
+        outputs = f"the network has {scores.shape[1]} outputs"
+        raise ValueError(f"{outputs}, and there is an image of class {labels.max()}")
 
 
 def _finish(device: torch.device) -> None:

@@ -94,7 +94,8 @@ def train(
     on the arithmetic of device, precision ("fp32" or "bf16") and thread count: a training that was
     killed goes on from `checkpoint` to the same bits. Order, augmentation and dropout follow from
     the seed; torch's generators are afterwards what they were. With a `DataLoader` order and
-    augmentation are its own, and equal bits are not promised.
+    augmentation are its own, equal bits are not promised, and a checkpoint knows its images by the
+    length and the `repr` of the data set alone.
 
     Under `torch.distributed` each process trains its share of every batch of an ImageSet. With
     `compiled` steps go through `torch.compile`. A layer whose parameters need no gradient stays as

@@ -60,11 +60,13 @@ def export_weights(path: Path, config: AlexNetConfig, weights: Mapping[str, Tens
     The same input gives the same bytes.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    _check(path, config, tensors)
-    content = save(
-        tensors, {KEY: json.dumps({"format": FORMAT, "config": asdict(config)}, sort_keys=True)}
-    )
-    write_atomic(path, content)
+    others = {tensor.dtype for tensor in tensors.values()} - {torch.float32}
+    if others:
+        raise WeightsError(f"{path} would hold {others.pop()}; only torch.float32 is written")
+    _compare(path, config, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    _check_finite(path, tensors)
+    about = json.dumps({"format": FORMAT, "config": asdict(config)}, sort_keys=True)
+    write_atomic(path, save(tensors, {KEY: about}))
 
 
 def import_weights(path: Path) -> tuple[AlexNetConfig, dict[str, Tensor]]:
@@ -85,7 +87,8 @@ def import_weights(path: Path) -> tuple[AlexNetConfig, dict[str, Tensor]]:
             weights = {name: file.get_tensor(name).clone() for name in slices}
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors ({_line(error)})") from error
-    return config, _check(path, config, weights)
+    _check_finite(path, weights)
+    return config, weights
 
 
 def load(path: Path | str) -> AlexNet:
@@ -113,17 +116,8 @@ def load_matching(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 def _shapes(config: AlexNetConfig) -> dict[str, tuple[int, ...]]:
     """The shape of every weight of a network by its name in `state_dict`."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for layer in config.layers():
-        flat = layer.name.startswith("fc")
-        shape = (
-            (layer.inputs * layer.kernel**2,)
-            if flat
-            else (layer.inputs, layer.kernel, layer.kernel)
-        )
-        shapes[f"layers.{layer.name}.weight"] = (layer.outputs, *shape)
-        shapes[f"layers.{layer.name}.bias"] = (layer.outputs,)
-    return shapes
+    with torch.device("meta"):
+        return {name: tuple(weight.shape) for name, weight in AlexNet(config).state_dict().items()}
 
 
 def _compare(path: Path, config: AlexNetConfig, found: Mapping[str, tuple[int, ...]]) -> None:
@@ -131,39 +125,21 @@ def _compare(path: Path, config: AlexNetConfig, found: Mapping[str, tuple[int, .
     if "classifier.6.weight" in found:
         other = "torchvision's network of 2014: one column, no response normalisation"
         raise WeightsError(f"{path} has the weights of {other}; they do not fit this one")
-    for problem, names in (
-        ("lacks", wanted.keys() - found.keys()),
-        ("has an unknown", found.keys() - wanted.keys()),
-    ):
-        if names:
-            first = _line(min(names, key=str))
-            raise WeightsError(
-                f"{path} {problem} {first}"
-                + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-            )
+    lacking, unknown = wanted.keys() - found.keys(), found.keys() - wanted.keys()
+    if lacking or unknown:
+        names = sorted(map(str, lacking or unknown))
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        problem = "lacks" if lacking else "has an unknown"
+        raise WeightsError(f"{path} {problem} {_line(names[0])}{more}")
     for name, shape in wanted.items():
         if found[name] != shape:
             raise WeightsError(f"{path} has {name} of shape {_line(found[name])}, not {shape}")
 
 
-def _check(path: Path, config: AlexNetConfig, found: Mapping[str, object]) -> dict[str, Tensor]:
-    """The weights, if they are finite numbers and all those of a network of the config."""
-    weights = {}
-    for name, tensor in found.items():
-        if (
-            not isinstance(tensor, Tensor)
-            or tensor.layout != torch.strided
-            or tensor.dtype != torch.float32
-        ):
-            raise WeightsError(
-                f"{path} has {_line(name)} in another form than 32-bit floating point"
-            )
-        weights[name] = tensor
-    _compare(path, config, {name: tuple(tensor.shape) for name, tensor in weights.items()})
+def _check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
     for name, tensor in weights.items():
         if not bool(tensor.isfinite().all()):
             raise WeightsError(f"{path} has {name} with values that are not finite numbers")
-    return weights
 
 
 def _config(path: Path, text: str | None) -> AlexNetConfig:
@@ -184,18 +160,10 @@ def _config(path: Path, text: str | None) -> AlexNetConfig:
         _plausible(config)
     except ValidationError as error:
         first = error.errors()[0]
-        raise WeightsError(
-            f"{path} has a broken config ({'.'.join(map(str, first['loc']))}: "
-            f"{_line(first['msg'])})"
-        ) from error
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
+        why = f"{'.'.join(map(str, first['loc']))}: {_line(first['msg'])}"
+        raise WeightsError(f"{path} has a broken config ({why})") from error
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+            RecursionError) as error:  # fmt: skip
         raise WeightsError(f"{path} has a broken config ({_line(error)})") from error
     return config
 
@@ -203,26 +171,16 @@ def _config(path: Path, text: str | None) -> AlexNetConfig:
 def _plausible(config: AlexNetConfig) -> None:
     """Raise ValueError for what no network can be built of, or none that fits into a memory."""
     for name, value in asdict(config).items():
-        numbers = [
-            v
-            for v in (value if isinstance(value, tuple) else (value,))
-            if isinstance(v, int | float)
-        ]
-        if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
-            raise ValueError(f"{name} is not finite")
-        if any(
-            isinstance(v, int) and not isinstance(v, bool) and not 1 <= v <= LARGEST
-            for v in numbers
-        ):
-            raise ValueError(f"{name} is below 1 or above {LARGEST}")
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ValueError(f"{name} is not finite")
+            if type(number) is int and not 1 <= number <= LARGEST:
+                raise ValueError(f"{name} is below 1 or above {LARGEST}")
     if len(config.fc_widths) != 2 or not config.conv_widths or max(config.conv_widths) > MOST_MAPS:
-        raise ValueError(
-            f"convolutions of {_line(config.conv_widths)} maps and hidden layers of "
-            f"{_line(config.fc_widths)} units"
-        )
-    if any(width % config.columns for width in config.conv_widths) or any(
-        kernel % 2 == 0 for kernel in config.conv_kernels[1:]
-    ):
+        maps, units = _line(config.conv_widths), _line(config.fc_widths)
+        raise ValueError(f"convolutions of {maps} maps and hidden layers of {units} units")
+    odd = all(kernel % 2 for kernel in config.conv_kernels[1:])
+    if not odd or any(width % config.columns for width in config.conv_widths):
         raise ValueError("the maps do not make whole columns, or a kernel has an even size")
     for layer in config.layers():
         if min(layer.kernel, layer.side) < 1:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -138,16 +139,8 @@ def figure_2(
     return hidden @ net.layers["fc8"].weight.T + net.layers["fc8"].bias
 
 
-SIDES = {
-    "conv1": 13,
-    "pool1": 6,
-    "conv2": 6,
-    "pool2": 3,
-    "conv3": 3,
-    "conv4": 3,
-    "conv5": 3,
-    "pool5": 1,
-}
+SIDES = {"conv1": 13, "pool1": 6, "conv2": 6, "pool2": 3,
+         "conv3": 3, "conv4": 3, "conv5": 3, "pool5": 1}  # fmt: skip
 
 
 def assert_same(net: AlexNet, images: Tensor, theirs: Tensor) -> None:
@@ -194,46 +187,35 @@ def test_without_dropout_nothing_is_dropped_or_halved() -> None:
     assert_same(net, images, figure_2(net, images, "original", sides=SIDES, masks=ones))
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_tanh(profile: str) -> None:
-    net = built(replace(PROFILES[profile], activation="tanh")).eval()
-    images = pictures(net.config).requires_grad_()
-    assert_same(net, images, figure_2(net, images, profile, sides=SIDES, act=torch.tanh))
-
-
-def test_windows_of_two_do_not_overlap_and_keep_the_sizes() -> None:
-    net = built(replace(PROFILES["original"], pool_size=2)).eval()
-    images = pictures(net.config).requires_grad_()
-    assert_same(net, images, figure_2(net, images, "original", sides=SIDES, window=2))
-
-
-def test_a_sixth_convolution_sees_both_columns() -> None:
-    net = built(PROFILES["original"].six_convolutions()).eval()
-    images = pictures(net.config).requires_grad_()
-    sides = {**SIDES, "conv6": 1}
-    assert_same(
-        net, images, figure_2(net, images, "original", sides=sides, meeting=("conv3", "conv6"))
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "meeting", "pooled"),
-    [
+VARIANTS: dict[str, tuple[str, AlexNetConfig, dict[str, Any]]] = {
+    f"{profile}, tanh": (profile, replace(config, activation="tanh"), {"act": torch.tanh})
+    for profile, config in PROFILES.items()
+}
+VARIANTS |= {
+    name: ("original", config, wanted)
+    for name, config, wanted in (
+        ("windows of two", replace(PROFILES["original"], pool_size=2), {"window": 2}),
+        ("six", PROFILES["original"].six_convolutions(), {"meeting": ("conv3", "conv6")}),
         # the next layer joins the columns
-        ("conv3", ("conv4",), {"conv1": "pool1", "conv2": "pool2", "conv5": "pool5"}),
-        ("conv4", ("conv3",), {"conv1": "pool1", "conv2": "pool2", "conv5": "pool5"}),
-        # pooling stays
-        ("conv5", ("conv3",), {"conv1": "pool1", "conv2": "pool2", "conv4": "pool5"}),
-    ],
-)
-def test_a_layer_left_out(name: str, meeting: tuple[str, ...], pooled: dict[str, str]) -> None:
-    net = built(replace(PROFILES["original"], removed_layers=(name,))).eval()
-    assert name not in net.layers
-    images = pictures(net.config).requires_grad_()
-    sides = {key: side for key, side in SIDES.items() if key != name}
-    assert_same(
-        net, images, figure_2(net, images, "original", sides=sides, meeting=meeting, pooled=pooled)
+        ("no conv3", replace(PROFILES["original"], removed_layers=("conv3",)),
+         {"meeting": ("conv4",)}),
+        ("no conv4", replace(PROFILES["original"], removed_layers=("conv4",)), {}),
+        # pooling stays where its layer goes
+        ("no conv5", replace(PROFILES["original"], removed_layers=("conv5",)),
+         {"pooled": {"conv1": "pool1", "conv2": "pool2", "conv4": "pool5"}}),
     )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_are_figure_2s(variant: str) -> None:
+    profile, config, wanted = VARIANTS[variant]
+    net = built(config).eval()
+    images = pictures(config).requires_grad_()
+    sides = {key: side for key, side in SIDES.items() if key not in config.removed_layers}
+    sides |= {"conv6": 1} if "conv6" in net.layers else {}
+    assert sides.keys() >= {name for name in net.layers if name.startswith("conv")}
+    assert_same(net, images, figure_2(net, images, profile, sides=sides, **wanted))
 
 
 def test_one_column_is_a_column_that_meets_no_other() -> None:
@@ -267,43 +249,45 @@ def test_norms_may_span_the_layer() -> None:
     torch.testing.assert_close(layer._normalise(spec, x), across_maps(x, 1e-4), rtol=1e-12, atol=0)
 
 
-FULL = {
-    "paper": (AlexNetConfig.paper(), 60_965_224, 659_272, 724_406_816),
-    "original": (AlexNetConfig.original(), 60_965_224, 659_272, 724_406_816),
-    "one column": (AlexNetConfig.original().one_column(), 59_798_312, 355_864, 391_514_384),
-    "six convolutions": (
-        AlexNetConfig.original().six_convolutions(),
-        61_555_304,
-        659_272 + 256 * 36,
-        None,
-    ),
-    "no norm": (AlexNetConfig.original().without_lrn(), 60_965_224, 659_272, 724_406_816),
-    "pooling 2": (replace(AlexNetConfig.original(), pool_size=2), 60_965_224, 659_272, 724_406_816),
-    "227 pixels": (
-        replace(AlexNetConfig.paper(), image_size=227),
-        60_965_224,
-        659_272,
-        724_406_816,
-    ),
+TEXT, NET_145 = AlexNetConfig.paper(), AlexNetConfig.original()
+WHOLE = (60_965_224, 659_272, 724_406_816)  # parameters, units, multiply-accumulates
+FULL: dict[str, tuple[AlexNetConfig, int, int | None, int | None]] = {
+    "paper": (TEXT, *WHOLE),
+    "original": (NET_145, *WHOLE),
+    "one column": (NET_145.one_column(), 59_798_312, 355_864, 391_514_384),
+    "six convolutions": (NET_145.six_convolutions(), 61_555_304, 659_272 + 256 * 36, None),
+    "no norm": (NET_145.without_lrn(), *WHOLE),
+    "pooling 2": (replace(NET_145, pool_size=2), *WHOLE),
+    "227 pixels": (replace(TEXT, image_size=227), *WHOLE),
     "without conv3": (
-        replace(AlexNetConfig(), removed_layers=("conv3",)),
+        replace(TEXT, removed_layers=("conv3",)),
         60_965_224 - 885_120 + 384 * 9 * (256 - 192),
         None,
         None,
     ),
     "without conv4": (
-        replace(AlexNetConfig(), removed_layers=("conv4",)),
+        replace(TEXT, removed_layers=("conv4",)),
         60_965_224 - 663_936,
         659_272 - 64_896,
         None,
     ),
     "without conv5": (
-        replace(AlexNetConfig(), removed_layers=("conv5",)),
+        replace(TEXT, removed_layers=("conv5",)),
         60_965_224 - 442_624 + 4096 * 36 * 128,
         None,
         None,
     ),
 }
+
+
+def test_golden_counts_of_every_layer() -> None:
+    layers = AlexNetConfig().layers()
+    parameters = (34_944, 307_456, 885_120, 663_936, 442_624, 37_752_832, 16_781_312, 4_097_000)
+    assert tuple(layer.parameters for layer in layers) == parameters
+    units = (290_400, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000)
+    assert tuple(layer.units for layer in layers) == units
+    millions = [round(layer.multiply_accumulates / 1e6, 1) for layer in layers]
+    assert millions == [105.4, 223.9, 149.5, 112.1, 74.8, 37.7, 16.8, 4.1]
 
 
 @pytest.mark.parametrize("variant", FULL)
@@ -346,20 +330,6 @@ def test_images_flow_through_the_counted_sizes(variant: str) -> None:
     assert next(layer.kernel for layer in config.layers() if layer.name == "fc6") == 6
 
 
-def test_multiply_accumulates() -> None:
-    """The shares in millions of multiply-accumulates, and what one of two devices has to do."""
-    shares = [
-        round(layer.multiply_accumulates / 1e6, 1) for layer in AlexNetConfig.original().layers()
-    ]
-    assert shares == [105.4, 223.9, 149.5, 112.1, 74.8, 37.7, 16.8, 4.1]
-    both, alone = (
-        sum(layer.multiply_accumulates for layer in config.layers())
-        for config in (AlexNetConfig.original(), AlexNetConfig.original().one_column())
-    )
-    assert (round(both / 1e6, 1), round(alone / 1e6, 1)) == (724.4, 391.5)
-    assert both / 2 / alone == pytest.approx(0.925, abs=1e-3)
-
-
 @pytest.mark.parametrize(("size", "kernel", "stride", "border"), [(224, 11, 4, 3), (28, 5, 2, 1)])
 def test_what_conv1_reads_beyond_the_edge_is_zero_to_the_right_and_below(
     size: int, kernel: int, stride: int, border: int
@@ -381,16 +351,8 @@ def test_what_conv1_reads_beyond_the_edge_is_zero_to_the_right_and_below(
 
 def test_first_weights_are_the_configs() -> None:
     net = AlexNet(replace(AlexNetConfig.original(), fc_widths=(256, 256), image_size=64), seed=0)
-    stds = {
-        "conv1": 0.01,
-        "conv2": 0.01,
-        "conv3": 0.03,
-        "conv4": 0.03,
-        "conv5": 0.03,
-        "fc6": 0.01,
-        "fc7": 0.01,
-        "fc8": 0.01,
-    }
+    stds = {f"conv{k}": 0.01 if k < 3 else 0.03 for k in range(1, 6)}
+    stds |= {"fc6": 0.01, "fc7": 0.01, "fc8": 0.01}
     ones = {"conv2", "conv4", "conv5", "fc6", "fc7"}
     for name, std in stds.items():
         weight, bias = net.layers[name].weight, net.layers[name].bias

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from typer.testing import CliRunner
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
@@ -118,21 +117,6 @@ def test_pixels_of_many_images_are_those_of_each(splits: dict[str, ImageSet]) ->
     assert whole.shape == (320, 3 * 28 * 28)
     for start in (0, 249, 250, 319):
         assert torch.equal(whole[start], measure._pixels(views, torch.tensor([start]))[0])
-
-
-def test_images_are_resized_as_by_interpolate(splits: dict[str, ImageSet]) -> None:
-    views = Loader(
-        splits["test"],
-        splits["test"],
-        40,
-        AlexNetRecipe(color_noise="none", resize=48).augment,
-        torch.device("cpu"),
-    )
-    images = torch.from_numpy(splits["test"].images[:3]).float()
-    expected = F.interpolate(
-        images.permute(0, 3, 1, 2), size=(48, 48), mode="bilinear", antialias=False
-    )
-    assert torch.equal(views._resized(images), expected.permute(0, 2, 3, 1))
 
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -328,16 +328,6 @@ def test_ten_views_are_the_corners_the_centre_and_their_mirror_images() -> None:
     assert found == list(range(7))
 
 
-def test_one_view_is_the_centre() -> None:
-    data = noisy(7, mean=False)
-    for index, squares in views(data, FULL).in_order(3, 1):
-        assert len(squares) == 1
-        assert torch.equal(
-            squares[0],
-            torch.from_numpy(data.images[index, 16:24, 16:24]).permute(0, 3, 1, 2).float(),
-        )
-
-
 def test_processes_share_the_images_of_a_test() -> None:
     split = views(noisy(10))
     found = [

@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from test_model import convolve, pool
-from test_ops import naive_response_norm
 from torch import Tensor
 
 from alexnet.config import LocallyConnectedConfig, LocallyConnectedRecipe
@@ -54,13 +53,6 @@ def normalise(x: Tensor, config: LocallyConnectedConfig) -> Tensor:
     ]
     sums = torch.stack([x[:, part].square().sum(1) for part in near], 1)
     return x / (config.lrn_k + config.lrn_alpha / config.lrn_size * sums) ** config.lrn_beta
-
-
-def test_the_tests_normalisation_is_the_formula() -> None:
-    x = torch.randn(1, 12, 2, 2, dtype=torch.float64)
-    torch.testing.assert_close(
-        normalise(x, FIRST), naive_response_norm(x, 5, 1e-3 / 5, 0.75, 1.0, columns=1)
-    )
 
 
 def local(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -111,13 +103,6 @@ def test_values_and_gradients_are_the_formulas(config: LocallyConnectedConfig) -
     ]
     torch.testing.assert_close(*gradients)
     assert all(gradient.abs().max() > 0 for gradient in gradients[0])
-
-
-def test_normalisation_behind_the_pool_is_another_net() -> None:
-    orders = ("relu-norm-pool", "relu-pool-norm")
-    nets = [LocallyConnectedNet(replace(FIRST, first_stage=order), seed=0) for order in orders]
-    images = torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(0)) * 1e5
-    assert not torch.allclose(nets[0](images), nets[1](images))
 
 
 def test_weights_have_their_spread_and_arms_start_alike() -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -104,12 +103,6 @@ def test_within_map_norm_is_the_formula(
     )
 
 
-def test_gradients_are_those_of_finite_differences() -> None:
-    x = normal(2, 6, 3, 2).requires_grad_()
-    torch.autograd.gradcheck(lambda a: local_response_norm(a, 5, 0.5, 0.75, 2.0, columns=2), x)
-    torch.autograd.gradcheck(lambda a: within_map_lrn(a, 5, 0.5, 0.75, 1.0), x)
-
-
 @pytest.mark.parametrize(
     ("alpha", "expected"),
     [
@@ -126,28 +119,6 @@ def test_response_norm_by_hand(alpha: float, expected: list[float]) -> None:
     torch.testing.assert_close(
         b.flatten(), torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-6
     )
-
-
-def test_torchs_local_response_norm_divides_alpha_by_the_size() -> None:
-    x = normal(2, 12, 4, 4, scale=50.0)
-    torchs = F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=2.0)
-    torch.testing.assert_close(
-        local_response_norm(x, 5, 1e-4 / 5, 0.75, 2.0), torchs, rtol=1e-12, atol=0
-    )
-    literal = F.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0)
-    torch.testing.assert_close(
-        local_response_norm(x, 5, 1e-4, 0.75, 2.0), literal, rtol=1e-12, atol=0
-    )
-
-
-def test_columns_are_normalised_as_if_alone() -> None:
-    x = normal(2, 12, 3, 3, scale=5.0)
-    together = local_response_norm(x, 5, 0.1, 0.75, 2.0, columns=2)
-    alone = [local_response_norm(half, 5, 0.1, 0.75, 2.0) for half in x.chunk(2, 1)]
-    torch.testing.assert_close(together, torch.cat(alone, 1), rtol=1e-15, atol=0)
-    across = local_response_norm(x, 5, 0.1, 0.75, 2.0)
-    differing = ((across - together).abs().amax((0, 2, 3)) > 1e-6).nonzero().flatten()
-    assert differing.tolist() == [4, 5, 6, 7]  # the two maps on either side of the boundary
 
 
 @pytest.mark.parametrize("autocast", [False, True])
@@ -218,25 +189,6 @@ def test_locally_connected_is_the_formula(
     torch.testing.assert_close(*gradients, rtol=1e-11, atol=1e-12)
 
 
-def test_the_same_filters_everywhere_are_a_convolution() -> None:
-    x, shared, bias = (
-        normal(3, 4, 6, 7).requires_grad_(),
-        normal(5, 4, 3, 3, seed=2).requires_grad_(),
-        normal(5, seed=3),
-    )
-    ours = locally_connected(
-        x, shared.permute(0, 2, 3, 1).expand(6, 7, 5, 3, 3, 4), bias.expand(6, 7, 5)
-    )
-    theirs = F.conv2d(x, shared, bias, padding=1)
-    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
-    above = normal(*ours.shape, seed=1)
-    torch.testing.assert_close(
-        *(torch.autograd.grad(y, (x, shared), above) for y in (ours, theirs)),
-        rtol=1e-11,
-        atol=1e-12,
-    )
-
-
 def test_local_products_in_bf16_have_sums_in_fp32() -> None:
     """Under autocast all is bf16, rounded once: as near to fp32 as 576 products allow."""
     x, weight = (
@@ -259,18 +211,6 @@ def test_local_products_in_bf16_have_sums_in_fp32() -> None:
         found.append([y.detach().float(), *gradients])
     for exact, rounded in zip(*found, strict=True):
         assert (exact - rounded).abs().max() <= 2**-8 * exact.abs().max()
-
-
-def test_local_gradients_repeat_to_the_bit() -> None:
-    parts = [
-        normal(16, 8, 6, 6).requires_grad_(),
-        normal(6, 6, 4, 3, 3, 8, seed=2).requires_grad_(),
-        normal(6, 6, 4).requires_grad_(),
-    ]
-    first, again = (
-        torch.autograd.grad(locally_connected(*parts).square().sum(), parts) for _ in range(2)
-    )
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -46,19 +46,6 @@ def test_is_the_formula_of_section_5(
     assert ours == pytest.approx(w, rel=1e-12, abs=1e-12)
 
 
-@settings(deadline=None)  # the first optimiser of a process imports much of torch
-@given(rates, st.floats(0, 0.99), st.floats(0, 0.1), gradients)
-def test_is_torchs_sgd_while_the_rate_is_constant(
-    rate: float, momentum: float, decay: float, grads: list[float]
-) -> None:
-    ours, torchs = (torch.tensor([0.7], dtype=torch.float64) for _ in range(2))
-    a = train(PaperSGD([ours], lr=rate, momentum=momentum, weight_decay=decay), ours, grads)
-    b = train(
-        torch.optim.SGD([torchs], lr=rate, momentum=momentum, weight_decay=decay), torchs, grads
-    )
-    assert a == pytest.approx(b, rel=1e-10, abs=1e-10)
-
-
 def test_differs_from_torchs_sgd_after_a_drop() -> None:
     """Two gradients of 1, then a drop and gradient 0: the paper's velocity only fades.
 
@@ -119,8 +106,3 @@ def test_a_parameter_without_gradient_stays() -> None:
     weight = torch.ones(2)
     PaperSGD([weight], lr=0.1).step()
     np.testing.assert_array_equal(weight.numpy(), [1, 1])
-
-
-def test_refuses_a_closure() -> None:
-    with pytest.raises(ValueError, match="closure"):
-        PaperSGD([torch.ones(1)], lr=0.1).step(lambda: 0.0)

@@ -11,23 +11,13 @@ ALEXNET_2012, PAPER = AlexNetRecipe.original(), AlexNetRecipe.paper()
 
 
 @pytest.mark.parametrize(
-    ("epoch", "rate"),
-    [
-        (0, 1e-2),
-        (22, 1e-2),
-        (23, 1e-3),
-        (50, 1e-3),
-        (51, 1e-4),
-        (68, 1e-4),
-        (77, 1e-4),
-        (78, 1e-5),
-        (92, 1e-5),
-    ],
+    ("first", "last", "rate"), [(0, 22, 1e-2), (23, 50, 1e-3), (51, 77, 1e-4), (78, 92, 1e-5)]
 )
-def test_the_logged_drops(epoch: int, rate: float) -> None:
-    assert ALEXNET_2012.lr(epoch, []) == pytest.approx(rate, rel=1e-12)
-    # errors do not matter to it
-    assert ALEXNET_2012.lr(epoch, [50.0] * epoch) == pytest.approx(rate, rel=1e-12)
+def test_the_logged_drops(first: int, last: int, rate: float) -> None:
+    for epoch in (first, last):
+        assert ALEXNET_2012.lr(epoch, []) == pytest.approx(rate, rel=1e-12)
+        # errors do not matter to it
+        assert ALEXNET_2012.lr(epoch, [50.0] * epoch) == pytest.approx(rate, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -45,34 +35,24 @@ def test_the_logged_end() -> None:
     assert ALEXNET_2012.is_over(93, [50.0] * 93, None)
 
 
-def test_finetuning_by_its_log() -> None:
+@pytest.mark.parametrize(
+    ("epochs", "rates"),  # of conv1, of the rest and of fc8
+    [
+        ((0, 4), (1e-4, 1e-3, 1e-2)),
+        ((5, 6), (1e-5, 1e-3, 1e-2)),
+        ((7, 8), (0, 1e-3, 1e-2)),
+        ((9, 21), (0, 1e-3, 1e-3)),
+        ((22, 41), (0, 1e-4, 1e-4)),
+        ((42, 53), (0, 1e-5, 1e-5)),
+    ],
+)
+def test_finetuning_by_its_log(epochs: tuple[int, int], rates: tuple[float, ...]) -> None:
     recipe = AlexNetRecipe.finetuning()
-    rates = {
-        epoch: [
-            recipe.layer_lr(layer, "weight", epoch, [])[0] for layer in ("conv1", "conv2", "fc8")
-        ]
-        for epoch in (0, 4, 5, 7, 8, 9, 21, 22, 41, 42, 53)
-    }
-    expected = {
-        0: [1e-4, 1e-3, 1e-2],
-        4: [1e-4, 1e-3, 1e-2],
-        5: [1e-5, 1e-3, 1e-2],
-        7: [0, 1e-3, 1e-2],
-        8: [0, 1e-3, 1e-2],
-        9: [0, 1e-3, 1e-3],
-        21: [0, 1e-3, 1e-3],
-        22: [0, 1e-4, 1e-4],
-        41: [0, 1e-4, 1e-4],
-        42: [0, 1e-5, 1e-5],
-        53: [0, 1e-5, 1e-5],
-    }
-    for epoch, row in expected.items():
-        assert rates[epoch] == pytest.approx(row, rel=1e-12)
-    assert (recipe.color_noise_end, recipe.is_over(53, [], None), recipe.is_over(54, [], None)) == (
-        38,
-        False,
-        True,
-    )
+    for epoch in epochs:
+        found = [recipe.layer_lr(name, "weight", epoch, [])[0] for name in ("conv1", "fc6", "fc8")]
+        assert found == pytest.approx(rates, rel=1e-12)
+    assert recipe.color_noise_end == 38
+    assert [recipe.is_over(epoch, [], None) for epoch in (53, 54)] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from alexnet.data import cifar10
+from alexnet.data.catalogue import DATASETS
 from alexnet.data.imageset import DataError
 from alexnet.data.sources import data_root, dataset, open_dataset
 
@@ -71,17 +72,6 @@ def test_a_broken_image_is_named(cifar_folder: Path, content: bytes) -> None:
     broken = cifar_folder / "train" / "frog" / "0002.png"
     broken.write_bytes(content)
     with pytest.raises(DataError, match=r"frog/0002\.png is not a readable image"):
-        open_dataset("cifar10", cifar_folder)
-
-
-def test_a_truncated_jpeg_is_named(cifar_folder: Path) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
-        buffer, "JPEG"
-    )
-    target = cifar_folder / "train" / "dog" / "0001.png"
-    target.write_bytes(buffer.getvalue()[:-200])
-    with pytest.raises(DataError, match="dog"):
         open_dataset("cifar10", cifar_folder)
 
 
@@ -188,13 +178,6 @@ def test_a_path_outside_an_archives_root_is_never_written(
     assert not (root.parents[1] / "escaped").exists()
 
 
-def test_a_hostile_archive_fails_its_checksum(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as tar:
-        tar.addfile(tarfile.TarInfo("../escaped"))
-    with pytest.raises(DataError, match="md5"):
-        open_dataset("cifar10", tmp_path)
-
-
 def test_absent_data_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=f"not under {tmp_path}.*--data or ALEXNET_DATA"):
         open_dataset("cifar10", tmp_path)
@@ -206,6 +189,18 @@ def test_absent_data_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(DataError, match="is not a folder"):
         data_root()
     assert data_root(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_is_opened_by_its_name(name: str, tmp_path: Path) -> None:
+    images = dataset(name)
+    assert images.name == name
+    if images.find(tmp_path) is None:
+        with pytest.raises(DataError, match=r"is not under|are not prepared under") as error:
+            images.open(tmp_path)
+        assert "\n" not in str(error.value)
+    else:
+        assert set(images.open(tmp_path)) == {"train", "test"}
 
 
 def test_find_prefers_the_publishers_files(publishers_files: Path) -> None:

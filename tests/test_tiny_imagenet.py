@@ -123,15 +123,3 @@ def test_wrong_class_lists_are_refused(root: Path) -> None:
     wnids.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot be read"):
         open_dataset("tiny-imagenet", root)
-
-
-def test_broken_images_are_named(root: Path) -> None:
-    folder = root / "tiny-imagenet-200" / "train" / WNIDS[2] / "images"
-    Image.new("RGB", (63, 64)).save(folder / f"{WNIDS[2]}_0.JPEG")
-    whole = folder / f"{WNIDS[2]}_3.JPEG"
-    whole.write_bytes(whole.read_bytes()[:400])
-    with pytest.raises(
-        DataError,
-        match=r"^2 of 12 images .*_0\.JPEG is 63×64 pixels.*_3\.JPEG is not a readable image",
-    ):
-        open_dataset("tiny-imagenet", root)

@@ -1,5 +1,6 @@
 """Images as batches for a network: of an ImageSet, or of a torch DataLoader."""
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -70,7 +71,12 @@ def batches_of(
 
 
 def fingerprint_of(images: Images) -> str:
-    """What a checkpoint remembers of the images."""
+    """What a checkpoint remembers of the images: a hash of them all, if they are an ImageSet.
+
+    Of a DataLoader it is the data set's length and what its `repr` says, and nothing of pixels.
+    """
     if isinstance(images, ImageSet):
         return images.meta.fingerprint
-    return f"DataLoader of {len(images.dataset)} images"  # type: ignore[arg-type]  # it has a length
+    data = images.dataset
+    about = re.sub(r" at 0x\w+", "", " ".join(repr(data).split()))
+    return f"DataLoader of {len(data)} images: {about}"  # type: ignore[arg-type]  # it has a length

@@ -28,8 +28,6 @@ ADVICE = (
 class ImageNet(DataSet):
     """A release that `prepare_imagenet` has packed."""
 
-    title = "ImageNet"
-
     def find(self, root: Path) -> Path | None:
         """`root`, if both splits are packed."""
         return None if self._missing(root) else root

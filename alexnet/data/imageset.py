@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from alexnet.io import is_passing, is_there, move_aside, named
 
@@ -55,14 +56,16 @@ class Meta:
     shape: tuple[int, int, int]  # height, width, 3
     statistics: str  # sha256 of mean image, pixel_std and rgb_covariance
     pixel_std: float  # of all pixels after the mean image is subtracted, in grey levels
-    rgb_covariance: (
-        Colours  # of all pixels' RGB around their channel means, in grey levels squared (§4.1)
-    )
+    # of all pixels' RGB around their channel means, in grey levels squared (§4.1)
+    rgb_covariance: Colours
     canonical: bool  # the publisher's own bytes, verified by checksum
     source: str  # in words: which files, decoded by what
     fingerprint: str  # sha256 of pixels, labels and class names
     # what each class is called in English, where the class names do not say it
     words: tuple[str, ...] = ()
+
+
+META = TypeAdapter(Meta)
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ def finish(
         split=split,
         classes=tuple(classes),
         count=len(images),
-        shape=(images.shape[1], images.shape[2], images.shape[3]),
+        shape=images.shape[1:],
         statistics=_statistics_digest(mean_image, pixel_std, covariance),
         pixel_std=pixel_std,
         rgb_covariance=covariance,
@@ -201,21 +204,16 @@ def open_imageset(folder: Path, verify: bool | None = None) -> ImageSet:
         fields: dict[str, Any] = json.loads((folder / "meta.json").read_text())
         if fields.get("format") != FORMAT:
             raise ValueError(f"format {fields.get('format')} is not {FORMAT}")
-        meta = _meta_of(fields)
+        meta = META.validate_python(fields)
         images = _mapped(folder / "images.npy")
         labels = np.load(folder / "labels.npy", allow_pickle=False)
         mean_image = np.load(folder / "mean_image.npy", allow_pickle=False)
-        if (
-            images.shape != (meta.count, *meta.shape)
-            or labels.shape != (meta.count,)
-            or mean_image.shape != meta.shape
-        ):
-            raise ValueError(
-                f"arrays of shapes {images.shape}, {labels.shape} do not fit {meta.count} images"
-            )
+        shapes = images.shape, labels.shape, mean_image.shape
+        if shapes != ((meta.count, *meta.shape), (meta.count,), meta.shape):
+            raise ValueError(f"arrays of shapes {shapes} do not fit {meta.count} images")
         if images.dtype != np.uint8 or not 0 <= labels.min() <= labels.max() < len(meta.classes):
             raise ValueError("pixels are not uint8 or labels lie outside the classes")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, EOFError) as error:
         if is_passing(error):
             raise named(error, folder) from error
         raise BrokenSetError(f"{folder} is not a whole ImageSet ({error})") from error
@@ -234,18 +232,6 @@ def check_fingerprint(data: ImageSet, where: str) -> None:
     """
     if fingerprint(data.images, data.labels, data.meta.classes) != data.meta.fingerprint:
         raise BrokenSetError(f"{where} does not match its fingerprint")
-
-
-def _meta_of(fields: dict[str, Any]) -> Meta:
-    """Meta from its JSON form, whose lists become tuples again."""
-    lists = {name: tuple(fields[name]) for name in ("classes", "shape", "words")}
-    return Meta(
-        **{
-            **fields,
-            **lists,
-            "rgb_covariance": tuple(tuple(row) for row in fields["rgb_covariance"]),
-        }
-    )
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:

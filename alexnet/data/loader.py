@@ -106,18 +106,12 @@ class Loader:
             corners = [(0, 0), (0, far), (far, 0), (far, far), *corners]
         mine = np.arange(rank, self.count, world_size)
         for start in range(0, len(mine), batch_size):
-            index = mine[start : start + batch_size]
-            count = len(index)
-            yield (
-                index,
-                [
-                    self.crop(
-                        index, np.tile(corner, (count, 1)), np.full(count, flipped), dtype
-                    ).permute(0, 3, 1, 2)
-                    for flipped in (False, True)[: 1 + (crops == 10)]
-                    for corner in corners
-                ],
-            )
+            index, squares = mine[start : start + batch_size], []
+            for flipped in (False, True)[: 1 + (crops == 10)]:
+                for corner in corners:
+                    place = np.tile(corner, (len(index), 1)), np.full(len(index), flipped)
+                    squares.append(self.crop(index, *place, dtype).permute(0, 3, 1, 2))
+            yield index, squares
 
     def crop(
         self,

@@ -53,9 +53,8 @@ class Listing:
     def key(self) -> str:
         """Twelve digits of a hash of all files' names, sizes and times, labels and classes."""
         labels = hashlib.sha256(self.labels.astype("<i8").tobytes()).hexdigest()
-        return hashlib.sha256(
-            repr((_digest(self.items), labels, list(self.classes))).encode()
-        ).hexdigest()[:12]
+        about = repr((_digest(self.items), labels, list(self.classes)))
+        return hashlib.sha256(about.encode()).hexdigest()[:12]
 
 
 def folder_items(folder: Path, root: Path, suffixes: Collection[str]) -> list[Item]:
@@ -66,13 +65,10 @@ def folder_items(folder: Path, root: Path, suffixes: Collection[str]) -> list[It
     if not folder.is_dir():
         return []
     below = folder.relative_to(root)
+    ends = tuple(suffixes)
     with os.scandir(folder) as entries:
-        named = [
-            entry
-            for entry in entries
-            if entry.name.lower().endswith(tuple(suffixes)) and not entry.name.startswith(".")
-        ]
-        found = [(entry.name, entry.stat()) for entry in named]
+        chosen = [e for e in entries if e.name.lower().endswith(ends) and e.name[0] != "."]
+        found = [(entry.name, entry.stat()) for entry in chosen]
     return [
         Item(f"{below}/{name}", f"{folder}/{name}", 0, stat.st_size, stat.st_mtime_ns)
         for name, stat in sorted(found)
@@ -132,10 +128,9 @@ def _decoded(
         # from 179 megapixels on it is an error
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            work = {
-                pool.submit(_decode_chunk, images, start, chunk, decode): start
-                for start, chunk in todo.items()
-            }
+            work = {}
+            for start, chunk in todo.items():
+                work[pool.submit(_decode_chunk, images, start, chunk, decode)] = start
             for future in as_completed(work):
                 yield work[future], future.result()
         finally:
@@ -173,15 +168,11 @@ def _resume(
     if lines and old != shape:
         raise DataError(
             f"{partial} has images of an interrupted packing of {old[0]:,}, and these sources "
-            f"have {shape[0]:,}; name the same "
-            "sources again, or move it away to pack these"
+            f"have {shape[0]:,}; name the same sources again, or move it away to pack these"
         )
     if old == shape:
-        valid = {
-            start: line
-            for start, chunk in chunks.items()
-            if (line := _line(start, chunk, source)) in lines
-        }
+        wanted = {start: _line(start, chunk, source) for start, chunk in chunks.items()}
+        valid = {start: line for start, line in wanted.items() if line in lines}
         # what is decoded again is no longer what others noted
         write_atomic(noted, "".join(f"{line}\n" for line in valid.values()))
         return images, set(valid)
@@ -189,10 +180,8 @@ def _resume(
     partial.mkdir(parents=True)
     free, needed = shutil.disk_usage(partial).free, int(np.prod(shape))
     if free < needed:
-        raise DataError(
-            f"{partial.parent} has {free / 1e9:,.1f} GB free and {needed / 1e9:,.1f} GB are "
-            "needed; make room there"
-        )
+        room = f"{free / 1e9:,.1f} GB free and {needed / 1e9:,.1f} GB are needed"
+        raise DataError(f"{partial.parent} has {room}; make room there")
     np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape)
     return images, set()
 
@@ -241,6 +230,6 @@ def _told(broken: Sequence[str], total: int) -> str:
     at_least = "at least " if len(broken) >= ENOUGH else ""
     return (
         f"{at_least}{len(broken)} of {total:,} images cannot be packed, which stops it: "
-        f"{'; '.join(broken[:NAMED])}{more}. "
-        "Replace or delete them and give the command again; the images that are done are kept"
+        f"{'; '.join(broken[:NAMED])}{more}. Replace or delete them and give the command again; "
+        "the images that are done are kept"
     )

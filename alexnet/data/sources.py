@@ -40,8 +40,8 @@ def data_root(given: Path | None = None) -> Path:
 class DataSet:
     """One data set. Each kind has a subclass in a module of its own, which the catalogue names."""
 
-    title = ""  # what users call it
-    downloads = False  # whether `download` can fetch it
+    downloads = False  # whether `download` can fetch it; then `title` is what users call it
+    title = ""
 
     def __init__(self, name: str) -> None:
         self.name = name

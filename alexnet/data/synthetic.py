@@ -20,8 +20,6 @@ SIDE = 32  # pixels
 class Synthetic(DataSet):
     """The built-in images, packed in the cache; they have CIFAR-10's class names."""
 
-    title = "the synthetic images"
-
     def find(self, root: Path) -> Path:
         """The cache."""
         return cache_root()

@@ -26,8 +26,6 @@ AGAIN = "unpack Tiny ImageNet again"
 class TinyImageNet(DataSet):
     """The publisher's folder."""
 
-    title = "Tiny ImageNet"
-
     def find(self, root: Path) -> Path | None:
         """The folder under `root`, or `root` itself where that is the folder."""
         if (root / FOLDER).is_dir():

@@ -57,9 +57,8 @@ def threads_for(values: int) -> int:
 def _loaded(compiler: str, flags: tuple[str, ...], source: Path) -> ctypes.CDLL:
     # version and instruction sets, as macros
     target = _output([compiler, "-march=native", "-dM", "-E", "-x", "c", "/dev/null"])
-    digest = hashlib.sha256(
-        b"\0".join([source.read_bytes(), repr(flags).encode(), target])
-    ).hexdigest()[:16]
+    content = b"\0".join([source.read_bytes(), repr(flags).encode(), target])
+    digest = hashlib.sha256(content).hexdigest()[:16]
     cached = cache_root() / "kernels" / f"{source.stem}-{digest}.so"
     with suppress(OSError):
         return ctypes.CDLL(str(cached))
@@ -72,11 +71,8 @@ def _loaded(compiler: str, flags: tuple[str, ...], source: Path) -> ctypes.CDLL:
         except OSError as error:
             library = ctypes.CDLL(str(fresh))  # stays when its file goes
             where = f"{cached.parent} ({_cause(error)})"
-            LOG.warning(
-                "the cache %s cannot be used; every process compiles %s for itself",
-                where,
-                source.name,
-            )
+            why = "the cache %s cannot be used; every process compiles %s for itself"
+            LOG.warning(why, where, source.name)
             return library
 
 

@@ -84,13 +84,13 @@ def normalize(lrn: LRN, x: Tensor, gradient: Tensor | None = None) -> Tensor:
         raise ValueError(f"{x.shape[1]} maps cannot be cut into {lrn.columns} equal columns")
     if torch.compiler.is_compiling():  # which cannot look into C
         return _plain(lrn, x, gradient)
-    compiled = _compiled() if x.device.type == "cpu" and x.dtype in DTYPES else None
+    compiled = _found()[0] if x.device.type == "cpu" and x.dtype in DTYPES else None
     return _plain(lrn, x, gradient) if compiled is None else _in_c(compiled, lrn, x, gradient)
 
 
 def backend(device: torch.device) -> str:
     """What computes on a device: "c" on a processor, "torch" on a GPU or where lrn.c fails."""
-    return "c" if device.type == "cpu" and _compiled() else "torch"
+    return "c" if device.type == "cpu" and _found()[0] else "torch"
 
 
 def why_plain() -> str:
@@ -110,11 +110,6 @@ class _Arguments(ctypes.Structure):
         *((name, ctypes.c_float) for name in ("alpha", "beta", "k")),
         ("bf16", ctypes.c_int),
     )
-
-
-def _compiled() -> Any:
-    """`normalise` of lrn.c, None where it cannot be used."""
-    return _found()[0]
 
 
 @cache
