@@ -1,19 +1,23 @@
 """What each kind of run does: a training becomes a record with metrics, or diverged."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 from networks import ALEXNET, CPU, LOCAL, Splits
 
+from alexnet.config import Recipe
 from alexnet.data.batches import batches_of
 from alexnet.evaluation import predict, top_errors
-from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.claims.claim import Claim, discover, faults_of, planned_runs
+from reproductions.harness.claims.questions import Difference
 from reproductions.harness.claims.runs import as_data
+from reproductions.harness.claims.variant import Scale, Variant
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.metrics import measure_alexnet, measure_locally_connected
 from reproductions.harness.execute.run import make
+from reproductions.harness.judge.rows import judge
 from reproductions.harness.records.load import read_records
 
 pytestmark = pytest.mark.numerical
@@ -77,3 +81,47 @@ def test_a_training_whose_last_update_lost_its_weights_diverged(
     next(done.net.parameters()).data.fill_(torch.inf)
     found = measure(done, splits["train"], splits["test"], network.recipe, None)
     assert (found.status, found.metrics, found.correct) == ("diverged", {}, None)
+
+
+@dataclass(frozen=True)
+class MlpConfig:
+    """A user's own network: nothing but a frozen dataclass that builds a module."""
+
+    hidden: int
+    classes: int = 10
+    image_size: int = 32
+
+    def build(self, seed: int | None = None) -> torch.nn.Module:
+        torch.manual_seed(seed or 0)
+        return torch.nn.Sequential(
+            torch.nn.Flatten(),
+            torch.nn.Linear(3 * self.image_size**2, self.hidden),
+            torch.nn.ReLU(),
+            torch.nn.Linear(self.hidden, self.classes),
+        )
+
+
+def test_a_users_own_network_is_an_arm_of_a_claim(splits: Splits, tmp_path: Path) -> None:
+    recipe = Recipe(learning_rate=1e-4, batch_size=32, epochs=2)
+    small, large = (Variant(f"mlp-{n}", MlpConfig(n), recipe) for n in (8, 64))
+    question = Difference(
+        name="width",
+        text="top-1 error reduction by more hidden units",
+        of=small,
+        minus=large,
+        metric="top1",
+        min_effect=1.0,
+        seeds=(0, 1),
+    )
+    scales = {"smoke": Scale("synthetic")}
+    claim = Claim(section="§0", questions=(question,), scales=scales, statement="Wide is good.")
+    assert faults_of(claim) == []
+    context = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
+    for run in planned_runs(claim, "smoke"):
+        assert (run.claim, run.family) == ("own-synthetic", "own")
+        assert make(run, claim, context) is not None
+    stored, faults = read_records(tmp_path)
+    assert faults == []
+    assert {"top1", "gap", "train_error"} <= stored[0].record.metrics.keys()
+    (row,) = judge(claim, stored)
+    assert (row.n, row.planned, row.verdict.word) == (2, 2, "none")

@@ -118,20 +118,11 @@ def measure_alexnet(
     net = _alexnet(done)
     asked = _batches(done, test, train, recipe)
     known = _batches(done, sample(train, KNOWN), train, recipe)
-    running = {"train_error": _last_epoch(done), "first_epoch_error": _error_of_epoch(done, 1)}
-    metrics = {
-        name: _metric(value, "percent", "train", len(train)) for name, value in running.items()
+    ten, labels = predict(net, asked, crops=10, precision=done.precision)
+    metrics = _errors(done, train, asked, known) | {
+        f"{name}_ten": _metric(value, "percent", "test", len(test))
+        for name, value in top_errors(ten, labels).items()
     }
-    centre, labels = predict(net, asked, precision=done.precision)
-    ten, _labels = predict(net, asked, crops=10, precision=done.precision)
-    errors = top_errors(centre, labels)
-    errors |= {f"{name}_ten": value for name, value in top_errors(ten, labels).items()}
-    metrics |= {
-        name: _metric(value, "percent", "test", len(test)) for name, value in errors.items()
-    }
-    again = top_errors(*predict(net, known, precision=done.precision))["top1"]
-    metrics["top1_train"] = _metric(again, "percent", "train", known.count)
-    metrics["gap"] = _metric(errors["top1"] - again, "points", "both", known.count)
     queries = min(QUERIES, asked.count)
     for name, value in _retrieval(done, asked, known, run.seed).items():
         metrics[name] = _metric(value, "percent", "test", queries)
@@ -139,6 +130,31 @@ def measure_alexnet(
     colour = 100 * abs(float(first - second))
     metrics["colour_gap"] = _metric(colour, "points", "none", net.specs["conv1"].outputs)
     return Measured(metrics, topk_correct(ten, labels, 1).numpy())
+
+
+def measure_network(
+    done: Training, train: ImageSet, test: ImageSet, recipe: Any, _: PlannedRun
+) -> Measured:
+    """The errors of a network of one's own, as of an AlexNet; credits are of the central crop."""
+    if not _is_finite(done):
+        return Measured({}, status="diverged")
+    asked = _batches(done, test, train, recipe)
+    known = _batches(done, sample(train, KNOWN), train, recipe)
+    correct = topk_correct(*predict(done.net, asked, precision=done.precision), 1)
+    return Measured(_errors(done, train, asked, known), correct.numpy())
+
+
+def _errors(done: Training, train: ImageSet, asked: Loader, known: Loader) -> dict[str, Metric]:
+    """Running training errors, errors of the central crop, and the gap between the two splits."""
+    running = {"train_error": _last_epoch(done), "first_epoch_error": _error_of_epoch(done, 1)}
+    errors = top_errors(*predict(done.net, asked, precision=done.precision))
+    again = top_errors(*predict(done.net, known, precision=done.precision))["top1"]
+    return {
+        **{name: _metric(value, "percent", "train", len(train)) for name, value in running.items()},
+        **{name: _metric(value, "percent", "test", asked.count) for name, value in errors.items()},
+        "top1_train": _metric(again, "percent", "train", known.count),
+        "gap": _metric(errors["top1"] - again, "points", "both", known.count),
+    }
 
 
 MEASURES: dict[type, Callable[..., Measured]] = {

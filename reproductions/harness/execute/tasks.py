@@ -21,7 +21,13 @@ from reproductions.harness.claims.questions import Count
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute.context import RunContext
 from reproductions.harness.execute.ensemble import average
-from reproductions.harness.execute.metrics import MEASURES, examples_of, kernels
+from reproductions.harness.execute.metrics import (
+    MEASURES,
+    Measured,
+    examples_of,
+    kernels,
+    measure_network,
+)
 from reproductions.harness.execute.parents import load_network
 from reproductions.harness.records.schema import COMPILED, Metric
 from reproductions.harness.records.store import Stored
@@ -92,7 +98,8 @@ def _train(
         on_row=on_row,
     )
     outcome = _outcome(done)
-    measured = MEASURES[type(config)](done, training, test, recipe, run)
+    measure: Callable[..., Measured] = MEASURES.get(type(config), measure_network)
+    measured = measure(done, training, test, recipe, run)
     outcome.metrics, outcome.correct = measured.metrics, measured.correct
     outcome.status = measured.status or outcome.status
     if outcome.status == "ok" and isinstance(done.net, AlexNet):
