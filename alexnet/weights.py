@@ -13,7 +13,7 @@ bvlc_alexnet (Caffe)
     has 2. Biases start at 0.1 instead of 1, fc6 and fc7 at a standard deviation of 0.005 instead
     of 0.01. No colour noise, 256 images in a batch, images squeezed to 256 × 256 regardless of
     their proportions, the mean image subtracted where the crop lies, crops of 227 pixels, dropout
-    that doubles what it keeps. 42.9 / 19.8 % (top-1 / top-5, central view, ILSVRC-2012).
+    that doubles what it keeps. 42.9 / 19.8 % (top-1 / top-5, central crop, ILSVRC-2012).
 CaffeNet (Caffe's "reference")
     The same with pooling before normalisation and with biases of 1. 42.6 / 19.6 %.
 torchvision's alexnet

@@ -8,7 +8,7 @@ net and once in the wide one. The published pair itself stands beside it, with a
 confounds. In the narrow net normalisation is that of the first version of the 11 % file, which had
 added nothing else.
 
-Errors are of ten views averaged. The 2012 walk-through of the 13 % file ends at 12.6 %.
+Errors are of ten crops averaged. The 2012 walk-through of the 13 % file ends at 12.6 %.
 """
 
 from dataclasses import replace
@@ -81,7 +81,7 @@ CLAIM = Claim(
         ),
         "At scale mini the same nets have a tenth of their courses.",
         (
-            "Until March 2012 that code averaged nine views without mirror images, then ten as in "
+            "Until March 2012 that code averaged nine crops without mirror images, then ten as in "
             "§4.1; here it is ten."
         ),
         NEW_ORDER,

@@ -1,7 +1,7 @@
 """Changing the colour of the light in training images lowers top-1 error by over 1 point (§4.1).
 
 To every training image the same random multiple of the principal axes of RGB is added at all its
-pixels. The net is trained with that noise and without it. Errors are of ten views averaged. No log
+pixels. The net is trained with that noise and without it. Errors are of ten crops averaged. No log
 of 2012 isolates this.
 """
 

@@ -1,7 +1,7 @@
 """Without random crops and mirror images the network overfits substantially (§4.1).
 
 The gap of a net is its top-1 error on test images minus that on training images, both of the
-central view and without dropout. The net that only ever saw the central square of each image is
+central crop and without dropout. The net that only ever saw the central square of each image is
 compared with the original. Colour noise and dropout stay in both.
 """
 
@@ -31,7 +31,7 @@ CLAIM = Claim(
             "did; the text draws them per image."
         ),
         (
-            "Training errors are those of 10,000 central views: the very squares on which the net "
+            "Training errors are those of 10,000 central crops: the very squares on which the net "
             "without crops was trained."
         ),
     ),

@@ -2,7 +2,7 @@
 
 The net is trained whole and without conv3, conv4 or conv5, one question each. What follows the
 missing layer stays: the pooling after conv5 moves behind conv4, and without conv3 the columns meet
-in conv4. Errors are of ten views averaged. No log of 2012 has such a net; §1 says that removing any
+in conv4. Errors are of ten crops averaged. No log of 2012 has such a net; §1 says that removing any
 convolution made results worse.
 """
 

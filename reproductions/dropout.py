@@ -1,7 +1,7 @@
 """Without dropout the network overfits substantially; with it, iterations about double (§4.2).
 
 The net is trained with dropout in its two hidden layers and without. The gap of a net is its top-1
-error on test images minus that on training images, both of the central view and without dropout.
+error on test images minus that on training images, both of the central crop and without dropout.
 Convergence is the epoch at which the running training error first falls to a target that both nets
 reach before their rate first drops: there the two courses differ in nothing but dropout.
 """

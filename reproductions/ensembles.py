@@ -1,7 +1,7 @@
 """Averaging five networks brings 40.7 and 18.2 % error down to 38.1 and 16.4 % (Table 2, §6).
 
 This is the row "5 CNNs" of Table 2. The probabilities of five networks, each already averaged over
-ten views, are averaged with equal weights. The gain compares such an average with the mean of its
+ten crops, are averaged with equal weights. The gain compares such an average with the mean of its
 own five networks' errors. Three averages are made, of the networks of seeds 0–4, 5–9 and 10–14,
 which have nothing in common. Only ILSVRC-2012 can decide the printed numbers; the gain can show
 anywhere.
@@ -16,7 +16,7 @@ CLAIM = Claim(
     questions=(
         Value(
             name="top1",
-            text="top-1 error of five networks averaged, ten views",
+            text="top-1 error of five networks averaged, ten crops",
             arm=FIVE_CNNS,
             metric="top1_ten",
             paper=38.1,
@@ -24,7 +24,7 @@ CLAIM = Claim(
         ),
         Value(
             name="top5",
-            text="top-5 error of five networks averaged, ten views",
+            text="top-5 error of five networks averaged, ten crops",
             arm=FIVE_CNNS,
             metric="top5_ten",
             paper=16.4,

@@ -14,14 +14,14 @@ CLAIM = Claim(
     questions=(
         Value(
             name="top1",
-            text="top-1 error of ten views",
+            text="top-1 error of ten crops",
             arm=SIX_CONV,
             metric="top1_ten",
             paper=67.4,
         ),
         Value(
             name="top5",
-            text="top-5 error of ten views",
+            text="top-5 error of ten crops",
             arm=SIX_CONV,
             metric="top5_ten",
             paper=40.9,
@@ -38,6 +38,6 @@ CLAIM = Claim(
             "of net #145 on ILSVRC-2010."
         ),
         "Which half of a class trains is not printed; here every other image does.",
-        "That the printed errors are of ten views is our reading.",
+        "That the printed errors are of ten crops is our reading.",
     ),
 )

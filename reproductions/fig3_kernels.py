@@ -1,7 +1,7 @@
 """One GPU's kernels hardly see colour, the other's mostly do, in every run (Figure 3, §6.1).
 
-The colour of a kernel of conv1 is the share of its energy that is left when the mean over R, G and
-B is taken away. Compared is how far the mean shares of the two columns are apart, whichever is the
+The colour of a kernel of conv1 is the share of its energy that remains after the mean over R, G and
+B is subtracted. Compared is how far the mean shares of the two columns are apart, whichever is the
 higher, with the same number for two arbitrary halves of a net whose one column sees all kernels.
 "Every run" and "independent of the initial weights" are asked by several seeds.
 """

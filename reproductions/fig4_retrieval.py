@@ -32,7 +32,7 @@ CLAIM = Claim(
             "has all of them, for five."
         ),
         (
-            "Pixels are those of the central view, averaged over squares of four by four where its "
+            "Pixels are those of the central crop, averaged over squares of four by four where its "
             "side is above 64."
         ),
     ),

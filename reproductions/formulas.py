@@ -101,7 +101,7 @@ CLAIM = Claim(
         ),
         Count(
             name="views",
-            text="four corners, centre and their mirror images are ten views (§4.1)",
+            text="four corners, centre and their mirror images are ten crops (§4.1)",
             paper=10,
             measure=lambda: len(VIEWS),
         ),

@@ -1,7 +1,7 @@
 """Response normalisation lowers top-1 and top-5 error by 1.4 and 1.2 points (§3.3).
 
 The net is trained with normalisation after its first two convolutions and without any. Errors are
-of ten views averaged. The paper does not name the images; the logs with these numbers are of the
+of ten crops averaged. The paper does not name the images; the logs with these numbers are of the
 validation images of ILSVRC-2012.
 """
 

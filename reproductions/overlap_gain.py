@@ -1,7 +1,7 @@
 """Overlapping pooling lowers top-1 and top-5 error by 0.4 and 0.3 points (§3.4).
 
 The net is trained with pooling windows of 3 pixels every 2 and with windows of 2 every 2; all
-layers keep their sizes. Errors are of ten views averaged. The paper does not name the images; the
+layers keep their sizes. Errors are of ten crops averaged. The paper does not name the images; the
 logs with these numbers are of the validation images of ILSVRC-2012.
 """
 

@@ -1,7 +1,7 @@
 """Models with overlapping pooling are slightly harder to overfit (§3.4).
 
 The gap of a net is its top-1 error on test images minus that on training images, both of the
-central view and without dropout. The gap with windows of 2 pixels every 2 is compared with the gap
+central crop and without dropout. The gap with windows of 2 pixels every 2 is compared with the gap
 with windows of 3 every 2. The paper reports what its authors generally observed, without a number.
 """
 

@@ -31,7 +31,7 @@ CLAIM = Claim(
     questions=(  # the logs are those of layer-params-146-2012-2011.cfg
         Value(
             name="top1",
-            text="top-1 error of one pre-trained network, ten views",
+            text="top-1 error of one pre-trained network, ten crops",
             arm=PRETRAINED,
             metric="top1_ten",
             paper=39.0,
@@ -39,7 +39,7 @@ CLAIM = Claim(
         ),
         Value(
             name="top5",
-            text="top-5 error of one pre-trained network, ten views",
+            text="top-5 error of one pre-trained network, ten crops",
             arm=PRETRAINED,
             metric="top5_ten",
             paper=16.6,

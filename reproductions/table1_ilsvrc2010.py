@@ -1,7 +1,7 @@
 """One network has 37.5 % top-1 and 17.0 % top-5 error on ILSVRC-2010's test images (Table 1, §6).
 
-The numbers of Table 1 are of ten views averaged; footnote 4 gives 39.0 % and 18.3 % for the central
-view of the same network. Each printed number is compared with the spread of our runs: it is
+The numbers of Table 1 are of ten crops averaged; footnote 4 gives 39.0 % and 18.3 % for the central
+crop of the same network. Each printed number is compared with the spread of our runs: it is
 confirmed if it could be one more of them. Only ILSVRC-2010 itself can decide that; the errors on
 other images are shown and not judged.
 """
@@ -13,7 +13,7 @@ CLAIM = Claim(
     questions=(  # the logs are those of layer-params-145-2010.cfg
         Value(
             name="top1",
-            text="top-1 error of ten views",
+            text="top-1 error of ten crops",
             arm=ALEXNET_2012,
             metric="top1_ten",
             paper=37.5,
@@ -21,7 +21,7 @@ CLAIM = Claim(
         ),
         Value(
             name="top5",
-            text="top-5 error of ten views",
+            text="top-5 error of ten crops",
             arm=ALEXNET_2012,
             metric="top5_ten",
             paper=17.0,
@@ -29,7 +29,7 @@ CLAIM = Claim(
         ),
         Value(
             name="top1_centre",
-            text="top-1 error of the central view",
+            text="top-1 error of the central crop",
             arm=ALEXNET_2012,
             metric="top1",
             paper=39.0,
@@ -37,7 +37,7 @@ CLAIM = Claim(
         ),
         Value(
             name="top5_centre",
-            text="top-5 error of the central view",
+            text="top-5 error of the central crop",
             arm=ALEXNET_2012,
             metric="top5",
             paper=18.3,

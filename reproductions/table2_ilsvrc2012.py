@@ -1,6 +1,6 @@
 """One network has 40.7 and 18.2 % error on the validation images of ILSVRC-2012 (Table 2, §6).
 
-This is the row "1 CNN" of Table 2, ten views averaged. Each printed number is compared with the
+This is the row "1 CNN" of Table 2, ten crops averaged. Each printed number is compared with the
 spread of our runs: it is confirmed if it could be one more of them. Only ILSVRC-2012 itself can
 decide that; the errors on other images are shown and not judged.
 
@@ -16,7 +16,7 @@ CLAIM = Claim(
     questions=(  # the logs are those of layer-params-145.cfg
         Value(
             name="top1",
-            text="top-1 error of one network, ten views",
+            text="top-1 error of one network, ten crops",
             arm=ALEXNET_2012,
             metric="top1_ten",
             paper=40.7,
@@ -24,7 +24,7 @@ CLAIM = Claim(
         ),
         Value(
             name="top5",
-            text="top-5 error of one network, ten views",
+            text="top-5 error of one network, ten crops",
             arm=ALEXNET_2012,
             metric="top5_ten",
             paper=18.2,

@@ -1,7 +1,7 @@
-"""Averaging ten views of each image lowers the errors by 1.5 and 1.3 points (§4.1, §6).
+"""Averaging ten crops of each image lowers the errors by 1.5 and 1.3 points (§4.1, §6).
 
-Without the ten views the paper's net has 39.0 % and 18.3 % on ILSVRC-2010 instead of 37.5 % and
-17.0 %. Each run is compared with itself: the error of the central view minus the error of the
+Without the ten crops the paper's net has 39.0 % and 18.3 % on ILSVRC-2010 instead of 37.5 % and
+17.0 %. Each run is compared with itself: the error of the central crop minus the error of the
 average of ten (four corners, centre, and their mirror images).
 """
 

@@ -2,7 +2,7 @@
 
 The one-column net has half as many kernels in its first four convolutions. Its last convolution and
 its hidden layers are whole, as the section's footnote says, so that both nets have about as many
-parameters. Errors are of ten views averaged.
+parameters. Errors are of ten crops averaged.
 """
 
 from reproductions.harness import ALEXNET_2012, IMAGENET_2010, ONE_COLUMN, Claim, both_errors

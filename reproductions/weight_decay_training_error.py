@@ -2,7 +2,7 @@
 
 The net is trained with a weight decay of 0.0005 and without any. The first question takes the
 running training error of the last epoch, with dropout and augmentation, as the 2012 code printed
-it; the second the error of the finished net on central views of training images. No log of 2012 has
+it; the second the error of the finished net on central crops of training images. No log of 2012 has
 a run without decay; doubling it in the hidden layers made validation worse by 0.4 and 0.3.
 """
 

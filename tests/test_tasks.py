@@ -9,6 +9,7 @@ from networks import ALEXNET, CPU, LOCAL, Splits
 
 from alexnet.config import Recipe
 from alexnet.data.batches import batches_of
+from alexnet.data.loader import Loader
 from alexnet.evaluation import predict, top_errors
 from reproductions.harness.claims.claim import Claim, discover, faults_of, planned_runs
 from reproductions.harness.claims.questions import Difference
@@ -101,6 +102,12 @@ class MlpConfig:
         )
 
 
+def share_of_zeros(net: torch.nn.Module, batches: Loader) -> float:
+    """A metric of a claim's own: hidden units that give zero, percent."""
+    ((_, (images,)), *_) = batches.in_order(100)
+    return 100 * float((net[:3](images) == 0).float().mean())
+
+
 def test_a_users_own_network_is_an_arm_of_a_claim(splits: Splits, tmp_path: Path) -> None:
     recipe = Recipe(learning_rate=1e-4, batch_size=32, epochs=2)
     small, large = (Variant(f"mlp-{n}", MlpConfig(n), recipe) for n in (8, 64))
@@ -114,7 +121,14 @@ def test_a_users_own_network_is_an_arm_of_a_claim(splits: Splits, tmp_path: Path
         seeds=(0, 1),
     )
     scales = {"smoke": Scale("synthetic")}
-    claim = Claim(section="§0", questions=(question,), scales=scales, statement="Wide is good.")
+    shares = replace(question, name="share", metric="share_of_zeros")
+    claim = Claim(
+        section="§0",
+        questions=(question, shares),
+        scales=scales,
+        statement="Wide is good.",
+        own_metrics={"share_of_zeros": share_of_zeros},
+    )
     assert faults_of(claim) == []
     context = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
     for run in planned_runs(claim, "smoke"):
@@ -123,5 +137,6 @@ def test_a_users_own_network_is_an_arm_of_a_claim(splits: Splits, tmp_path: Path
     stored, faults = read_records(tmp_path)
     assert faults == []
     assert {"top1", "gap", "train_error"} <= stored[0].record.metrics.keys()
-    (row,) = judge(claim, stored)
-    assert (row.n, row.planned, row.verdict.word) == (2, 2, "none")
+    assert 0 < stored[0].record.metrics["share_of_zeros"].value < 100
+    rows = judge(claim, stored)
+    assert [(row.n, row.planned, row.verdict.word) for row in rows] == [(2, 2, "none")] * 2

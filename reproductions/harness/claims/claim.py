@@ -3,8 +3,9 @@
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from alexnet.data.catalogue import DATASETS
 from reproductions.harness.claims.metrics import METRICS
@@ -26,6 +27,8 @@ class Claim:
     questions: tuple[Question, ...]
     scales: dict[str, Scale]
     differs: tuple[str, ...] = ()  # from the paper, a sentence each
+    # of its own, in percent: functions of the trained network and a Loader of its test images
+    own_metrics: dict[str, Callable[[Any, Any], float]] = field(default_factory=dict)
     name: str = ""
     statement: str = ""
     protocol: str = ""
@@ -146,23 +149,22 @@ def faults_of(claim: Claim) -> list[str]:
     ]
     for question in claim.questions:
         faults += [f"{question.name}: {line}" for line in question.faults()]
-        faults += [f"{question.name}: {line}" for line in _metric_faults(question)]
+        faults += [f"{question.name}: {line}" for line in _metric_faults(claim, question)]
     return faults or _plan_faults(claim)
 
 
-def _metric_faults(question: Question) -> list[str]:
-    if not question.trained:
-        return []
+def _metric_faults(claim: Claim, question: Question) -> list[str]:
+    names = METRICS.keys() | claim.own_metrics.keys()
     return [
-        f"no metric is called {name!r}{_near(name, METRICS)}"
+        f"no metric is called {name!r}{_near(name, names)}"
         for name in question.metrics
-        if name not in METRICS
+        if question.trained and name not in names
     ]
 
 
 def _near(name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names)}"
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(names))}"
 
 
 def _plan_faults(claim: Claim) -> list[str]:

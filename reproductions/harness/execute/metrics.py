@@ -255,7 +255,7 @@ def examples_of(
     """A record's files for Figure 4; none if the network's last update left it without numbers.
 
     Test images are evenly spread over the split; their neighbours are sought where `measure` seeks
-    them, in central views.
+    them, in central crops.
     """
     net = _alexnet(done)
     shown, stored = sample(test, SHOWN), sample(train, KNOWN)

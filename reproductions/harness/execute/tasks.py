@@ -11,11 +11,12 @@ from torch import nn
 
 from alexnet.checkpoint import Checkpoint
 from alexnet.config import AlexNetConfig, AlexNetRecipe
+from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet
 from alexnet.models import AlexNet
 from alexnet.training import Row, Training, train
 from alexnet.weights import load_matching
-from reproductions.harness.claims.claim import Claim
+from reproductions.harness.claims.claim import Claim, discover, planned_runs
 from reproductions.harness.claims.imagenet import ALEXNET_2012
 from reproductions.harness.claims.questions import Count
 from reproductions.harness.claims.runs import PlannedRun
@@ -70,11 +71,12 @@ def carry_out(
         return Outcome("diverged", {}, _precision(parents))
     if run.kind == "ensemble":
         return _average(run, context, parents)
-    return _train(run, context, parents, checkpoint, on_row)
+    return _train(run, claim, context, parents, checkpoint, on_row)
 
 
 def _train(
     run: PlannedRun,
+    claim: Claim,
     context: RunContext,
     parents: Sequence[Stored],
     checkpoint: Checkpoint,
@@ -101,12 +103,29 @@ def _train(
     measure: Callable[..., Measured] = MEASURES.get(type(config), measure_network)
     measured = measure(done, training, test, recipe, run)
     outcome.metrics, outcome.correct = measured.metrics, measured.correct
+    if measured.status is None and outcome.status == "ok":
+        batches = batches_of(test, done.net, recipe, context.device, mean_of=training)
+        outcome.metrics |= own_metrics(run, claim, done.net, batches)
     outcome.status = measured.status or outcome.status
     if outcome.status == "ok" and isinstance(done.net, AlexNet):
         outcome.kernels, outcome.net = kernels(done.net), done.net
         if (run.variant, run.seed) == EXAMPLES_RUN:
             outcome.files = examples_of(done, training, test, recipe)
     return outcome
+
+
+def own_metrics(run: PlannedRun, claim: Claim, net: nn.Module, batches: Any) -> dict[str, Metric]:
+    """The metrics of their own of all claims that this run serves."""
+    found = {}
+    for other in {**discover(), claim.name: claim}.values():
+        asked = planned_runs(other, run.scale) if other.own_metrics else []
+        if run.key in {planned.key for planned in asked}:
+            for name, measure in other.own_metrics.items():
+                value = float(measure(net, batches))
+                found[name] = Metric(
+                    value=value, unit="percent", split="test", examples=batches.count
+                )
+    return found
 
 
 def _outcome(done: Training) -> Outcome:

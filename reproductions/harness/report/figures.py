@@ -227,9 +227,9 @@ def _examples(row: VerdictRow, question: Difference) -> Figure | None:
             words = f"{question.text}: {'; '.join(map(_in_words, examples.images))}"
             caption = (
                 f"Record `{path_of(item)}`, scale {row.scale}. The test images are evenly spread "
-                f"over the split. Bars are probabilities averaged over {examples.views} views, to "
+                f"over the split. Bars are probabilities averaged over {examples.views} crops, to "
                 "the scale of the largest. Neighbours are the nearest (Euclidean) of "
-                f"{examples.among:,} training images, in central views. ✓ is the test image's own "
+                f"{examples.among:,} training images, in central crops. ✓ is the test image's own "
                 "class. What is judged is the table below, of many more test images."
             )
             return Figure(
