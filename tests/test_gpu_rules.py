@@ -15,11 +15,17 @@ from alexnet.data.loader import Loader
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.cli import doctor, session
-from reproductions.harness.execute import context as bench
+from reproductions.harness.execute import context
 from reproductions.harness.execute import metrics as measure
 from reproductions.harness.execute.run import make
-from reproductions.harness.launch.arrays import arrays, resources_of, to_processes
-from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig, computing_on
+from reproductions.harness.launch.local import run_locally
+from reproductions.harness.launch.slurm_arrays import job_arrays
+from reproductions.harness.launch.slurm_config import (
+    LaunchOptions,
+    SlurmConfig,
+    computing_on,
+    resources_of,
+)
 from reproductions.harness.launch.submit import _choose
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.records import provenance
@@ -46,13 +52,13 @@ def test_a_card_that_torch_has_no_code_for_is_named(
     capability: tuple[int, int], served: bool
 ) -> None:
     if served:
-        bench.check_card(capability, WHEEL)
+        context.check_card(capability, WHEEL)
     else:
         with pytest.raises(
             ValueError,
             match=rf"supports sm_75.*, not this GPU \(sm_{capability[0]}{capability[1]}\)",
         ):
-            bench.check_card(capability, WHEEL)
+            context.check_card(capability, WHEEL)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -82,7 +88,7 @@ def test_fp32_is_fp32_and_cublas_has_its_workspace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    bench.set_up("cpu", 1)
+    context.set_up("cpu", 1)
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
     CliRunner().invoke(app, ["show", "fig1_relu"])
@@ -98,10 +104,10 @@ def test_a_job_that_has_a_gpu_insists_on_it(tmp_path: Path) -> None:
     work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
     wishes = LaunchOptions("slurm", SlurmConfig(gpus=1), None, None, False, None, True)
     orders = [order for order, _ in _choose([work], wishes)[0]]
-    (array,) = arrays(orders, wishes.site, 1000)
+    (array,) = job_arrays(orders, wishes.site, 1000)
     assert resources_of(orders[0].run, wishes.site).gpus == 1
     assert array.device(None) == "cuda"
-    (array,) = arrays(orders, SlurmConfig(gpus=0), 1000)
+    (array,) = job_arrays(orders, SlurmConfig(gpus=0), 1000)
     assert array.device("cpu") == "cpu"
 
 
@@ -133,7 +139,7 @@ def test_a_job_that_has_a_gpu_never_trains_without(
     )
     said: list[str] = []
     orders = [order for order, _ in _choose([work], LaunchOptions("local", SlurmConfig()))[0]]
-    to_processes(orders, tmp_path, None, 1, [0], 1, said.append)
+    run_locally(orders, tmp_path, None, 1, [0], 1, said.append)
     assert len(said) == len(orders) == 1
     assert ": failed: " in said[0]
     assert "leave --device out or give --device cpu" in said[0]
@@ -268,7 +274,7 @@ def test_why_there_is_no_gpu(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert bench.why_no_cuda() == why
+    assert context.why_no_cuda() == why
 
 
 def test_the_doctor_names_a_card_that_torch_does_not_serve(
@@ -282,8 +288,8 @@ def test_the_doctor_names_a_card_that_torch_does_not_serve(
     assert state == "broken"
     assert found.startswith("Tesla V100: this PyTorch build supports sm_75")
     with pytest.raises(ValueError, match="not this GPU"):
-        bench.choose_device(None)
-    assert bench.choose_device("cpu").type == "cpu"
+        context.choose_device(None)
+    assert context.choose_device("cpu").type == "cpu"
 
 
 def test_the_peak_of_memory_is_of_one_run() -> None:
@@ -291,9 +297,9 @@ def test_the_peak_of_memory_is_of_one_run() -> None:
     with mmap.mmap(-1, 1 << 28) as block:
         for start in range(0, 1 << 28, 1 << 12):
             block[start] = 1
-        high = bench.peak_memory(cpu)
-    bench.reset_peak_memory(cpu)
-    assert bench.peak_memory(cpu) < high - (1 << 27)
+        high = context.peak_memory(cpu)
+    context.reset_peak_memory(cpu)
+    assert context.peak_memory(cpu) < high - (1 << 27)
 
 
 def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
@@ -305,7 +311,7 @@ def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
     """
     claim = discover()["ten_view_gain"]
     run = planned_runs(claim, "smoke")[0]
-    here = bench.RunContext(tmp_path, {"synthetic": splits}, bench.set_up("cpu", 1), 1)
+    here = context.RunContext(tmp_path, {"synthetic": splits}, context.set_up("cpu", 1), 1)
     rows: list[float] = []
 
     def too_large(*_: object) -> None:

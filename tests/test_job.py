@@ -51,7 +51,9 @@ def test_a_job_that_asked_for_a_gpu_ends_in_one_line_without(
     job: TrainingJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(segment, "_join", lambda: pytest.fail("waits for the other processes"))
+    monkeypatch.setattr(
+        segment, "_join_process_group", lambda: pytest.fail("waits for the other processes")
+    )
     with pytest.raises(ValueError, match="leave --device out or give --device cpu"):
         replace(job, device="cuda")()
     end = read_job(job.root, RUN)[1]

@@ -201,7 +201,7 @@ def test_other_bits_are_a_record_of_their_own(bench: RunContext) -> None:
     assert again == folder.with_name(f"{folder.name}-r2")
     assert (again / "weights.safetensors").is_file()
     assert make(BEFORE, CLAIM, bench) == again
-    forced = make(BEFORE, CLAIM, bench, again=True)
+    forced = make(BEFORE, CLAIM, bench, force=True)
     assert forced == folder.with_name(f"{folder.name}-r3")
     assert (forced / "weights.safetensors").is_file()
 
@@ -239,7 +239,7 @@ def test_a_broken_file_costs_one_line_and_its_run(
         make(SEVEN, CLAIM, bench)
     said, aside = str(caught.value), "weights.safetensors.broken-1"
     moved = f"renamed to {aside}; run the same command again to retrain {SECOND}"
-    assert said == f"{file} is not what was kept with its record; {moved}"
+    assert said == f"{file} is not the file that was stored with its record; {moved}"
     assert (file.parent / aside).is_symlink() or (file.parent / aside).is_file()
     assert missing(bench) == {str(SECOND): NOT_KEPT, str(SEVEN): "no record"}
     assert make(SECOND, CLAIM, bench) == file.parent
@@ -325,7 +325,7 @@ def test_from_the_command_line_killed_resumed_and_mended(
     broken = CliRunner().invoke(app, arguments)
     assert broken.exit_code == 3
     assert (
-        f"{SEVEN}: {only(root, FIRST).folder}/weights.safetensors is not what was kept"
+        f"{SEVEN}: {only(root, FIRST).folder}/weights.safetensors is not the file that was stored"
         in broken.stdout
     )
     assert broken.stderr.count("\n") == 1

@@ -19,7 +19,7 @@ from reproductions.harness.execute import run as running
 from reproductions.harness.execute import tasks
 from reproductions.harness.execute.context import RunContext, set_up, versions_of
 from reproductions.harness.execute.run import make
-from reproductions.harness.launch.arrays import JobRequest
+from reproductions.harness.launch.request import JobRequest
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.records.load import read_records, records_of
 from reproductions.harness.records.store import folder_of
@@ -174,4 +174,4 @@ def test_a_run_that_torch_cannot_carry_out_has_a_record_and_is_not_done(
     assert capsys.readouterr().out.count(": failed, see ") == len(stored)
     order = JobRequest(work.planned[0].run, work.claim.name, work.root, None)
     with pytest.raises(RecordError, match=r"the run failed, see .*record\.json"):
-        order.segment("cpu", 1)._make(work.claim)
+        order.job("cpu", 1)._make(work.claim)

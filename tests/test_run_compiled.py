@@ -103,7 +103,7 @@ def test_an_average_of_compiled_networks_says_so_once(
 def test_the_option_reaches_the_job(tmp_path: Path) -> None:
     work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
     chosen, _ = dispatch._choose([work], LaunchOptions("slurm", SlurmConfig(), compiled=True))
-    job = pickle.loads(pickle.dumps(chosen[0][0].segment("cpu", 1)))
+    job = pickle.loads(pickle.dumps(chosen[0][0].job("cpu", 1)))
     assert job.compiled is True
 
 

@@ -238,7 +238,7 @@ def test_the_option_travels_with_a_job(tmp_path: Path, capsys: pytest.CaptureFix
     work = prepare(claim, tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
     for asked in (None, "fp32"):
         chosen, _ = dispatch._choose([work], LaunchOptions("slurm", SlurmConfig(), precision=asked))
-        (segment,) = (order.segment("cpu", 1) for order, _ in chosen)
+        (segment,) = (order.job("cpu", 1) for order, _ in chosen)
         assert pickle.loads(pickle.dumps(segment)).precision == asked
     segment._make(claim)
     assert f"{segment.run}: precision fp32: set by --precision\n" in capsys.readouterr().out

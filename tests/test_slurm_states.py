@@ -76,10 +76,10 @@ def test_a_controller_that_is_away_is_no_answer(program) -> None:
 def test_many_jobs_are_asked_for_in_parts(program) -> None:
     asked = program("squeue", "")
     program("sacct", "")
-    assert slurm.states([str(number) for number in range(1, 2 * slurm.MANY + 2)]) == {}
+    assert slurm.states([str(number) for number in range(1, 2 * slurm.JOBS_PER_COMMAND + 2)]) == {}
     assert [line.count(",") + 1 for line in asked.read_text().splitlines()] == [
-        slurm.MANY,
-        slurm.MANY,
+        slurm.JOBS_PER_COMMAND,
+        slurm.JOBS_PER_COMMAND,
         1,
     ]
 
@@ -102,7 +102,7 @@ def test_cancelling_nothing_asks_nobody(program) -> None:
         "scancel", "scancel: error: Kill job error on job id 1: Access/permission denied", 1
     )
     with pytest.raises(slurm.SlurmError, match="Access/permission denied"):
-        slurm.cancel([str(number) for number in range(slurm.MANY + 1)])
+        slurm.cancel([str(number) for number in range(slurm.JOBS_PER_COMMAND + 1)])
     assert len(refusing.read_text().splitlines()) == 3, (
         "the second part is tried although the first was refused"
     )

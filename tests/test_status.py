@@ -15,11 +15,16 @@ from records import make_record, planned, write_record
 
 from alexnet.io import locked, write_atomic
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.execute.heartbeat import SILENCE, Heartbeat
+from reproductions.harness.execute.heartbeat import STALE_SECONDS, Heartbeat
 from reproductions.harness.launch import slurm, status
-from reproductions.harness.launch.arrays import sendable
 from reproductions.harness.launch.job_files import JobEnd, new_job, read_job, write_end, write_job
-from reproductions.harness.launch.status import RunStatus, cancel, everywhere, run_statuses
+from reproductions.harness.launch.status import (
+    RunStatus,
+    cancel,
+    everywhere,
+    run_statuses,
+    sendable,
+)
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.store import work_file
@@ -101,22 +106,26 @@ def test_a_failed_record_is_a_failure(scene: Scene) -> None:
         ("REQUEUED", "queued", ""),
         ("RUNNING", "training", ""),
         ("COMPLETING", "training", ""),
-        ("FAILED", "lost", "Slurm says FAILED and left no record; the next `run` sends it again"),
+        (
+            "FAILED",
+            "lost",
+            "Slurm says FAILED, and there is no record; the next `run` sends it again",
+        ),
         (
             "NODE_FAIL",
             "lost",
-            "Slurm says NODE_FAIL and left no record; the next `run` sends it again",
+            "Slurm says NODE_FAIL, and there is no record; the next `run` sends it again",
         ),
         (
             "COMPLETED",
             "lost",
-            "Slurm says COMPLETED and left no record; the next `run` sends it again",
+            "Slurm says COMPLETED, and there is no record; the next `run` sends it again",
         ),
         ("CANCELLED", "cancelled", "by scancel; the next `run` sends it again"),
         (
             None,
             "lost",
-            "Slurm no longer knows its job and left no record; the next `run` sends it again",
+            "Slurm no longer knows its job, and there is no record; the next `run` sends it again",
         ),
     ],
 )
@@ -145,7 +154,7 @@ def test_a_copy_that_outlives_its_job_is_not_sent_again(scene: Scene) -> None:
     scene.slurm_says({"12": "NODE_FAIL"})
     assert (scene.stands().state, scene.stands().why) == (
         "training",
-        "its job is over, its process is not",
+        "its job has ended, but its process is still running",
     )
 
 
@@ -164,10 +173,10 @@ def test_without_an_answer(scene: Scene) -> None:
     assert scene.stands().state == "queued"
     scene.beat()
     assert scene.stands().state == "training"
-    scene.beat(age=2 * SILENCE)
+    scene.beat(age=2 * STALE_SECONDS)
     found = scene.stands()
     assert found.state == "lost"
-    assert "it has said nothing for 120 s, Slurm does not answer" in found.why
+    assert "no heartbeat for 120 s, Slurm does not answer" in found.why
 
 
 def test_a_local_process(scene: Scene) -> None:
@@ -206,7 +215,7 @@ def test_broken_files_are_no_signs(scene: Scene, text: str) -> None:
     for path in (*scene.root.glob(".work/*.json"), *scene.root.glob(".work/jobs/**/*.job")):
         path.write_text(text)
     assert (scene.stands().state, read_job(scene.root, RUN)) == ("missing", (None, None))
-    assert status.read_beats(scene.root) == {}
+    assert status.read_signs(scene.root) == {}
 
 
 def test_a_new_folder_misses_everything_and_broken_records_are_named(tmp_path: Path) -> None:
