@@ -44,7 +44,7 @@ def test_a_run_is_pinned_to_its_cores_for_its_time(
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_another_process_takes_other_cores(hold: Holder) -> None:
     with hold(1) as first, hold(1) as second:
-        lines = {process.stdout.readline() for process in (first, second)}  # type: ignore[union-attr]
+        lines = {process.stdout.readline() for process in (first, second)}
         for process in (first, second):
             process.communicate("\n")
     assert len(lines) == 2
@@ -53,7 +53,7 @@ def test_another_process_takes_other_cores(hold: Holder) -> None:
 
 def test_a_run_without_a_free_core_waits_until_a_killed_process_frees_its_own(hold: Holder) -> None:
     with hold(len(os.sched_getaffinity(0))) as first:
-        first.stdout.readline()  # type: ignore[union-attr]
+        first.stdout.readline()
         with hold(1) as second:
             assert second.stdout is not None
             assert second.stdout.readline() == "waiting\n"

@@ -240,7 +240,7 @@ def fine_tuned(initial: Path, precision: str) -> AlexNet:
     load_matching(net, import_weights(initial)[1])
     set_up("cpu", 1)
     options = {"seed": TUNED.seed, "device": torch.device("cpu"), "precision": precision}
-    return train(net, TUNED.training_recipe, half["train"], half["test"], **options).net  # type: ignore[no-any-return, arg-type]
+    return train(net, TUNED.training_recipe, half["train"], half["test"], **options).net
 
 
 def same_weights(file: Path, net: AlexNet) -> bool:
