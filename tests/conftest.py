@@ -16,6 +16,7 @@ from rounding import RoundByShape
 from alexnet.data import cifar10, tiny_imagenet
 from alexnet.data.imageset import ImageSet, pack
 from alexnet.data.synthetic import synthetic_arrays
+from reproductions.harness.execute.context import RunContext, set_up
 
 collect_ignore = ["test_mutants.py"]  # minutes: a step of its own, which names the file
 
@@ -92,6 +93,12 @@ def splits(imagesets: Path) -> dict[str, ImageSet]:
             source="procedural",
         )
     return made
+
+
+@pytest.fixture
+def context(splits: dict[str, ImageSet], tmp_path: Path) -> RunContext:
+    """Where tests make runs: `splits`, one thread of the processor and an empty results folder."""
+    return RunContext(tmp_path / "results", {"synthetic": splits}, set_up("cpu", 1), 1)
 
 
 @pytest.fixture

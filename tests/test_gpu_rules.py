@@ -9,80 +9,41 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from alexnet.config import AlexNetConfig, AlexNetRecipe
+from alexnet.config import AlexNetRecipe
 from alexnet.data.imageset import ImageSet
 from alexnet.data.loader import Loader
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.cli import doctor, session
-from reproductions.harness.execute import context as bench
+from reproductions.harness.execute import context
 from reproductions.harness.execute import metrics as measure
-from reproductions.harness.execute.run import make
-from reproductions.harness.launch.arrays import arrays, resources_of, to_processes
-from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig, computing_on
-from reproductions.harness.launch.submit import _choose
+from reproductions.harness.launch.local import run_locally
+from reproductions.harness.launch.request import JobRequest
+from reproductions.harness.launch.slurm_arrays import job_arrays
+from reproductions.harness.launch.slurm_config import SlurmConfig, computing_on, resources_of
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.records import provenance
-from reproductions.harness.records.load import read_record
 
 # torch 2.15 + cu132
 WHEEL = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
 
 
-@pytest.mark.parametrize(
-    ("capability", "served"),
-    [
-        ((7, 0), False),
-        ((7, 5), True),
-        ((8, 0), True),
-        ((8, 9), True),
-        ((9, 0), True),
-        ((6, 1), False),
-        ((12, 1), True),
-        ((13, 0), True),
-    ],
-)
-def test_a_card_that_torch_has_no_code_for_is_named(
-    capability: tuple[int, int], served: bool
-) -> None:
-    if served:
-        bench.check_card(capability, WHEEL)
-    else:
-        with pytest.raises(
-            ValueError,
-            match=rf"supports sm_75.*, not this GPU \(sm_{capability[0]}{capability[1]}\)",
-        ):
-            bench.check_card(capability, WHEEL)
+@pytest.mark.parametrize("capability", [(7, 5), (8, 0), (8, 9), (9, 0), (10, 3), (12, 1), (13, 0)])
+def test_a_card_that_torch_has_code_for(capability: tuple[int, int]) -> None:
+    context.check_card(capability, WHEEL)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_who_asks_for_a_gpu_where_none_is_gets_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    done = CliRunner().invoke(
-        app,
-        [
-            "run",
-            "ten_view_gain",
-            "--scale",
-            "smoke",
-            "--device",
-            "cuda",
-            "--results",
-            str(tmp_path),
-        ],
-    )
-    assert done.exit_code == 2
-    assert done.stderr.strip().splitlines()[-1].endswith("leave --device out or give --device cpu")
-    assert not list(tmp_path.rglob("record.json"))
+@pytest.mark.parametrize(("major", "minor"), [(7, 0), (6, 1)])
+def test_a_card_that_torch_has_no_code_for_is_named(major: int, minor: int) -> None:
+    with pytest.raises(ValueError, match=rf"supports sm_75.*, not this GPU \(sm_{major}{minor}\)"):
+        context.check_card((major, minor), WHEEL)
 
 
 def test_fp32_is_fp32_and_cublas_has_its_workspace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    bench.set_up("cpu", 1)
+    context.set_up("cpu", 1)
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
     CliRunner().invoke(app, ["show", "fig1_relu"])
@@ -94,15 +55,14 @@ def test_on_the_processor_nothing_is_planned_for_a_gpu() -> None:
     assert provenance.hardware("cpu") == provenance.cpu_model()
 
 
-def test_a_job_that_has_a_gpu_insists_on_it(tmp_path: Path) -> None:
-    work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
-    wishes = LaunchOptions("slurm", SlurmConfig(gpus=1), None, None, False, None, True)
-    orders = [order for order, _ in _choose([work], wishes)[0]]
-    (array,) = arrays(orders, wishes.site, 1000)
-    assert resources_of(orders[0].run, wishes.site).gpus == 1
-    assert array.device(None) == "cuda"
-    (array,) = arrays(orders, SlurmConfig(gpus=0), 1000)
-    assert array.device("cpu") == "cpu"
+def test_a_job_with_a_gpu_trains_on_it(tmp_path: Path) -> None:
+    run = planned_runs(discover()["ten_view_gain"], "smoke")[0]
+    request = JobRequest(run, "ten_view_gain", tmp_path, None)
+    for gpus, device in ((1, "cuda"), (0, "cpu")):
+        site = SlurmConfig(gpus=gpus)
+        (array,) = job_arrays([request], site, 1000)
+        assert array.resources == resources_of(run, site)
+        assert (array.resources.gpus, array.device("cpu")) == (gpus, device)
 
 
 def test_pixels_of_many_images_are_those_of_each(splits: dict[str, ImageSet]) -> None:
@@ -123,20 +83,18 @@ NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
 
 @NO_GPU
-def test_a_job_that_has_a_gpu_never_trains_without(
+def test_a_job_with_a_gpu_never_trains_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A local job given a GPU that torch does not see: it ends with one line and makes nothing."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    work = prepare(
-        discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None, seeds="0"
-    )
-    said: list[str] = []
-    orders = [order for order, _ in _choose([work], LaunchOptions("local", SlurmConfig()))[0]]
-    to_processes(orders, tmp_path, None, 1, [0], 1, said.append)
-    assert len(said) == len(orders) == 1
-    assert ": failed: " in said[0]
-    assert "leave --device out or give --device cpu" in said[0]
+    run = planned_runs(discover()["ten_view_gain"], "smoke")[0]
+    request = JobRequest(run, "ten_view_gain", tmp_path / "smoke", None)
+    lines: list[str] = []
+    run_locally([request], tmp_path, None, 1, [0], 1, lines.append)
+    (line,) = lines
+    assert ": failed: " in line
+    assert "leave --device out or give --device cpu" in line
     assert not list(tmp_path.rglob("record.json"))
 
 
@@ -146,23 +104,11 @@ def test_cuda_without_a_gpu_is_refused_by_every_launcher(
     launch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    command = [
-        "run",
-        "ten_view_gain",
-        "--scale",
-        "smoke",
-        "--device",
-        "cuda",
-        "--launch",
-        launch,
-        "--results",
-        str(tmp_path),
-    ]
-    done = CliRunner().invoke(app, command)
+    command = f"run ten_view_gain --scale smoke --device cuda --launch {launch} --results"
+    done = CliRunner().invoke(app, [*command.split(), str(tmp_path)])
     assert done.exit_code == 2
     assert done.stderr.strip().splitlines()[-1].endswith("leave --device out or give --device cpu")
-    assert not list(tmp_path.rglob("*.pt"))
-    assert not list(tmp_path.rglob("record.json"))
+    assert not [*tmp_path.rglob("*.pt"), *tmp_path.rglob("record.json")]
 
 
 def test_a_job_on_cuda_asks_slurm_for_a_gpu() -> None:
@@ -188,18 +134,9 @@ def test_jobs_without_gpus_are_planned_for_processors(
 ) -> None:
     """Also where the submitting machine has a GPU."""
     monkeypatch.setattr(provenance, "computes_on_gpu", lambda device: device != "cpu")
-    command = [
-        "run",
-        "ten_view_gain",
-        "--launch",
-        "slurm",
-        "--dry-run",
-        "--data",
-        str(tiny_images),
-        "--results",
-        str(tmp_path),
-    ]
-    done = CliRunner().invoke(app, [*command, *options])
+    command = ["run", "ten_view_gain", "--launch", "slurm", "--dry-run", *options]
+    folders = ["--data", str(tiny_images), "--results", str(tmp_path)]
+    done = CliRunner().invoke(app, [*command, *folders])
     assert done.exit_code == 0, done.output
     assert f"(scale {scale})" in done.stdout
 
@@ -209,16 +146,8 @@ def test_a_gpu_that_torch_cannot_use_is_said_where_a_scale_is_left_for_it(
 ) -> None:
     monkeypatch.setattr(provenance, "has_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    command = [
-        "run",
-        "ten_view_gain",
-        "--dry-run",
-        "--data",
-        str(tiny_images),
-        "--results",
-        str(tmp_path),
-    ]
-    done = CliRunner().invoke(app, command)
+    command = ["run", "ten_view_gain", "--dry-run", "--data", str(tiny_images)]
+    done = CliRunner().invoke(app, [*command, "--results", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "(scale mini); not a more faithful scale: " in done.stdout
     assert (
@@ -268,7 +197,7 @@ def test_why_there_is_no_gpu(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert bench.why_no_cuda() == why
+    assert context.why_no_cuda() == why
 
 
 def test_the_doctor_names_a_card_that_torch_does_not_serve(
@@ -282,8 +211,8 @@ def test_the_doctor_names_a_card_that_torch_does_not_serve(
     assert state == "broken"
     assert found.startswith("Tesla V100: this PyTorch build supports sm_75")
     with pytest.raises(ValueError, match="not this GPU"):
-        bench.choose_device(None)
-    assert bench.choose_device("cpu").type == "cpu"
+        context.choose_device(None)
+    assert context.choose_device("cpu").type == "cpu"
 
 
 def test_the_peak_of_memory_is_of_one_run() -> None:
@@ -291,36 +220,6 @@ def test_the_peak_of_memory_is_of_one_run() -> None:
     with mmap.mmap(-1, 1 << 28) as block:
         for start in range(0, 1 << 28, 1 << 12):
             block[start] = 1
-        high = bench.peak_memory(cpu)
-    bench.reset_peak_memory(cpu)
-    assert bench.peak_memory(cpu) < high - (1 << 27)
-
-
-def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
-    splits: dict[str, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where a GPU's memory suffices for training and not for measuring.
-
-    The next attempt measures and trains nothing again.
-    """
-    claim = discover()["ten_view_gain"]
-    run = planned_runs(claim, "smoke")[0]
-    here = bench.RunContext(tmp_path, {"synthetic": splits}, bench.set_up("cpu", 1), 1)
-    rows: list[float] = []
-
-    def too_large(*_: object) -> None:
-        torch.empty(1 << 60)
-
-    with monkeypatch.context() as short:
-        short.setitem(measure.MEASURES, AlexNetConfig, too_large)
-        folder = make(run, claim, here, lambda row: rows.append(row.epoch))
-    assert folder is not None
-    assert read_record(folder).status == "failed"
-    assert len(list((tmp_path / ".work").glob("*.pt"))) == 1
-    trained = len(rows)
-    folder = make(run, claim, here, lambda row: rows.append(row.epoch))
-    assert folder is not None
-    record = read_record(folder)
-    assert (record.status, record.cost.attempts) == ("ok", 2)
-    assert len(rows) == trained > 0
-    assert not list((tmp_path / ".work").glob("*.pt"))
+        high = context.peak_memory(cpu)
+    context.reset_peak_memory(cpu)
+    assert context.peak_memory(cpu) < high - (1 << 27)

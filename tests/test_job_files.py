@@ -1,4 +1,4 @@
-"""What is remembered of runs sent elsewhere, also where the files are not ours."""
+"""The files of jobs: which job a run has, and how it ended."""
 
 import json
 from pathlib import Path
@@ -23,11 +23,8 @@ def file(root: Path, kind: str) -> Path:
     return found
 
 
-def test_a_run_that_was_not_sent_has_no_job(tmp_path: Path) -> None:
-    assert read_job(tmp_path, RUN) == (None, None)
-
-
 def test_an_end_is_that_of_its_job_alone(tmp_path: Path) -> None:
+    assert read_job(tmp_path, RUN) == (None, None)
     first, second = (new_job(number, "slurm", tmp_path) for number in ("12_3", "13"))
     end = JobEnd("12_3", "failed", "out of memory")
     write_job(tmp_path, RUN, first)
@@ -37,19 +34,17 @@ def test_an_end_is_that_of_its_job_alone(tmp_path: Path) -> None:
     assert read_job(tmp_path, RUN) == (second, None)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"id": "x"},
-        {"id": "../7"},
-        {"id": 12},
-        {"id": "1,2"},
-        {"launcher": "ssh"},
-        {"submitted": None},
-        {"folder": 3},
-    ],
-)
-def test_a_job_that_makes_no_sense_is_none(tmp_path: Path, change: dict[str, object]) -> None:
+def test_an_end_is_deleted_when_its_job_starts_again(tmp_path: Path) -> None:
+    job = new_job("12", "slurm", tmp_path)
+    write_job(tmp_path, RUN, job)
+    clear_end(tmp_path, RUN)  # there is none
+    write_end(tmp_path, RUN, JobEnd("12", "failed", ""))
+    clear_end(tmp_path, RUN)
+    assert read_job(tmp_path, RUN) == (job, None)
+
+
+@pytest.mark.parametrize("change", [{"id": "../7"}, {"id": 12}, {"launcher": "ssh"}, {"folder": 3}])
+def test_a_broken_job_is_ignored(tmp_path: Path, change: dict[str, object]) -> None:
     write_job(tmp_path, RUN, new_job("12", "slurm", tmp_path))
     write_end(tmp_path, RUN, JobEnd("12", "failed", ""))
     path = file(tmp_path, "job")
@@ -57,9 +52,7 @@ def test_a_job_that_makes_no_sense_is_none(tmp_path: Path, change: dict[str, obj
     assert read_job(tmp_path, RUN) == (None, None)
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"[]", b"null", b"{", b"\xff\xfe", b'{"job": "12", "state": "done", "why": ""}']
-)
+@pytest.mark.parametrize("text", [b"", b"[]", b"\xff\xfe", b'{"job": "12", "state": "x"}'])
 def test_a_broken_end_leaves_the_job(tmp_path: Path, text: bytes) -> None:
     job = new_job("12", "slurm", tmp_path)
     write_job(tmp_path, RUN, job)
@@ -69,22 +62,9 @@ def test_a_broken_end_leaves_the_job(tmp_path: Path, text: bytes) -> None:
 
 
 def test_the_logs_of_all_processes(tmp_path: Path) -> None:
-    for name, text in {
-        "12_3_0_log.err": "first",
-        "12_3_1_log.err": "second",
-        "12_3_2_log.err": "",
-        "12_30_1_log.err": "other",
-    }.items():
-        (tmp_path / name).write_text(text)
+    logs = {"12_3_0": "first", "12_3_1": "second", "12_3_2": "", "12_30_1": "other"}
+    for name, text in logs.items():
+        (tmp_path / f"{name}_log.err").write_text(text)
     job = new_job("12_3", "slurm", tmp_path)
     assert [path.name for path in job.logs] == ["12_3_0_log.out", "12_3_0_log.err"]
     assert [path.name for path in job.errors_of_others] == ["12_3_1_log.err"]
-
-
-def test_an_end_is_forgotten_when_its_job_starts_again(tmp_path: Path) -> None:
-    job = new_job("12", "slurm", tmp_path)
-    write_job(tmp_path, RUN, job)
-    clear_end(tmp_path, RUN)
-    write_end(tmp_path, RUN, JobEnd("12", "failed", ""))
-    clear_end(tmp_path, RUN)
-    assert read_job(tmp_path, RUN) == (job, None)

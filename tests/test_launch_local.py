@@ -15,8 +15,10 @@ import pytest
 
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
-from reproductions.harness.launch.arrays import JobRequest, arrays, to_processes
 from reproductions.harness.launch.job_files import read_job
+from reproductions.harness.launch.local import run_locally
+from reproductions.harness.launch.request import JobRequest
+from reproductions.harness.launch.slurm_arrays import job_arrays
 from reproductions.harness.launch.slurm_config import SlurmConfig
 
 RUNS = planned_runs(discover()["ensembles"], "smoke")
@@ -28,7 +30,7 @@ class Shell(JobRequest):
 
     line: str = ""
 
-    def segment(
+    def job(
         self, device: str | None, threads: int, *, share_machine: bool = False, minutes: float = 0.0
     ) -> Any:
         return partial(subprocess.run, ["sh", "-c", self.line], check=True)
@@ -43,7 +45,7 @@ def shells(root: Path, runs: list[PlannedRun], line: str) -> list[Shell]:
 
 def send(orders: list[Shell], root: Path, parallel: int) -> list[str]:
     said: list[str] = []
-    to_processes(orders, root, "cpu", 1, [], parallel, said.append)
+    run_locally(orders, root, "cpu", 1, [], parallel, said.append)
     assert len(said) == len(orders)
     return (root / "log").read_text().splitlines()
 
@@ -81,14 +83,14 @@ def test_a_run_waits_for_what_it_needs(tmp_path: Path) -> None:
 
 def test_on_slurm_a_wave_for_each_depth_in_parts() -> None:
     orders = [JobRequest(run, run.claim, Path(), None) for run in reversed(RUNS)]
-    parts = arrays(orders, SlurmConfig(gpus=0), 2)
-    keys = [[order.run.key for order in part.orders] for part in parts]
+    parts = job_arrays(orders, SlurmConfig(gpus=0), 2)
+    keys = [[order.run.key for order in part.requests] for part in parts]
     assert sorted(key for some in keys for key in some) == sorted(run.key for run in RUNS)
     assert max(map(len, keys)) <= 2
     made: set[object] = set()
     for part in parts:
-        assert all(need.key in made for order in part.orders for need in order.run.needs)
-        made |= {order.run.key for order in part.orders}
+        assert all(need.key in made for order in part.requests for need in order.run.needs)
+        made |= {order.run.key for order in part.requests}
 
 
 def session_of(leader: int) -> list[int]:

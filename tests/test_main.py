@@ -188,7 +188,7 @@ def test_the_same_seed_gives_the_same_bits_in_another_process(
     ]
     assert histories[0] == histories[1]
     assert make(run, discover()["lrn_gain"], bench) == folder
-    repeat = make(run, discover()["lrn_gain"], bench, again=True)
+    repeat = make(run, discover()["lrn_gain"], bench, force=True)
     assert repeat is not None
     assert repeat.name == f"{folder.name}-r2"
 

@@ -1,4 +1,4 @@
-"""Weights from one run to the next: kept, believed, lost, broken, and made again."""
+"""Weights passed from one run to the next: stored, used, lost, broken, and made again."""
 
 import hashlib
 import shutil
@@ -19,7 +19,7 @@ from alexnet.data.halves import pack_half
 from alexnet.data.imageset import ImageSet
 from alexnet.data.sources import open_dataset
 from alexnet.models import AlexNet
-from alexnet.training import Training, train
+from alexnet.training import train
 from alexnet.weights import export_weights, import_weights, load_matching, network
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import asked_runs, discover
@@ -58,15 +58,15 @@ def images(
 def done(images: dict[str, dict[str, ImageSet]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All runs that an average of three networks needs, one of them fine-tuned, and the average."""
     root = tmp_path_factory.mktemp("done")
-    bench = RunContext(root, images, set_up("cpu", 1), 1)
+    context = RunContext(root, images, set_up("cpu", 1), 1)
     for run in RUNS:
-        assert make(run, CLAIM, bench) is not None
+        assert make(run, CLAIM, context) is not None
     return root
 
 
 @pytest.fixture
-def bench(done: Path, images: dict[str, dict[str, ImageSet]], tmp_path: Path) -> RunContext:
-    """A copy of it to do harm to."""
+def context(done: Path, images: dict[str, dict[str, ImageSet]], tmp_path: Path) -> RunContext:
+    """A copy of it to spoil."""
     shutil.copytree(done, tmp_path / "copy")
     return RunContext(tmp_path / "copy", images, set_up("cpu", 1), 1)
 
@@ -76,18 +76,18 @@ def only(root: Path, run: PlannedRun) -> Stored:
     return item
 
 
-def missing(bench: RunContext) -> dict[str, str]:
+def missing(context: RunContext) -> dict[str, str]:
     items = plan(
         RUNS,
-        read_records(bench.root)[0],
-        bench.fingerprints,
-        bench.hardware,
+        read_records(context.root)[0],
+        context.fingerprints,
+        context.hardware,
         dirty=provenance.uncommitted(),
     )
     return {str(item.run): item.reason for item in items if item.current is None}
 
 
-def test_the_order_of_what_is_needed() -> None:
+def test_parents_come_before_children() -> None:
     assert [(run.dataset, run.variant, run.seed, run.kind) for run in RUNS] == [
         ("synthetic-half", "original", 0, "train"),
         ("synthetic-half", "original", 1, "train"),
@@ -97,7 +97,7 @@ def test_the_order_of_what_is_needed() -> None:
     ]
 
 
-def test_a_record_knows_its_weights_and_what_it_was_made_from(done: Path) -> None:
+def test_a_record_names_its_weights_and_its_parents(done: Path) -> None:
     for run in (FIRST, SECOND, BEFORE, TUNED):
         item = only(done, run)
         assert item.weights is not None
@@ -114,100 +114,55 @@ def test_a_record_knows_its_weights_and_what_it_was_made_from(done: Path) -> Non
     assert not list((done / ".work").glob("*.safetensors"))
 
 
-def trained(
-    half: dict[str, ImageSet], initial: dict[str, torch.Tensor], precision: str
-) -> Training:
-    """`TUNED` without the harness, from some weights."""
-    net = TUNED.network_config.build(TUNED.seed)
-    load_matching(net, initial)
-    return train(
-        net,
-        TUNED.training_recipe,
-        half["train"],
-        half["test"],
-        seed=TUNED.seed,
-        device=CPU,
-        precision=precision,
-    )
-
-
-def test_fine_tuning_starts_from_the_kept_weights(
+def test_an_average_is_that_of_the_stored_networks(
     done: Path, images: dict[str, dict[str, ImageSet]]
 ) -> None:
-    half, kept = images["synthetic-half"], only(done, BEFORE).weights
-    assert kept is not None
-    tuned, fresh = (
-        trained(half, initial, "fp32").net.state_dict() for initial in (import_weights(kept)[1], {})
-    )
-    file = only(done, TUNED).weights
-    assert file is not None
-    found = import_weights(file)[1]
-    assert all(torch.equal(found[name], weight) for name, weight in tuned.items())
-    assert not torch.equal(found["layers.conv2.weight"], fresh["layers.conv2.weight"])
-
-
-def test_an_average_is_that_of_the_kept_networks(
-    done: Path, images: dict[str, dict[str, ImageSet]]
-) -> None:
-    items = [only(done, need) for need in SEVEN.needs]
-    files = [item.weights for item in items if item.weights]
-    nets = (
-        (network(*import_weights(file)), need.training_recipe, item.record.machine.precision)
-        for file, need, item in zip(files, SEVEN.needs, items, strict=True)
-    )
-    metrics, _ = average(nets, images["synthetic-half"]["train"], images["synthetic-half"]["test"])
-    record = only(done, SEVEN).record
-    assert {name: metric.value for name, metric in record.metrics.items()} == {
-        n: m.value for n, m in metrics.items()
-    }
-    own = [item.record.metrics["top1_ten"].value for item in items]
-    assert record.metrics["top1_ten_member"].value == pytest.approx(
-        statistics.fmean(v for v in own if v is not None)
-    )
+    parents, record = [only(done, need) for need in SEVEN.needs], only(done, SEVEN).record
+    precisions = [item.record.machine.precision for item in parents]
+    nets = [network(*import_weights(item.folder / "weights.safetensors")) for item in parents]
+    members = zip(nets, [need.training_recipe for need in SEVEN.needs], precisions, strict=True)
+    half = images["synthetic-half"]
+    assert record.metrics == average(members, half["train"], half["test"])[0]
+    errors = [item.record.metrics["top1_ten"].value for item in parents]
+    assert record.metrics["top1_ten_member"].value == pytest.approx(statistics.fmean(errors))
     assert (record.kind, record.status, record.cost.images) == ("ensemble", "ok", 0)
-    assert record.machine.precision == " and ".join(
-        sorted({item.record.machine.precision for item in items})
-    )
+    assert record.machine.precision == " and ".join(sorted(set(precisions)))
 
 
-def test_the_same_bits_give_their_weights_back_to_their_record(bench: RunContext) -> None:
+def test_bit_identical_weights_go_to_the_existing_record(context: RunContext) -> None:
     """As in a checkout, whose records came without weights: nothing that git sees changes."""
-    before, tuned = only(bench.root, BEFORE), only(bench.root, TUNED)
+    before, tuned = only(context.root, BEFORE), only(context.root, TUNED)
     assert before.weights is not None
     content = before.weights.read_bytes()
     before.weights.unlink()
-    assert missing(bench) == {}
+    assert missing(context) == {}, "nothing needs them"
     shutil.rmtree(tuned.folder)
-    assert missing(bench) == {str(BEFORE): NOT_KEPT, str(TUNED): "no record"}
+    assert missing(context) == {str(BEFORE): NOT_KEPT, str(TUNED): "no record"}
     with pytest.raises(
         MissingParentError,
         match=r"needs the weights of alexnet-synthetic/six-convolutions/smoke-seed0, trained "
         r"on .*first",
     ):
-        make(TUNED, CLAIM, bench)
-    assert make(BEFORE, CLAIM, bench) == before.folder
+        make(TUNED, CLAIM, context)
+    assert make(BEFORE, CLAIM, context) == before.folder
     assert before.weights.read_bytes() == content
-    assert only(bench.root, BEFORE).record == before.record
-    assert make(TUNED, CLAIM, bench) == tuned.folder
-    assert only(bench.root, TUNED).record.weights == tuned.record.weights
+    assert only(context.root, BEFORE).record == before.record
+    assert make(TUNED, CLAIM, context) == tuned.folder
+    assert only(context.root, TUNED).record.weights == tuned.record.weights
 
 
-def test_other_bits_are_a_record_of_their_own(bench: RunContext) -> None:
+def test_other_bits_make_a_record_of_their_own(context: RunContext) -> None:
     """As of a record that was made before weights were kept, or by another version of torch."""
-    item = only(bench.root, BEFORE)
+    item = only(context.root, BEFORE)
     shutil.rmtree(item.folder)
-    folder = write_record(bench.root, item.record.model_copy(update={"weights": None}))
-    again = make(BEFORE, CLAIM, bench)
+    folder = write_record(context.root, item.record.model_copy(update={"weights": None}))
+    again = make(BEFORE, CLAIM, context)
     assert again == folder.with_name(f"{folder.name}-r2")
     assert (again / "weights.safetensors").is_file()
-    assert make(BEFORE, CLAIM, bench) == again
-    forced = make(BEFORE, CLAIM, bench, again=True)
+    assert make(BEFORE, CLAIM, context) == again
+    forced = make(BEFORE, CLAIM, context, force=True)
     assert forced == folder.with_name(f"{folder.name}-r3")
     assert (forced / "weights.safetensors").is_file()
-
-
-def garbage(path: Path) -> None:
-    path.write_bytes(b"\xff" * 100)
 
 
 def cut(path: Path) -> None:
@@ -215,7 +170,7 @@ def cut(path: Path) -> None:
 
 
 def anothers(path: Path) -> None:
-    """A whole file of the same network with other weights, as if two seeds had been mixed up."""
+    """The file of another seed."""
     config, _ = import_weights(path)
     net = AlexNet(config, seed=99)
     export_weights(path, config, net.state_dict())
@@ -226,31 +181,31 @@ def a_link(path: Path) -> None:
     path.symlink_to(path.parent / "history.csv")
 
 
-@pytest.mark.parametrize("harm", [garbage, cut, anothers, a_link])
-def test_a_broken_file_costs_one_line_and_its_run(
-    bench: RunContext, harm: Callable[[Path], None]
+@pytest.mark.parametrize("harm", [cut, anothers, a_link])
+def test_a_broken_file_is_moved_aside_and_its_run_made_again(
+    context: RunContext, harm: Callable[[Path], None]
 ) -> None:
-    shutil.rmtree(only(bench.root, SEVEN).folder)
-    file = only(bench.root, SECOND).weights
+    shutil.rmtree(only(context.root, SEVEN).folder)
+    file = only(context.root, SECOND).weights
     assert file is not None
     harm(file)
-    assert missing(bench) == {str(SEVEN): "no record"}
+    assert missing(context) == {str(SEVEN): "no record"}
     with pytest.raises(MissingParentError) as caught:
-        make(SEVEN, CLAIM, bench)
+        make(SEVEN, CLAIM, context)
     said, aside = str(caught.value), "weights.safetensors.broken-1"
     moved = f"renamed to {aside}; run the same command again to retrain {SECOND}"
-    assert said == f"{file} is not what was kept with its record; {moved}"
+    assert said == f"{file} is not the file that was stored with its record; {moved}"
     assert (file.parent / aside).is_symlink() or (file.parent / aside).is_file()
-    assert missing(bench) == {str(SECOND): NOT_KEPT, str(SEVEN): "no record"}
-    assert make(SECOND, CLAIM, bench) == file.parent
-    assert make(SEVEN, CLAIM, bench) is not None
-    assert missing(bench) == {}
+    assert missing(context) == {str(SECOND): NOT_KEPT, str(SEVEN): "no record"}
+    assert make(SECOND, CLAIM, context) == file.parent
+    assert make(SEVEN, CLAIM, context) is not None
+    assert missing(context) == {}
 
 
-def test_a_record_that_names_another_network_is_not_believed(bench: RunContext) -> None:
+def test_weights_of_another_network_are_refused(context: RunContext) -> None:
     """Its digits fit the file, and the file is of another network than the plan's."""
-    shutil.rmtree(only(bench.root, SEVEN).folder)
-    item = only(bench.root, SECOND)
+    shutil.rmtree(only(context.root, SEVEN).folder)
+    item = only(context.root, SECOND)
     file = item.folder / "weights.safetensors"
     config = replace(import_weights(file)[0], classes=7)
     export_weights(file, config, AlexNet(config).state_dict())
@@ -259,45 +214,48 @@ def test_a_record_that_names_another_network_is_not_believed(bench: RunContext) 
         item.record.model_copy(update={"weights": digits}).model_dump_json(indent=1)
     )
     with pytest.raises(MissingParentError, match="has another network than its record; renamed to"):
-        make(SEVEN, CLAIM, bench)
+        make(SEVEN, CLAIM, context)
 
 
-def test_what_needs_a_network_that_diverged_is_lost_with_it(bench: RunContext) -> None:
+def test_children_of_a_diverged_network_diverged(context: RunContext) -> None:
     for run in (TUNED, SEVEN):
-        shutil.rmtree(only(bench.root, run).folder)
-    item = only(bench.root, BEFORE)
+        shutil.rmtree(only(context.root, run).folder)
+    item = only(context.root, BEFORE)
     shutil.rmtree(item.folder)
     write_record(
-        bench.root,
+        context.root,
         item.record.model_copy(update={"status": "diverged", "metrics": {}, "weights": None}),
     )
     for run in (TUNED, SEVEN):
-        assert make(run, CLAIM, bench) is not None
-        record = only(bench.root, run).record
+        assert make(run, CLAIM, context) is not None
+        record = only(context.root, run).record
         assert (record.status, record.metrics, record.weights) == ("diverged", {}, None)
-    assert missing(bench) == {}
+    assert missing(context) == {}
+
+
+def fine_tuned(initial: Path, precision: str) -> AlexNet:
+    """The network of `TUNED` trained without the harness and without interruption."""
+    half = open_dataset("synthetic-half", Path())
+    net = TUNED.network_config.build(TUNED.seed)
+    load_matching(net, import_weights(initial)[1])
+    set_up("cpu", 1)
+    options = {"seed": TUNED.seed, "device": torch.device("cpu"), "precision": precision}
+    return train(net, TUNED.training_recipe, half["train"], half["test"], **options).net
+
+
+def same_weights(file: Path, net: AlexNet) -> bool:
+    found = import_weights(file)[1]
+    return all(torch.equal(found[name], weight) for name, weight in net.state_dict().items())
 
 
 def test_from_the_command_line_killed_resumed_and_mended(
     clean_env: dict[str, str], tmp_path: Path
 ) -> None:
     """Killed while fine-tuning, finished; then weights are broken and an average is lost."""
-    arguments = [
-        "run",
-        "pretraining",
-        "--scale",
-        "smoke",
-        "--seeds",
-        "0",
-        "--threads",
-        "1",
-        "--results",
-        str(tmp_path),
-    ]
+    words = "run pretraining --scale smoke --seeds 0 --threads 1 --results"
+    arguments = [*words.split(), str(tmp_path)]
     command = [sys.executable, "-m", "reproductions", *arguments]
-    first = subprocess.Popen(
-        command, env=clean_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    first = subprocess.Popen(command, env=clean_env, stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
     for line in first.stdout:
         if "six-convolutions-pretrained/smoke-seed0: epoch 1.0" in line:
@@ -310,22 +268,16 @@ def test_from_the_command_line_killed_resumed_and_mended(
     root = tmp_path / "smoke"
     tuned, before = only(root, TUNED), only(root, BEFORE)
     assert tuned.record.cost.attempts == 2
-    half = open_dataset("synthetic-half", Path())
     assert before.weights is not None
     assert tuned.weights is not None
-    set_up("cpu", 1)
-    whole = trained(half, import_weights(before.weights)[1], tuned.record.machine.precision)
-    found = import_weights(tuned.weights)[1]
-    assert all(
-        torch.equal(found[name], weight) for name, weight in whole.net.state_dict().items()
-    ), "of an uninterrupted run"
+    assert same_weights(tuned.weights, fine_tuned(before.weights, tuned.record.machine.precision))
 
     shutil.rmtree(only(root, SEVEN).folder)
-    garbage(only(root, FIRST).folder / "weights.safetensors")
+    cut(only(root, FIRST).folder / "weights.safetensors")
     broken = CliRunner().invoke(app, arguments)
     assert broken.exit_code == 3
     assert (
-        f"{SEVEN}: {only(root, FIRST).folder}/weights.safetensors is not what was kept"
+        f"{SEVEN}: {only(root, FIRST).folder}/weights.safetensors is not the file that was stored"
         in broken.stdout
     )
     assert broken.stderr.count("\n") == 1

@@ -1,177 +1,113 @@
-"""From a planned run to its record."""
+"""From a planned run to its record: which records make a run unnecessary."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from records import git_tree
+from typer.testing import CliRunner
 
-from alexnet.data.imageset import ImageSet
-from alexnet.ops import lrn
+from alexnet.config import AlexNetConfig
 from alexnet.training import Row
+from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.cli import session
-from reproductions.harness.errors import RecordError
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute import run as running
-from reproductions.harness.execute import tasks
-from reproductions.harness.execute.context import RunContext, set_up, versions_of
+from reproductions.harness.execute.context import RunContext, set_up
+from reproductions.harness.execute.metrics import MEASURES
 from reproductions.harness.execute.run import make
-from reproductions.harness.launch.arrays import JobRequest
-from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.records.load import read_records, records_of
 from reproductions.harness.records.store import folder_of
-from reproductions.harness.rule.curves import epochs_to
+
+NAMES = pytest.mark.parametrize("name", ["ten_view_gain", "fig1_relu"])
 
 
-@pytest.mark.parametrize(
-    ("curve", "epochs"),
-    [
-        ([(1.0, 40.0), (2.0, 30.0), (3.0, 20.0)], 2.5),
-        ([(1.0, 40.0), (2.0, 25.0)], 2.0),
-        ([(0.2, 20.0)], 0.2),
-        ([(1.0, 40.0), (2.0, 24.0), (3.0, 26.0), (4.0, 20.0)], 1.9375),
-        ([(1.0, 40.0), (2.0, 25.1)], None),
-        ([], None),
-    ],
-)
-def test_epochs_to_25_percent(curve: list[tuple[float, float]], epochs: float | None) -> None:
-    """Between (1, 40) and (2, 24) the line meets 25 at 1 + 15/16; the first time counts."""
-    assert epochs_to(curve, 25.0) == epochs
+def first(name: str) -> PlannedRun:
+    return next(run for run in planned_runs(discover()[name], "smoke") if run.purpose != "sweep")
 
 
-@given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.floats(1, 99))
-def test_the_crossing_lies_in_its_row_and_none_before(errors: list[float], target: float) -> None:
-    curve = [(k + 1.0, error) for k, error in enumerate(errors)]
-    epochs = epochs_to(curve, target)
-    if epochs is None:
-        assert min(errors) > target
-    else:
-        first = next(k for k, error in enumerate(errors) if error <= target)
-        assert max(first, 1) <= epochs <= first + 1
-        assert all(error > target for error in errors[:first])
-
-
-def test_the_device_must_be_there() -> None:
+def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ValueError, match="no device is called 'mps'"):
         set_up("mps", 1)
-    assert set_up("cpu", 1).type == "cpu"
 
 
-@pytest.mark.parametrize(("claim", "body"), [("ten_view_gain", "torch"), ("fig1_relu", None)])
-def test_on_a_gpu_torch_normalises(
-    claim: str, body: str | None, splits: dict[str, ImageSet], tmp_path: Path
-) -> None:
-    run, bench = (
-        planned_runs(discover()[claim], "smoke")[0],
-        RunContext(tmp_path, {"synthetic": splits}, torch.device("cuda"), 1),
-    )
-    assert versions_of(run, bench).get("norm") == body
-
-
-@pytest.mark.parametrize("name", ["ten_view_gain", "fig1_relu"])
-def test_another_machines_record_does_not_save_the_work(
-    name: str, splits: dict[str, ImageSet], tmp_path: Path
-) -> None:
+@NAMES
+def test_another_machines_record_does_not_save_the_work(name: str, context: RunContext) -> None:
     """Otherwise one arm would stay the other machine's, and the two would never be compared."""
-    claim = discover()[name]
-    run = next(run for run in planned_runs(claim, "smoke") if run.purpose != "sweep")
-    bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
-    first = make(run, claim, bench)
-    assert first is not None
-    (here,), _ = read_records(tmp_path)
-    assert here.record.machine.versions.get("norm", lrn.backend(bench.device)) == lrn.backend(
-        bench.device
-    )
-    machine = here.record.machine.model_copy(update={"hardware": "another"})
-    theirs = here.record.model_copy(update={"machine": machine, "started": "2020-01-01T00:00:00Z"})
-    folder = shutil.copytree(first, folder_of(tmp_path / "theirs", theirs))
-    (folder / "record.json").write_text(theirs.model_dump_json())
-    there = RunContext(tmp_path / "theirs", bench.images, bench.device, 1)
-    assert make(run, claim, bench) == first
-    made = make(run, claim, there)
+    claim, run = discover()[name], first(name)
+    made = make(run, claim, context)
     assert made is not None
-    hardware = [item.record.machine.hardware for item in read_records(tmp_path / "theirs")[0]]
-    assert sorted(hardware) == sorted(["another", bench.hardware])
-    assert make(run, claim, there) == made, "though the other machine's is the earlier one"
+    (item,), _ = read_records(context.root)
+    machine = item.record.machine.model_copy(update={"hardware": "another"})
+    changed = {"machine": machine, "started": "2020-01-01T00:00:00Z"}
+    theirs = item.record.model_copy(update=changed)
+    folder = shutil.move(made, folder_of(context.root, theirs))
+    (folder / "record.json").write_text(theirs.model_dump_json())
+    assert make(run, claim, context) == made
+    hardware = {item.record.machine.hardware for item in read_records(context.root)[0]}
+    assert hardware == {"another", context.hardware}
+    assert make(run, claim, context) == made, "though the other machine's is the earlier one"
 
 
-def test_a_copy_of_another_runs_record_does_not_save_the_work(
-    splits: dict[str, ImageSet], tmp_path: Path
-) -> None:
-    """The plan skips both, so both are made again; once the copy was returned, missing for ever."""
-    claim = discover()["ten_view_gain"]
-    first, second = (run for run in planned_runs(claim, "smoke") if run.seed in (0, 1))
-    bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
-    folder = make(first, claim, bench)
+def test_a_copy_of_another_runs_record_does_not_save_the_work(context: RunContext) -> None:
+    """The plan skips both, so both are made again."""
+    claim, one = discover()["ten_view_gain"], first("ten_view_gain")
+    two = replace(one, seed=1)
+    folder = make(one, claim, context)
     assert folder is not None
     copy = Path(shutil.copytree(folder, folder.with_name(folder.name.replace("seed0", "seed1"))))
     path = copy / "record.json"
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
-    for run in (first, second):
-        assert read_records(tmp_path, run)[0] == records_of(tmp_path, run) == []
-        assert [
-            fault.why.endswith("one is a copy") for fault in read_records(tmp_path, run)[1]
-        ] == [True]
-    made = make(second, claim, bench)
+    for run in (one, two):
+        stored, (fault,) = read_records(context.root, run)
+        assert stored == records_of(context.root, run) == []
+        assert fault.why.endswith("one is a copy")
+    made = make(two, claim, context)
     assert made == copy.with_name(f"{copy.name}-r2")
-    assert [item.folder for item in read_records(tmp_path)[0]] == [made]
+    assert [item.folder for item in read_records(context.root)[0]] == [made]
 
 
-@pytest.mark.parametrize("name", ["ten_view_gain", "fig1_relu"])
+@NAMES
 def test_a_record_of_other_code_does_not_save_the_work(
-    name: str, splits: dict[str, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A committed run makes no pair with uncommitted code's, and the plan lacks it."""
-    claim = discover()[name]
-    run = next(run for run in planned_runs(claim, "smoke") if run.purpose != "sweep")
-    bench = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
+    """A committed run is never compared with one of uncommitted code, and the plan lacks it."""
     folders = []
     for dirty in (False, True, True):
         monkeypatch.setattr(running, "git_state", lambda _, dirty=dirty: git_tree(dirty))
-        folders.append(make(run, claim, bench))
+        folders.append(make(first(name), discover()[name], context))
     assert folders[0] != folders[1] == folders[2]
 
 
 @pytest.mark.parametrize(("setting", "attempts"), [("AVX2", 2), ("COMPATIBLE", 1)])
-def test_a_checkpoint_goes_on_with_the_arithmetic_that_it_began_with(
-    setting: str,
-    attempts: int,
-    splits: dict[str, ImageSet],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_checkpoint_is_resumed_only_with_the_same_arithmetic(
+    setting: str, attempts: int, context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim = discover()["ten_view_gain"]
-    run, bench = (
-        planned_runs(claim, "smoke")[0],
-        RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1),
-    )
+    claim, run = discover()["ten_view_gain"], first("ten_view_gain")
 
     def stop(_: Row) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setenv("MKL_CBWR", "AVX2")
     with pytest.raises(KeyboardInterrupt):
-        make(run, claim, bench, stop)
+        make(run, claim, context, stop)
     monkeypatch.setenv("MKL_CBWR", setting)
-    assert make(run, claim, bench) is not None
-    (made,), _ = read_records(tmp_path)
-    assert made.record.cost.attempts == attempts
+    make(run, claim, context)
+    (item,), _ = read_records(context.root)
+    assert item.record.cost.attempts == attempts
 
 
-def test_a_run_that_torch_cannot_carry_out_has_a_record_and_is_not_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_run_that_fails_has_a_record_and_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here and as a job: more memory is asked for than a machine can address."""
-    monkeypatch.setattr(tasks, "_train", lambda *_: torch.empty(1 << 60))
-    work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
-    assert not session._make_missing(work, "cpu", 1)
-    stored, _ = read_records(work.root)
-    assert [item.record.status for item in stored] == ["failed"] * len(work.planned)
-    assert all("memory" in str(item.record.failure) for item in stored)
-    assert capsys.readouterr().out.count(": failed, see ") == len(stored)
-    order = JobRequest(work.planned[0].run, work.claim.name, work.root, None)
-    with pytest.raises(RecordError, match=r"the run failed, see .*record\.json"):
-        order.segment("cpu", 1)._make(work.claim)
+    """More memory is needed than a machine can address."""
+    monkeypatch.setitem(MEASURES, AlexNetConfig, lambda *_: torch.empty(1 << 60))
+    command = ["run", "ten_view_gain", "--scale", "smoke", "--results", str(tmp_path)]
+    done = CliRunner().invoke(app, [*command, "--seeds", "0", "--threads", "1"])
+    assert done.exit_code == 3
+    assert ": failed, see " in done.output
+    (item,), _ = read_records(tmp_path / "smoke")
+    assert item.record.status == "failed"
+    assert "memory" in str(item.record.failure)

@@ -12,12 +12,10 @@ from records import make_record, store
 from typer.testing import CliRunner
 
 from alexnet import precision as measuring
-from alexnet.data.imageset import ImageSet
 from alexnet.precision import Choice, remembered
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import Claim, blocks, discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun, as_data
-from reproductions.harness.cli import session
 from reproductions.harness.execute import precision
 from reproductions.harness.execute import run as running
 from reproductions.harness.execute.context import RunContext, set_up
@@ -38,122 +36,101 @@ def planned(variant: str, seed: int = 0, claim: Claim = FIGURE1) -> PlannedRun:
     return next(r for r in planned_runs(claim, "smoke") if (r.variant, r.seed) == (variant, seed))
 
 
-@pytest.fixture
-def bench(splits: dict[str, ImageSet], tmp_path: Path) -> RunContext:
-    return RunContext(tmp_path / "results", {"synthetic": splits}, set_up("cpu", 1), 1)
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of measurements, not there yet."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "alexnet" / "precision.json"
-
-
 def native(monkeypatch: pytest.MonkeyPatch, *, bf16: bool) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": bf16})
 
 
-def choose(run: PlannedRun, claim: Claim, bench: RunContext) -> Choice | None:
-    return precision.asked(run, claim, bench, dirty=provenance.uncommitted()) or precision.measured(
-        run, claim, bench
-    )
+def choose(run: PlannedRun, claim: Claim, context: RunContext) -> Choice | None:
+    asked = precision.asked(run, claim, context, dirty=provenance.uncommitted())
+    return asked or precision.measured(run, claim, context)
 
 
-def made(run: PlannedRun, bench: RunContext) -> tuple[Record, list[str]]:
-    """The record of a run, and what was said of its precision."""
-    said: list[Choice] = []
-    folder = make(run, FIGURE1, bench, on_choice=said.append)
+def made(run: PlannedRun, context: RunContext) -> tuple[Record, list[str]]:
+    """The record of a run, and the lines on its precision."""
+    choices: list[Choice] = []
+    folder = make(run, FIGURE1, context, on_choice=choices.append)
     assert folder is not None
-    return read_record(folder), [str(choice) for choice in said]
+    return read_record(folder), [str(choice) for choice in choices]
 
 
-def test_all_arms_ask_one_network_once(
-    bench: RunContext, cache: Path, monkeypatch: pytest.MonkeyPatch
+def test_all_arms_of_a_network_have_one_measured_precision(
+    context: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a claim's arms are; they have the same answer, that of the measurement."""
     native(monkeypatch, bf16=True)
     monkeypatch.setattr(measuring, "BUDGET", 0)  # seconds: emulated bf16 is slow
-    claims = [
-        discover()[name] for name in ("fig1_relu", "cifar_lrn_gain", "lrn_gain", "depth", "dropout")
-    ]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    names = ("fig1_relu", "cifar_lrn_gain", "lrn_gain", "depth", "dropout", "ensembles")
+    claims = [discover()[name] for name in names]
     runs = [(run, claim) for claim in claims for run in planned_runs(claim, "smoke")]
-    said: dict[type, set[str]] = {}
+    found: dict[type | None, set[str]] = {}
     for run, claim in runs:
-        words = said.setdefault(type(run.network_config), set())
-        words.add(str(choose(run, claim, bench)))
-    assert sorted(map(len, said.values())) == [1, 1, 1]
+        network = type(run.network_config) if run.kind == "train" else None
+        found.setdefault(network, set()).add(str(choose(run, claim, context)))
+    assert found.pop(None) == {"None"}, "an ensemble trains nothing"
+    assert [len(choices) for choices in found.values()] == [1, 1, 1]
+    cache = tmp_path / "alexnet" / "precision.json"
     assert len(remembered(cache)) == 3, (
         "Figure 1's net, the net of locally connected layers, and the original AlexNet"
     )
-    assert len({run.variant for run, _ in runs if run.family == "alexnet"}) > 5
-
     fast = {key: {"distance": 0.01, "speedup": 2.0} for key in remembered(cache)}
     cache.write_text(json.dumps(fast))
-    assert {choice.precision for run, claim in runs if (choice := choose(run, claim, bench))} == {
-        "bf16"
-    }
+    choices = [choose(run, claim, context) for run, claim in runs if run.kind == "train"]
+    assert {choice.precision for choice in choices if choice} == {"bf16"}
 
 
-def test_what_trains_nothing_has_no_precision(bench: RunContext) -> None:
-    claim = discover()["ensembles"]
-    average = next(run for run in planned_runs(claim, "smoke") if run.kind == "ensemble")
-    assert choose(average, claim, bench) is None
-
-
-def stored(bench: RunContext, variant: str = "relu", **options: Any) -> None:
-    """A record of an arm of seed 0, in bf16 by this kind of machine unless told otherwise."""
+def stored(context: RunContext, variant: str = "relu", **options: Any) -> None:
+    """Store a record of an arm of seed 0, by default in bf16 on this kind of machine."""
     usual = {
-        "hardware": bench.hardware,
+        "hardware": context.hardware,
         "scale": "smoke",
-        "fingerprint": bench.fingerprints["synthetic"],
+        "fingerprint": context.fingerprints["synthetic"],
     }
     code = {"dirty": provenance.uncommitted()}  # as what this tree makes beside it
-    store(bench.root, make_record(variant, 0, **{**usual, **code, **options}))
+    store(context.root, make_record(variant, 0, **{**usual, **code, **options}))
 
 
 EMULATED = "this device emulates it, many times slower than fp32"
 
 
 def test_a_seed_is_finished_in_the_precision_that_it_began_in(
-    bench: RunContext, monkeypatch: pytest.MonkeyPatch
+    context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where this kind of machine made one arm; other seeds, questions and sweeps do not matter."""
     native(monkeypatch, bf16=False)
-    stored(bench)
+    stored(context)
     as_relu = f"same as relu seed 0 on this kind of machine; {EMULATED}"
-    assert choose(planned("tanh"), FIGURE1, bench) == Choice("bf16", as_relu)
-    assert choose(planned("tanh", 1), FIGURE1, bench) == FP32
-    assert choose(planned("tanh-modern"), FIGURE1, bench) == FP32
-    assert choose(planned("tanh-rate0.004", 100), FIGURE1, bench) == FP32
+    assert choose(planned("tanh"), FIGURE1, context) == Choice("bf16", as_relu)
+    assert choose(planned("tanh", 1), FIGURE1, context) == FP32
+    assert choose(planned("tanh-modern"), FIGURE1, context) == FP32
+    assert choose(planned("tanh-rate0.004", 100), FIGURE1, context) == FP32
 
 
 def test_it_is_the_precision_in_which_the_plan_lacks_the_run(
-    bench: RunContext, monkeypatch: pytest.MonkeyPatch
+    context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is there in bf16, its partner in fp32: it is made again beside it.
 
     The arms of another question do not matter.
     """
     native(monkeypatch, bf16=False)
-    stored(bench, "tanh", started="2025-01-01T00:00:00Z")
-    stored(bench, "relu", precision="fp32")
-    stored(bench, "relu-modern", started="2026-02-01T00:00:00Z")
+    stored(context, "tanh", started="2025-01-01T00:00:00Z")
+    stored(context, "relu", precision="fp32")
+    stored(context, "relu-modern", started="2026-02-01T00:00:00Z")
     pair = next(block for block in blocks(FIGURE1, "smoke") if planned("tanh") in block)
 
     def lacking() -> list[PlannedRun]:
-        there = read_records(bench.root)[0]
-        items = plan(pair, there, {}, bench.hardware, blocks=[pair], dirty=provenance.uncommitted())
+        where, dirty = ({}, context.hardware), provenance.uncommitted()
+        items = plan(pair, read_records(context.root)[0], *where, blocks=[pair], dirty=dirty)
         return [item.run for item in items if not item.current]
 
     assert lacking() == [planned("tanh")]
-    record, said = made(planned("tanh"), bench)
+    record, said = made(planned("tanh"), context)
     assert (record.machine.precision, said) == (
         "fp32",
         ["precision fp32: same as relu seed 0 on this kind of machine"],
     )
     assert lacking() == []
-    assert made(planned("tanh"), bench) == (record, [])
+    assert made(planned("tanh"), context) == (record, [])
 
 
 @pytest.mark.parametrize(
@@ -167,30 +144,28 @@ def test_it_is_the_precision_in_which_the_plan_lacks_the_run(
     ],
 )
 def test_a_record_that_makes_no_pair_decides_nothing(
-    bench: RunContext, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    context: RunContext, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of another machine, failed, outdated, of other images, or of no precision that there is."""
     native(monkeypatch, bf16=False)
-    stored(bench, **options)
-    assert choose(planned("tanh"), FIGURE1, bench) == FP32
+    stored(context, **options)
+    assert choose(planned("tanh"), FIGURE1, context) == FP32
 
 
-def test_who_insists_has_it_so(bench: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the other arm is in: the plan makes that again."""
-    native(monkeypatch, bf16=False)
-    stored(bench, precision="fp32")
-    assert choose(planned("tanh"), FIGURE1, replace(bench, precision="bf16")) == Choice(
-        "bf16", f"set by --precision; {EMULATED}"
-    )
-    assert choose(planned("tanh"), FIGURE1, replace(bench, precision="fp32")) == Choice(
-        "fp32", "set by --precision"
-    )
-
-
-def test_runs_that_make_no_pair_are_not_all_that_was_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_option_decides_whatever_the_other_arm_has(
+    context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is there is planned again at the end."""
+    native(monkeypatch, bf16=False)
+    stored(context, precision="fp32")
+    for asked, note in (("bf16", f"; {EMULATED}"), ("fp32", "")):
+        choice = choose(planned("tanh"), FIGURE1, replace(context, precision=asked))
+        assert choice == Choice(asked, f"set by --precision{note}")
+
+
+def test_arms_of_two_precisions_leave_the_work_incomplete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan is made again at the end of a command."""
     work = prepare(FIGURE1, tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
     here = RunContext(work.root, work.images, set_up("cpu", 1), 1)
 
@@ -199,66 +174,49 @@ def test_runs_that_make_no_pair_are_not_all_that_was_asked(
         return next((work.root / "records" / run.claim / run.variant).iterdir())
 
     monkeypatch.setattr(running, "make", make_otherwise)
-    assert not session._make_missing(work, "cpu", 1)
-    assert "where the other arm is missing" in capsys.readouterr().out
+    command = "run fig1_relu --scale smoke --seeds 0 --threads 1 --device cpu --results"
+    done = CliRunner().invoke(app, [*command.split(), str(tmp_path)])
+    assert done.exit_code == 3
+    assert "where the other arm is missing" in done.output
 
 
-class StopHereError(Exception):
-    """Stands for a kill."""
-
-
-def test_after_a_kill_the_checkpoint_decides_unless_one_insists(
-    bench: RunContext, monkeypatch: pytest.MonkeyPatch
+def test_after_a_kill_the_checkpoint_decides_but_for_the_option(
+    context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Begun alone, in fp32; then its partner comes, in bf16."""
+    """A run begins alone, in fp32; then its partner is stored in bf16."""
 
     def stop(_: object) -> None:
-        raise StopHereError
+        raise KeyboardInterrupt
 
     native(monkeypatch, bf16=False)
     tanh = planned("tanh")
     small = replace(tanh.network_config, widths=(8, 8, 16))
     tanh = replace(tanh, config=as_data(small), network_config=small)
-    for on in (bench, replace(bench, root=bench.root / "insisted")):
-        with pytest.raises(StopHereError):
+    for on in (context, replace(context, root=context.root / "option")):
+        with pytest.raises(KeyboardInterrupt):
             make(tanh, FIGURE1, on, stop)
         stored(on)
-    record, said = made(tanh, bench)
+    record, said = made(tanh, context)
     assert (record.machine.precision, record.cost.attempts) == ("fp32", 2)
     assert said[0].startswith("precision bf16: same as relu seed 0")
     assert said[1:] == [f"precision fp32: {tanh} resumed from a checkpoint in this precision"]
-    record, said = made(tanh, replace(bench, root=bench.root / "insisted", precision="bf16"))
+    record, said = made(tanh, replace(context, root=context.root / "option", precision="bf16"))
     assert (record.machine.precision, record.cost.attempts) == ("bf16", 1)
     assert said == [f"precision bf16: set by --precision; {EMULATED}"]
 
 
-def test_the_option_travels_with_a_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """To what submitit pickles, to the job's log and to the record."""
-    claim = discover()["ten_view_gain"]
-    work = prepare(claim, tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
-    for asked in (None, "fp32"):
-        chosen, _ = dispatch._choose([work], LaunchOptions("slurm", SlurmConfig(), precision=asked))
-        (segment,) = (order.segment("cpu", 1) for order, _ in chosen)
-        assert pickle.loads(pickle.dumps(segment)).precision == asked
-    segment._make(claim)
-    assert f"{segment.run}: precision fp32: set by --precision\n" in capsys.readouterr().out
-    (item,), _ = read_records(work.root)
-    assert item.record.machine.precision == "fp32"
+def test_the_options_reach_the_job(tmp_path: Path) -> None:
+    work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
+    options = LaunchOptions("slurm", SlurmConfig(), precision="fp32", compiled=True)
+    ((request, _), *_), _ = dispatch._choose([work], options)
+    job = pickle.loads(pickle.dumps(request.job("cpu", 1)))
+    assert (job.precision, job.compiled) == ("fp32", True)
 
 
 def test_the_command_says_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     native(monkeypatch, bf16=False)
-    arguments = [
-        "run",
-        "ten_view_gain",
-        "--scale",
-        "smoke",
-        "--threads",
-        "1",
-        "--results",
-        str(tmp_path),
-    ]
-    done = CliRunner().invoke(app, arguments)
+    command = "run ten_view_gain --scale smoke --threads 1 --results"
+    done = CliRunner().invoke(app, [*command.split(), str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert len(read_records(tmp_path / "smoke")[0]) == 2
     assert done.output.count("precision") == 1

@@ -1,6 +1,5 @@
-"""Parsing squeue and sacct with small programs in their place; tests/slurm has the real ones."""
+"""Slurm's commands replaced by small programs; tests/slurm has the real ones."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -29,25 +28,25 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return write
 
 
-def test_without_slurm_nothing_is_known(program) -> None:
+def test_without_slurm_no_state_is_known(program) -> None:
     assert slurm.states(["1"]) is None
     with pytest.raises(slurm.SlurmError, match="scontrol is not on this machine"):
         slurm.largest_array()
 
 
-def test_an_array_is_asked_for_once_and_accounting_for_the_rest(program) -> None:
-    asked = program(
+def test_one_id_per_array_and_accounting_for_jobs_that_squeue_forgot(program) -> None:
+    squeue = program(
         "squeue", "7_0|RUNNING None\n7_1|PENDING Resources\n7_2|PENDING None\n7_3|COMPLETING None"
     )
-    told = program("sacct", "7_1|FAILED\n8|CANCELLED by 0\n9_5|OUT_OF_MEMORY\n9_6|CANCELLED+")
+    sacct = program("sacct", "7_1|FAILED\n8|CANCELLED by 0\n9_5|OUT_OF_MEMORY\n9_6|CANCELLED+")
     found = slurm.states(["7_0", "7_1", "7_2", "8", "9_5", "9_6", "10"])
     queued = {"7_0": "RUNNING", "7_1": "PENDING Resources", "7_2": "PENDING"}
     assert found == {**queued, "8": "CANCELLED", "9_5": "OUT_OF_MEMORY", "9_6": "CANCELLED"}
-    assert asked.read_text().split()[-1] == "--jobs=7,8,9,10"
-    assert told.read_text().split()[-1] == "--jobs=8,9,10"
+    assert squeue.read_text().split()[-1] == "--jobs=7,8,9,10"
+    assert sacct.read_text().split()[-1] == "--jobs=8,9,10"
 
 
-def test_accounting_has_tasks_that_never_began_in_one_line(program) -> None:
+def test_accounting_shows_tasks_that_never_started_in_one_line(program) -> None:
     program("squeue", "slurm_load_jobs error: Invalid job id specified", 1)
     program(
         "sacct",
@@ -60,28 +59,27 @@ def test_accounting_has_tasks_that_never_began_in_one_line(program) -> None:
     }
 
 
-def test_jobs_that_the_controller_forgot_are_no_error(program) -> None:
-    program("squeue", "slurm_load_jobs error: Invalid job id specified", 1)
+@pytest.mark.parametrize(
+    ("error", "states"),
+    [
+        ("slurm_load_jobs error: Invalid job id specified", {}),
+        ("slurm_load_jobs error: Unable to contact slurm controller (connect failure)", None),
+    ],
+)
+def test_a_forgotten_job_is_no_error_and_a_lost_controller_no_answer(
+    program, error: str, states: dict[str, str] | None
+) -> None:
+    program("squeue", error, 1)
     program("sacct", "Slurm accounting storage is disabled", 1)
-    assert slurm.states(["1"]) == {}
+    assert slurm.states(["1"]) == states
 
 
-def test_a_controller_that_is_away_is_no_answer(program) -> None:
-    program(
-        "squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)", 1
-    )
-    assert slurm.states(["1"]) is None
-
-
-def test_many_jobs_are_asked_for_in_parts(program) -> None:
-    asked = program("squeue", "")
+def test_many_jobs_are_asked_for_in_chunks(program) -> None:
+    calls = program("squeue", "")
     program("sacct", "")
-    assert slurm.states([str(number) for number in range(1, 2 * slurm.MANY + 2)]) == {}
-    assert [line.count(",") + 1 for line in asked.read_text().splitlines()] == [
-        slurm.MANY,
-        slurm.MANY,
-        1,
-    ]
+    most = slurm.JOBS_PER_COMMAND
+    assert slurm.states([str(number) for number in range(1, 2 * most + 2)]) == {}
+    assert [line.count(",") + 1 for line in calls.read_text().splitlines()] == [most, most, 1]
 
 
 @pytest.mark.parametrize(
@@ -93,17 +91,12 @@ def test_the_largest_array(program, said: str, largest: int) -> None:
     assert slurm.largest_array() == largest
 
 
-def test_cancelling_nothing_asks_nobody(program) -> None:
-    slurm.cancel([])
-    asked = program("scancel", "")
+def test_cancel_goes_on_after_a_refusal(program) -> None:
+    slurm.cancel([])  # runs nothing
+    calls = program("scancel", "")
     slurm.cancel(["12", "7_1"])
-    assert asked.read_text() == "12 7_1\n"
-    refusing = program(
-        "scancel", "scancel: error: Kill job error on job id 1: Access/permission denied", 1
-    )
+    assert calls.read_text() == "12 7_1\n"
+    program("scancel", "scancel: error: Kill job error on job id 1: Access/permission denied", 1)
     with pytest.raises(slurm.SlurmError, match="Access/permission denied"):
-        slurm.cancel([str(number) for number in range(slurm.MANY + 1)])
-    assert len(refusing.read_text().splitlines()) == 3, (
-        "the second part is tried although the first was refused"
-    )
-    assert os.environ["PATH"].endswith("bin")
+        slurm.cancel([str(number) for number in range(slurm.JOBS_PER_COMMAND + 1)])
+    assert len(calls.read_text().splitlines()) == 3

@@ -1,4 +1,4 @@
-"""Where a run stands, by its record, its signs of life and its job."""
+"""The state of a run, by its record, its heartbeat, its lock and its job."""
 
 import json
 import os
@@ -9,17 +9,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from records import make_record, planned, write_record
 
 from alexnet.io import locked, write_atomic
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.execute.heartbeat import SILENCE, Heartbeat
-from reproductions.harness.launch import slurm, status
-from reproductions.harness.launch.arrays import sendable
-from reproductions.harness.launch.job_files import JobEnd, new_job, read_job, write_end, write_job
-from reproductions.harness.launch.status import RunStatus, cancel, everywhere, run_statuses
+from reproductions.harness.execute.heartbeat import STALE_SECONDS, Heartbeat
+from reproductions.harness.launch import slurm
+from reproductions.harness.launch.job_files import JobEnd, new_job, write_end, write_job
+from reproductions.harness.launch.status import (
+    RunStatus,
+    cancel,
+    everywhere,
+    run_statuses,
+    sendable,
+)
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.store import work_file
@@ -30,67 +36,70 @@ RUN = planned("relu", 0)
 class Scene:
     """A results folder in which something happened to one run."""
 
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, held: ExitStack) -> None:
-        self.root, self.monkeypatch, self.held = root, monkeypatch, held
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, locks: ExitStack) -> None:
+        self.root, self.monkeypatch, self.locks = root, monkeypatch, locks
         self.slurm_says({})
 
-    def slurm_says(self, said: dict[str, str] | None) -> None:
-        """What Slurm knows; its words are tested in test_slurm_states.py and on the real one."""
-        self.monkeypatch.setattr(slurm, "states", lambda jobs: said)
+    def slurm_says(self, states: dict[str, str] | None) -> None:
+        """Set Slurm's answer; its words are tested in test_slurm_states.py and on the real one."""
+        self.monkeypatch.setattr(slurm, "states", lambda jobs: states)
 
-    def beat(self, age: float = 0.0, *, held: bool = False) -> None:
+    def heartbeat(self, age: float = 0.0, *, lock: bool = False) -> None:
         stem = str(work_file(self.root, RUN, "0123456789ab"))
-        write_atomic(
-            Path(f"{stem}.json"),
-            json.dumps(asdict(Heartbeat(epoch=2.0, seconds=60.0, time=time.time() - age))),
-        )
-        if held:
-            self.held.enter_context(locked(Path(f"{stem}.lock")))
+        beat = Heartbeat(epoch=2.0, seconds=60.0, time=time.time() - age)
+        write_atomic(Path(f"{stem}.json"), json.dumps(asdict(beat)))
+        if lock:
+            self.locks.enter_context(locked(Path(f"{stem}.lock")))
 
     def job(self, number: object = "12", launcher: str = "slurm") -> None:
         write_job(self.root, RUN, new_job(str(number), launcher, self.root))  # type: ignore[arg-type]
 
-    def end(self, state: str = "failed", number: str = "12") -> None:
-        write_end(self.root, RUN, JobEnd(number, state, "why"))  # type: ignore[arg-type]
-
     def record(self, status: str = "ok") -> None:
         write_record(self.root, make_record(status=status))
 
-    def stands(self) -> RunStatus:
+    @property
+    def status(self) -> RunStatus:
         (found,) = run_statuses(self.root, plan([RUN], read_records(self.root)[0], {}))
         return found
+
+    @property
+    def state(self) -> tuple[str, str]:
+        return self.status.state, self.status.why
 
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    with ExitStack() as held:
-        yield Scene(tmp_path, monkeypatch, held)
+    with ExitStack() as locks:
+        yield Scene(tmp_path, monkeypatch, locks)
 
 
 def test_in_a_terminal(scene: Scene) -> None:
-    assert (scene.stands().state, scene.stands().why) == ("missing", "no record")
-    scene.beat()
-    assert scene.stands().state == "interrupted"
-    scene.beat(held=True)
-    found = scene.stands()
-    assert (found.state, found.row["epoch"], found.row["attempts"]) == ("training", 2.0, 1)
-    assert found.row["left at most"] == round((RUN.recipe["epochs"] - 2) * 30)
+    assert scene.state == ("missing", "no record")
+    scene.heartbeat()
+    assert scene.state == ("interrupted", "")
+    scene.heartbeat(lock=True)
+    row = scene.status.row
+    assert (row["state"], row["epoch"], row["attempts"]) == ("training", 2.0, 1)
+    assert row["left at most"] == round((RUN.recipe["epochs"] - 2) * 30)
     scene.record()
-    assert scene.stands().state == "done"
+    assert scene.state == ("done", "")
 
 
-def test_a_failed_record_is_a_failure(scene: Scene) -> None:
+def test_a_failed_record_is_a_failure_until_it_is_sent_again(scene: Scene) -> None:
     scene.record("failed")
-    found = scene.stands()
-    assert (found.state, found.why[:9]) == ("failed", "it failed")
-    assert sendable([found], retry_failed=False) == ([], {"failed": [found]})
-    assert sendable([found], retry_failed=True) == ([found], {})
+    failed = scene.status
+    assert (failed.state, failed.why[:9]) == ("failed", "it failed")
+    assert sendable([failed], retry_failed=False) == ([], {"failed": [failed]})
+    assert sendable([failed], retry_failed=True) == ([failed], {})
     scene.job()
     scene.slurm_says({"12": "PENDING"})
-    again = scene.stands()
+    again = scene.status
     assert again.state == "queued"
     for retry in (True, False):
         assert sendable([again], retry) == ([], {"queued": [again]})
+
+
+LOST = "and there is no record; the next `run` sends it again"
 
 
 @pytest.mark.parametrize(
@@ -101,123 +110,91 @@ def test_a_failed_record_is_a_failure(scene: Scene) -> None:
         ("REQUEUED", "queued", ""),
         ("RUNNING", "training", ""),
         ("COMPLETING", "training", ""),
-        ("FAILED", "lost", "Slurm says FAILED and left no record; the next `run` sends it again"),
-        (
-            "NODE_FAIL",
-            "lost",
-            "Slurm says NODE_FAIL and left no record; the next `run` sends it again",
-        ),
-        (
-            "COMPLETED",
-            "lost",
-            "Slurm says COMPLETED and left no record; the next `run` sends it again",
-        ),
+        ("FAILED", "lost", f"Slurm says FAILED, {LOST}"),
+        ("NODE_FAIL", "lost", f"Slurm says NODE_FAIL, {LOST}"),
+        ("COMPLETED", "lost", f"Slurm says COMPLETED, {LOST}"),
         ("CANCELLED", "cancelled", "by scancel; the next `run` sends it again"),
-        (
-            None,
-            "lost",
-            "Slurm no longer knows its job and left no record; the next `run` sends it again",
-        ),
+        (None, "lost", f"Slurm no longer knows its job, {LOST}"),
     ],
 )
-def test_what_slurm_says(scene: Scene, said: str | None, state: str, why: str) -> None:
+def test_states_of_slurm(scene: Scene, said: str | None, state: str, why: str) -> None:
     scene.job()
     scene.slurm_says({"12": said} if said else {})
-    assert (scene.stands().state, scene.stands().why) == (state, why)
-    assert (sendable([scene.stands()], retry_failed=False)[0] != []) == (
-        state in ("lost", "cancelled")
-    )
+    assert scene.state == (state, why)
+    sent, _ = sendable([scene.status], retry_failed=False)
+    assert bool(sent) == (state in ("lost", "cancelled"))
 
 
 def test_a_cancelled_job_stays_so_when_slurm_forgot_it(scene: Scene) -> None:
     scene.job()
     scene.slurm_says({"12": "CANCELLED"})
-    scene.stands()
+    assert scene.status.state == "cancelled"
     scene.slurm_says({})
-    assert scene.stands().state == "cancelled"
+    assert scene.status.state == "cancelled"
     scene.job(13)
-    assert scene.stands().state == "lost"
+    assert scene.status.state == "lost"
 
 
-def test_a_copy_that_outlives_its_job_is_not_sent_again(scene: Scene) -> None:
+def test_a_process_that_outlives_its_job_is_training(scene: Scene) -> None:
     scene.job()
-    scene.beat(held=True)
+    scene.heartbeat(lock=True)
     scene.slurm_says({"12": "NODE_FAIL"})
-    assert (scene.stands().state, scene.stands().why) == (
-        "training",
-        "its job is over, its process is not",
-    )
+    assert scene.state == ("training", "its job has ended, but its process is still running")
 
 
 @pytest.mark.parametrize("state", ["failed", "refused"])
-def test_what_the_run_said_of_its_end(scene: Scene, state: str) -> None:
+def test_the_end_that_a_job_wrote(scene: Scene, state: Literal["failed", "refused"]) -> None:
     scene.job()
-    scene.beat()
-    scene.end(state)
+    scene.heartbeat()
+    write_end(scene.root, RUN, JobEnd("12", state, "why"))
     scene.slurm_says(None)  # is not asked
-    assert (scene.stands().state, scene.stands().why) == (state, "why")
+    assert scene.state == (state, "why")
 
 
-def test_without_an_answer(scene: Scene) -> None:
+def test_without_an_answer_of_slurm_heartbeats_decide(scene: Scene) -> None:
     scene.slurm_says(None)
     scene.job()
-    assert scene.stands().state == "queued"
-    scene.beat()
-    assert scene.stands().state == "training"
-    scene.beat(age=2 * SILENCE)
-    found = scene.stands()
-    assert found.state == "lost"
-    assert "it has said nothing for 120 s, Slurm does not answer" in found.why
+    assert scene.state == ("queued", "Slurm does not answer")
+    scene.heartbeat()
+    assert scene.state == ("training", "Slurm does not answer")
+    scene.heartbeat(age=2 * STALE_SECONDS)
+    assert scene.state == ("lost", f"no heartbeat for 120 s, Slurm does not answer, {LOST}")
 
 
 def test_a_local_process(scene: Scene) -> None:
     code = "import sys; sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, "submitit"], stdin=subprocess.PIPE
-    ) as process:
+    command = [sys.executable, "-c", code, "submitit"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         scene.job(process.pid, "local")
-        assert scene.stands().state == "training"
+        assert scene.status.state == "training"
         process.communicate(b"")
-    assert scene.stands().state == "lost"
-    scene.job(os.getpid(), "local")  # the number is another program's by now
-    assert scene.stands().state == "lost"
+    assert scene.state == ("lost", f"its process is gone, {LOST}")
 
 
-def test_cancel_spares_the_process_that_got_the_number(scene: Scene) -> None:
-    """The run is held by a terminal, and its former job's number is this process's."""
+def test_another_process_with_the_id_of_a_local_job_is_not_cancelled(scene: Scene) -> None:
     scene.job(os.getpid(), "local")
-    scene.beat(held=True)
-    assert scene.stands().state == "training"
-    assert cancel([scene.stands()]) == [str(RUN)]  # no KeyboardInterrupt here
+    assert scene.status.state == "lost"
+    scene.heartbeat(lock=True)  # made in a terminal
+    assert scene.status.state == "training"
+    assert cancel([scene.status]) == [str(RUN)]  # raises no KeyboardInterrupt here
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        '{"time": "noon"}',
-        '{"id": "x", "launcher": "slurm", "folder": "", "submitted": 1, "time": ""}',
-    ],
-)
-def test_broken_files_are_no_signs(scene: Scene, text: str) -> None:
+def test_broken_files_are_ignored(scene: Scene) -> None:
     scene.job()
-    scene.beat()
+    scene.heartbeat()
     for path in (*scene.root.glob(".work/*.json"), *scene.root.glob(".work/jobs/**/*.job")):
-        path.write_text(text)
-    assert (scene.stands().state, read_job(scene.root, RUN)) == ("missing", (None, None))
-    assert status.read_beats(scene.root) == {}
+        path.write_text("{")
+    assert scene.state == ("missing", "no record")
 
 
-def test_a_new_folder_misses_everything_and_broken_records_are_named(tmp_path: Path) -> None:
+def test_a_new_folder_lacks_everything_and_broken_records_are_named(tmp_path: Path) -> None:
     claims = [discover()["fig1_relu"]]
-    rows, warnings = everywhere(claims, tmp_path / "new")
-    assert ({row.state for row in rows}, warnings) == ({"missing"}, [])
-    assert {str(row.planned.run) for row in rows} == {
-        str(run) for run in planned_runs(claims[0], "paper")
-    }
+    rows, faults = everywhere(claims, tmp_path / "new")
+    assert ({row.state for row in rows}, faults) == ({"missing"}, [])
+    runs = {str(run) for run in planned_runs(claims[0], "paper")}
+    assert {str(row.planned.run) for row in rows} == runs
     folder = write_record(tmp_path, make_record())
     (folder / "record.json").write_text("{}")
-    rows, (warning,) = everywhere(claims, tmp_path)
+    rows, (fault,) = everywhere(claims, tmp_path)
     assert {row.state for row in rows} == {"missing"}
-    assert str(warning).startswith(f"{folder.relative_to(tmp_path)}/record.json is not a record")
+    assert str(fault).startswith(f"{folder.relative_to(tmp_path)}/record.json is not a record")

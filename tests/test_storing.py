@@ -19,8 +19,8 @@ from reproductions.harness.execute import metrics as measure
 from reproductions.harness.execute import run as running
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
-from reproductions.harness.launch import arrays as launch
 from reproductions.harness.launch import job as segment
+from reproductions.harness.launch import request as requests
 from reproductions.harness.records.load import read_records
 
 CLAIM = discover()["fig1_relu"]
@@ -132,8 +132,8 @@ def test_where_git_cannot_be_asked_the_sending_tree_says_what_the_code_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(segment, "choose_data", lambda *_, **__: ("smoke", bench.images, "images"))
-    monkeypatch.setattr(launch, "git_state", lambda _: git_tree(sent))
-    job = launch.JobRequest(NET, "ten_view_gain", bench.root, None).segment("cpu", 1)
+    monkeypatch.setattr(requests, "git_state", lambda _: git_tree(sent))
+    job = requests.JobRequest(NET, "ten_view_gain", bench.root, None).job("cpu", 1)
     monkeypatch.setattr(running, "git_state", lambda _: git_tree(here))
     job._make(discover()["ten_view_gain"])
     (made,) = read_records(bench.root)[0]
@@ -186,5 +186,5 @@ def test_a_record_that_cannot_be_read_is_not_made_again(bench: RunContext) -> No
     ):
         make(RUNS[0], CLAIM, bench)
     assert make(RUNS[1], CLAIM, bench) is not None, "another run is not concerned"
-    again = make(RUNS[0], CLAIM, bench, again=True)
+    again = make(RUNS[0], CLAIM, bench, force=True)
     assert again == folder.with_name(f"{folder.name}-r2")

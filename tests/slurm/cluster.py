@@ -1,4 +1,4 @@
-"""A real Slurm here: munged, slurmctld, two slurmd, also slurmdbd with MariaDB; no systemd."""
+"""A real Slurm on this machine: munged, slurmctld, two slurmd, also slurmdbd with MariaDB."""
 
 import os
 import random
@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 # the daemons; not every user's PATH has them
@@ -88,14 +87,12 @@ LogFile={folder}/slurmdbd.log
 
 
 def program(name: str) -> str | None:
-    """The path of a program, also of one that lies outside the PATH of ordinary users."""
     return shutil.which(name, path=PATH)
 
 
 def obstacle() -> str | None:
     """Why no cluster can be started here, in one line; None where it can."""
-    missing = [name for name in PROGRAMS if program(name) is None]
-    if missing:
+    if missing := [name for name in PROGRAMS if program(name) is None]:
         return (
             f"Slurm is not installed here: no {', '.join(missing)} (Debian: slurm-wlm, slurmdbd, "
             "munge, mariadb-server-core)"
@@ -116,19 +113,12 @@ def free_ports(count: int) -> list[int]:
         return list(range(start, start + count))
 
 
-def tail(file: Path) -> str:
-    """The last ten lines of a file."""
-    return "".join(file.read_text(errors="replace").splitlines(keepends=True)[-10:])
-
-
 class Cluster:
     """Two nodes of eight CPUs and two GPUs, partitions `gpu` and `urgent`, which preempts it.
 
-    A context manager.
-
-    Everything lives in `self.folder`, new below `parent`, closed to other users and left for a look
-    at the logs. Each daemon runs under a keeper (keeper.py), so nothing survives this process,
-    however it ends. The GPUs are links to /dev/null: jobs get their numbers alone.
+    A context manager. Its files and logs are in `self.folder`, new below `parent`. Each daemon runs
+    under a keeper (keeper.py), so that nothing survives this process, however it ends. The GPUs are
+    links to /dev/null: jobs only get their numbers.
     """
 
     def __init__(self, parent: Path, *, accounting: bool = False) -> None:
@@ -152,12 +142,7 @@ class Cluster:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -165,41 +150,28 @@ class Cluster:
         for name in list(self._keepers)[::-1]:
             self._kill(name)
 
-    # What a test does
-
     def environment(self) -> dict[str, str]:
         """The environment of a user of this cluster, without a surrounding job's settings."""
-        own = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("SLURM", "SBATCH", "SRUN"))
-        }
+        job = ("SLURM", "SBATCH", "SRUN")
+        own = {key: value for key, value in os.environ.items() if not key.startswith(job)}
         return {**own, "PATH": PATH, "SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def run(self, *command: str, check: bool = True) -> str:
         """A Slurm command's output; CalledProcessError where it fails, unless `check` is off."""
-        return subprocess.run(
-            command,
-            env=self.environment(),
-            check=check,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ).stdout
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        done = subprocess.run(command, env=self.environment(), check=check, **output)
+        return done.stdout
 
     def states(self) -> dict[str, str]:
         """The state of every job by id, up to five minutes after its end; tasks are 7_0, 7_1."""
-        lines = self.run(
-            "squeue", "--all", "--array", "--states=all", "--noheader", "--format=%i %T"
-        ).splitlines()
-        return dict(line.split() for line in lines)
+        options = ("--all", "--array", "--states=all", "--noheader", "--format=%i %T")
+        return dict(line.split() for line in self.run("squeue", *options).splitlines())
 
     def nodes(self) -> dict[str, str]:
         """The state of every node by name; a star marks one that does not respond."""
-        lines = self.run(
-            "sinfo", "--Node", "--partition=gpu", "--noheader", "--format=%N %T"
-        ).splitlines()
-        return {name: state.upper() for name, state in map(str.split, lines)}
+        options = ("--Node", "--partition=gpu", "--noheader", "--format=%N %T")
+        lines = self.run("sinfo", *options).upper().splitlines()
+        return {name.lower(): state for name, state in map(str.split, lines)}
 
     def describe(self, job: str) -> dict[str, str]:
         """The fields of `scontrol show job`: JobState, Reason, Restarts, NodeList and so on."""
@@ -215,7 +187,7 @@ class Cluster:
         self.run("scancel", *(jobs or ("--user=root",)))
 
     def kill_node(self, node: str, *, steps: bool = True) -> None:
-        """Kill a node's slurmd and its steps like a power cut; without `steps` they go on."""
+        """Kill a node's slurmd and its steps, like a power cut; without `steps` only slurmd."""
         self._down.add(node)
         if steps:
             self._kill(node)
@@ -229,7 +201,7 @@ class Cluster:
         self.wait_for(lambda: self.nodes()[node] in {"IDLE", "MIXED", "ALLOCATED"}, 60)
 
     def restart_controller(self) -> None:
-        """Stop slurmctld in order, so that it saves its state, and start it again."""
+        """Stop slurmctld by SIGTERM, so that it saves its state, and start it again."""
         controller = int((self.folder / "slurmctld.pid").read_text())
         os.kill(controller, signal.SIGTERM)
         self.wait_for(lambda: not Path(f"/proc/{controller}").exists())
@@ -237,21 +209,19 @@ class Cluster:
         self._start_controller()
 
     def reset(self) -> None:
-        """Make the cluster as good as new for the next test: no job, every node idle."""
+        """For the next test: no job, every node idle."""
         self.cancel()
         for node in sorted(self._down):
             self.restart_node(node)
         self.wait_for(lambda: set(self.nodes().values()) == {"IDLE"}, 60)
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 30) -> None:
-        """Wait until a condition holds; AssertionError after `timeout` s, with queue and logs."""
+        """Wait until a condition holds. Raises AssertionError with queue and logs if it is late."""
         deadline = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(f"not so after {timeout} s\n{self._situation()}")
             time.sleep(0.1)
-
-    # Daemons
 
     def _start(self, name: str, *command: str, **environment: str) -> None:
         path = program(command[0])
@@ -263,7 +233,7 @@ class Cluster:
                 stdout=out,
                 stderr=out,
                 env=self.environment() | environment,
-                start_new_session=True,  # Ctrl-C is for the tests, which then close the cluster
+                start_new_session=True,  # Ctrl-C goes to the tests only, which close the cluster
             )
         self._keepers.setdefault(name, []).append(keeper)
 
@@ -274,35 +244,22 @@ class Cluster:
             keeper.wait()
 
     def _start_munge(self) -> None:
-        key, own_socket = self.folder / "munge.key", self.folder / "munge.socket"
+        own_socket, key = self.folder / "munge.socket", self.folder / "munge.key"
         key.touch(0o600)
         key.write_bytes(os.urandom(128))
-        files = [
-            f"--{kind}-file={self.folder / 'munge'}.{kind}"
-            for kind in ("key", "log", "pid", "seed")
-        ]
-        # By force: the folder is closed to other users, which munge takes for a mistake.
+        kinds = ("key", "log", "pid", "seed")
+        files = [f"--{kind}-file={self.folder / 'munge'}.{kind}" for kind in kinds]
+        # By force: munge refuses a folder that is closed to other users.
         self._start("munge", "munged", "--foreground", "--force", f"--socket={own_socket}", *files)
         self.wait_for(own_socket.exists)
 
     def _start_accounting(self) -> None:
         data, own_socket = self.folder / "mariadb", self.folder / "mariadb.socket"
         data.mkdir()
-        # No table of users and no port: who may open the socket, which is root, may do everything.
-        options = (
-            "--skip-grant-tables",
-            "--skip-networking",
-            "--user=root",
-            f"--pid-file={self.folder / 'mariadb.pid'}",
-        )
-        self._start(
-            "mariadb",
-            "mariadbd",
-            "--no-defaults",
-            f"--datadir={data}",
-            f"--socket={own_socket}",
-            *options,
-        )
+        files = (f"--datadir={data}", f"--socket={own_socket}", f"--pid-file={data / 'pid'}")
+        # No table of users and no port: whoever may open the socket, which is root, may do all.
+        access = ("--skip-grant-tables", "--skip-networking", "--user=root")
+        self._start("mariadb", "mariadbd", "--no-defaults", *files, *access)
         self.wait_for(own_socket.exists)
         self._start("slurmdbd", "slurmdbd", "-D", MYSQL_UNIX_PORT=str(own_socket))
         # the head of its table
@@ -335,21 +292,23 @@ class Cluster:
         (self.folder / "gres.conf").write_text(
             f"NodeName=node[1-2] Name=gpu File={self.folder}/gpu[0-{GPUS_PER_NODE - 1}]\n"
         )
-        # The one that touches nothing before something asks it to; found by itself it fails where
-        # no cgroups are mounted.
+        # By name: Slurm's own search fails where no cgroups are mounted. Nothing here uses them.
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
         for gpu in range(GPUS_PER_NODE):
             (self.folder / f"gpu{gpu}").symlink_to("/dev/null")
 
     def _situation(self) -> str:
-        queue = self.run("squeue", "--all", "--states=all", check=False) + self.run(
-            "sinfo", "--Node", check=False
-        )
-        return "\n".join(
-            (queue, *(f"{log}:\n{tail(log)}" for log in sorted(map(self._log, self._keepers))))
-        )
+        queue = self.run("squeue", "--all", "--states=all", check=False)
+        nodes = self.run("sinfo", "--Node", check=False)
+        logs = map(self._log, self._keepers)
+        return "\n".join((queue, nodes, *(f"{log}:\n{tail(log)}" for log in sorted(logs))))
 
     def _log(self, name: str) -> Path:
-        """The log of a daemon, or what it printed where it keeps none or failed before."""
+        """The log of a daemon, or its output where it has no log."""
         log = self.folder / f"{name}.log"
         return log if log.exists() and log.stat().st_size else log.with_suffix(".out")
+
+
+def tail(file: Path) -> str:
+    """The last ten lines of a file."""
+    return "".join(file.read_text(errors="replace").splitlines(keepends=True)[-10:])

@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave at once where no cluster can be started: one line, not one for each test."""
+    """Exit with one line where no cluster can be started."""
     if (reason := obstacle()) is not None:
         required = config.getoption("require_slurm")
         pytest.exit(reason if required else f"skipped: {reason}", returncode=int(required))
@@ -27,14 +27,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One cluster for all tests; a site without accounting: `sacct` fails."""
+    """One cluster for all tests, without accounting: `sacct` fails."""
     with Cluster(tmp_path_factory.getbasetemp()) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def slurm_accounting_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The same with slurmdbd, so that `sacct` knows finished jobs."""
+    """One with accounting."""
     with Cluster(tmp_path_factory.getbasetemp(), accounting=True) as cluster:
         yield cluster
 
@@ -51,7 +51,7 @@ def lend(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]
 
 @pytest.fixture
 def slurm(slurm_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """The cluster without accounting, idle before and after; Slurm's commands point at it."""
+    """The cluster without accounting, idle before and after; Slurm's commands use it."""
     yield from lend(slurm_cluster, monkeypatch)
 
 
@@ -59,5 +59,5 @@ def slurm(slurm_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 def slurm_with_accounting(
     slurm_accounting_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Cluster]:
-    """The cluster with accounting, likewise."""
+    """The cluster with accounting."""
     yield from lend(slurm_accounting_cluster, monkeypatch)

@@ -83,21 +83,6 @@ def test_gpus_are_handed_out_once(slurm, tmp_path):
     assert slurm.describe(jobs[4])["Reason"] in {"Resources", "Priority"}
 
 
-def test_a_requeued_job_runs_again_under_its_id(slurm, tmp_path):
-    job = submit(
-        slurm,
-        tmp_path,
-        'echo run ${SLURM_RESTART_COUNT-none}; test -n "$SLURM_RESTART_COUNT" || sleep 600',
-    )
-    slurm.wait_for(lambda: slurm.states()[job] == "RUNNING" and (tmp_path / "out").exists())
-    slurm.requeue(job)
-    ended(slurm, job)
-    assert [
-        line for line in (tmp_path / "out").read_text().splitlines() if line.startswith("run")
-    ] == ["run none", "run 1"]
-    assert slurm.describe(job)["Restarts"] == "1"
-
-
 def test_a_killed_node_is_noticed_and_comes_back(slurm, tmp_path):
     job = submit(
         slurm, tmp_path, "echo $SLURMD_NODENAME; sleep 600", "--nodelist=node1", "--no-requeue"
@@ -109,54 +94,6 @@ def test_a_killed_node_is_noticed_and_comes_back(slurm, tmp_path):
     assert slurm.nodes()["node2"] == "IDLE"
     slurm.restart_node("node1")
     ended(slurm, submit(slurm, tmp_path, "echo again", "--nodelist=node1"))
-
-
-def test_a_crash_of_slurmd_alone_leaves_the_job_running(slurm, tmp_path):
-    job = submit(
-        slurm,
-        tmp_path,
-        f"while test ! -e {tmp_path / 'go'}; do sleep 0.1; done; echo done",
-        "--nodelist=node1",
-    )
-    slurm.wait_for(lambda: slurm.states()[job] == "RUNNING")
-    slurm.kill_node("node1", steps=False)
-    slurm.restart_node("node1")
-    (tmp_path / "go").touch()
-    ended(slurm, job)
-    assert (tmp_path / "out").read_text() == "done\n"
-
-
-def test_the_queue_survives_a_restart_of_the_controller(slurm, tmp_path):
-    held = submit(slurm, tmp_path, "echo held", "--hold")
-    running = submit(
-        slurm, tmp_path, f"while test ! -e {tmp_path / 'go'}; do sleep 0.1; done; echo ran"
-    )
-    slurm.wait_for(lambda: slurm.states()[running] == "RUNNING")
-    slurm.restart_controller()
-    assert slurm.states()[held] == "PENDING"
-    assert slurm.states()[running] == "RUNNING"
-    (tmp_path / "go").touch()
-    slurm.run("scontrol", "release", held)
-    ended(slurm, held, running)
-
-
-def test_without_accounting_sacct_fails(slurm):
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        slurm.run("sacct")
-    assert "Slurm accounting storage is disabled" in refused.value.output
-
-
-def test_with_accounting_sacct_knows_a_finished_job(slurm_with_accounting, tmp_path):
-    job = submit(slurm_with_accounting, tmp_path, "exit 3")
-    ask = (
-        "sacct",
-        "--noheader",
-        "--parsable2",
-        "--allocations",
-        "--format=JobID,State,ExitCode",
-        f"--jobs={job}",
-    )
-    slurm_with_accounting.wait_for(lambda: slurm_with_accounting.run(*ask) == f"{job}|FAILED|3:0\n")
 
 
 def test_nothing_outlives_the_keeper_of_a_killed_process(tmp_path):

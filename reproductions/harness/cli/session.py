@@ -185,7 +185,7 @@ def _make_missing(
             try:
                 tell = _teller(bar, task, item.run)
                 folder = make(
-                    item.run, work.claim, bench, tell, again=work.force, on_choice=tell_choice
+                    item.run, work.claim, bench, tell, force=work.force, on_choice=tell_choice
                 )
             except MissingParentError as error:
                 console.print(f"  {item.run}: {error}", markup=False)

@@ -21,7 +21,7 @@ from reproductions.harness.records import provenance
 from reproductions.harness.records.paths import WORKSPACE
 from reproductions.harness.records.schema import COMPILED, Data, Machine
 
-# What lets the libraries on a processor compute with other instructions, and so round otherwise.
+# Variables that choose the instructions of libraries on a processor, and so their rounding.
 INSTRUCTIONS = (
     "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
@@ -40,8 +40,8 @@ class RunContext:
     images: Images
     device: torch.device
     threads: int
-    precision: str | None = None  # of runs that train; None: what `harness.precision` chooses
-    compiled: bool = False  # whether they go through torch.compile
+    precision: str | None = None  # of --precision; None: `execute.precision` chooses
+    compiled: bool = False  # train through torch.compile
 
     @property
     def hardware(self) -> str:
@@ -52,16 +52,16 @@ class RunContext:
 
     @property
     def way(self) -> Way:
-        """What is known of how runs are made here, beside the machine."""
+        """How runs are made here: only a record made that way completes a pair."""
         return Way(precision=self.precision, compiled=self.compiled)
 
     def recorded(self, precision: str) -> str:
-        """What the record of a run that is trained here in a precision says of it."""
+        """A precision as the record of a run trained here names it."""
         return precision + COMPILED * (self.compiled and precision in PRECISIONS)
 
     @property
     def arithmetic(self) -> list[Any]:
-        """What decides how numbers are rounded here, beside the versions of libraries."""
+        """All that decides the rounding of numbers here but the versions of libraries."""
         return [
             self.hardware,
             self.threads,
@@ -92,9 +92,9 @@ def set_up(device_name: str | None, threads: int) -> torch.device:
 
 
 def choose_device(device_name: str | None) -> torch.device:
-    """The device of this name, or without one CUDA where it is.
+    """The device of this name; without a name CUDA if there is a GPU, else the processor.
 
-    Raises ValueError, one line, if it is not there or not served.
+    Raises ValueError, one line, if there is no such device or torch does not support it.
     """
     if device_name is None:
         device_name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -124,20 +124,18 @@ def why_no_cuda() -> str:
 def check_card(capability: tuple[int, int], built_for: Sequence[str]) -> None:
     """Raise ValueError if this torch has no code for a card of this generation."""
     major, minor = capability
-    binaries = [
-        arch.removeprefix("sm_").rstrip("abcdefghijklmnopqrstuvwxyz")
-        for arch in built_for
-        if arch.startswith("sm_")
-    ]
-    fits = [int(digits[-1]) <= minor for digits in binaries if digits[:-1] == str(major)]
-    later = [arch.removeprefix("compute_") for arch in built_for if arch.startswith("compute_")]
-    if not any(fits) and not any(
-        int(digits) <= 10 * major + minor for digits in later if digits.isdigit()
-    ):
-        raise ValueError(
-            f"this PyTorch build supports {', '.join(built_for)}, not this GPU "
-            f"(sm_{major}{minor}); install another"
-        )
+    for arch in built_for:
+        kind, _, version = arch.partition("_")
+        digits = version.rstrip("abcdefghijklmnopqrstuvwxyz")
+        # a binary runs on later cards of its generation, PTX on all later cards
+        if kind == "sm" and digits[:-1] == str(major) and int(digits[-1]) <= minor:
+            return
+        if kind == "compute" and version.isdigit() and int(version) <= 10 * major + minor:
+            return
+    raise ValueError(
+        f"this PyTorch build supports {', '.join(built_for)}, not this GPU "
+        f"(sm_{major}{minor}); install another"
+    )
 
 
 def check_c(device: torch.device, runs: Iterable[PlannedRun]) -> None:
@@ -163,7 +161,7 @@ def _keep_freed_memory() -> None:
 
 
 def data_of(context: RunContext, dataset: str) -> Data:
-    """What a record says of the images of a data set."""
+    """The images of a data set, for a record."""
     training, test = (context.images[dataset][split].meta for split in ("train", "test"))
     return Data(
         name=training.name,
@@ -176,14 +174,14 @@ def data_of(context: RunContext, dataset: str) -> Data:
 
 
 def versions_of(run: PlannedRun, context: RunContext) -> dict[str, str]:
-    """Versions of what computes the numbers, and which implementation normalises."""
+    """Versions of the libraries that compute, and for an AlexNet the implementation of LRN."""
     return provenance.versions() | (
         {"norm": lrn.backend(context.device)} if run.kind == "train" and run.shared else {}
     )
 
 
 def machine_of(run: PlannedRun, context: RunContext, precision: str) -> Machine:
-    """What a record says of where it was made."""
+    """The machine, for a record."""
     return Machine(
         hardware=context.hardware,
         device="cuda" if context.device.type == "cuda" else "cpu",
@@ -198,17 +196,17 @@ def machine_of(run: PlannedRun, context: RunContext, precision: str) -> Machine:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Forget what earlier runs of this process had at most."""
+    """Restart the measurement of `peak_memory`."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return
-    # a system that does not let it: then the peak is that of the process so far
+    # where the system forbids it, the peak is that of the process so far
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak_memory(device: torch.device) -> int:
-    """Peak memory in bytes of this process since `reset_peak_memory`; of the GPU if used."""
+    """Peak memory in bytes since `reset_peak_memory`: of the GPU if used, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -11,38 +11,38 @@ from alexnet.io import is_locked, locked
 
 @contextmanager
 def own_cores(count: int, on_wait: Callable[[], None] = lambda: None) -> Iterator[set[int]]:
-    """Hold `count` of this process's cores and pin it to them; all of them if it has fewer.
+    """Reserve `count` of this process's cores, or all if it has fewer, and pin it to them.
 
-    Waits, after calling `on_wait`, while other processes of this user hold too many. A process that
-    ends frees its cores.
+    Waits, after calling `on_wait`, while other processes of this user hold too many. The cores of a
+    process that ends are free again.
     """
     allowed = os.sched_getaffinity(0)
-    wanted = min(count, len(allowed))
+    count = min(count, len(allowed))
     folder = Path(tempfile.gettempdir()) / f"alexnet-cores-{os.getuid()}"
-    with ExitStack() as held:
-        mine = _take(allowed, wanted, folder, held)
-        if len(mine) < wanted:
+    with ExitStack() as locks:
+        cores = _lock_cores(allowed, count, folder, locks)
+        if len(cores) < count:
             on_wait()
-        while len(mine) < wanted:
+        while len(cores) < count:
             busy = [core for core in allowed if is_locked(folder / str(core))]
             with locked(folder / str(min(busy, default=min(allowed)))):  # until that one is free
                 pass
-            mine = _take(allowed, wanted, folder, held)
-        os.sched_setaffinity(0, mine)
+            cores = _lock_cores(allowed, count, folder, locks)
+        os.sched_setaffinity(0, cores)
         try:
-            yield mine
+            yield cores
         finally:
             os.sched_setaffinity(0, allowed)
 
 
-def _take(allowed: set[int], wanted: int, folder: Path, held: ExitStack) -> set[int]:
-    """Lock `wanted` free cores or none; a waiting process holds none, so two never deadlock."""
-    with ExitStack() as trial:
-        mine: set[int] = set()
+def _lock_cores(allowed: set[int], count: int, folder: Path, locks: ExitStack) -> set[int]:
+    """Lock `count` free cores or none; a waiting process locks none, so two never deadlock."""
+    with ExitStack() as attempt:
+        cores: set[int] = set()
         for core in sorted(allowed):
-            if len(mine) < wanted and trial.enter_context(locked(folder / str(core), wait=False)):
-                mine.add(core)
-        if len(mine) == wanted:
-            held.push(trial.pop_all())
-            return mine
+            if len(cores) < count and attempt.enter_context(locked(folder / str(core), wait=False)):
+                cores.add(core)
+        if len(cores) == count:
+            locks.push(attempt.pop_all())
+            return cores
     return set()

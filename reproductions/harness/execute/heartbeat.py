@@ -13,44 +13,43 @@ from pydantic import TypeAdapter
 
 from alexnet.io import write_atomic
 
-PERIOD = 5.0  # seconds between beats
-# seconds after which a run that says nothing is taken for dead: shared folders lag, and processes
-# get stopped for a while
-SILENCE = 60.0
+PERIOD_SECONDS = 5.0
+# older than this, a heartbeat is no sign of life: shared folders lag, and processes get stopped for
+# a while
+STALE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What a run in progress says of itself."""
+    """How far a run in progress is."""
 
-    epoch: float | None = (
-        None  # passes over the training images so far; None before the first row of history
-    )
+    # passes over the training images so far; None before the first row of history
+    epoch: float | None = None
     train_error: float | None = None  # percent
     seconds: float = 0.0  # of training so far, over all attempts
     attempts: int = 1
-    time: float = 0.0  # when it said so, seconds since 1970
+    time: float = 0.0  # when it was written, seconds since 1970
 
     @property
     def age(self) -> float:
-        """Seconds since then."""
+        """Seconds since it was written."""
         return max(0.0, time.time() - self.time)
 
     def seconds_left(self, epochs: float) -> float | None:
-        """How long it will train on, if it goes on as it did; None before the first row."""
+        """The time to train the rest of `epochs` at the same speed; None before the first row."""
         return (epochs - self.epoch) * self.seconds / self.epoch if self.epoch else None
 
 
-BEAT = TypeAdapter(Heartbeat)
+_FORMAT = TypeAdapter(Heartbeat)
 
 
-def read_beat(path: Path) -> Heartbeat | None:
-    """What stands in a beat's file; None if there is none or it is broken.
+def read_heartbeat(path: Path) -> Heartbeat | None:
+    """The heartbeat in a file; None if there is no file or it is broken.
 
     Raises OSError if it cannot be read.
     """
     try:
-        return BEAT.validate_json(path.read_bytes())
+        return _FORMAT.validate_json(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
 
@@ -58,15 +57,15 @@ def read_beat(path: Path) -> Heartbeat | None:
 class HeartbeatWriter:
     """Write a run's heartbeat from a thread while its block runs, also during long epochs.
 
-    A run that went on from a checkpoint starts from what its last attempt said. The file stays when
-    the block ends.
+    A resumed run continues from the heartbeat of its last attempt. The file stays when the block
+    ends.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.writing, self.stopped = path, threading.Lock(), threading.Event()
-        before = read_beat(path)
-        self.beat = replace(before, attempts=before.attempts + 1) if before else Heartbeat()
-        self.thread = threading.Thread(target=self._go_on, daemon=True)
+        before = read_heartbeat(path)
+        self.heartbeat = replace(before, attempts=before.attempts + 1) if before else Heartbeat()
+        self.thread = threading.Thread(target=self._write_repeatedly, daemon=True)
 
     def __enter__(self) -> Self:
         self.write()
@@ -83,17 +82,20 @@ class HeartbeatWriter:
         self.thread.join()
 
     def update(self, epoch: float, train_error: float, seconds: float) -> None:
-        """Write how far the run is."""
-        self.beat = replace(self.beat, epoch=epoch, train_error=train_error, seconds=seconds)
+        """Set how far the run is, and write it."""
+        self.heartbeat = replace(
+            self.heartbeat, epoch=epoch, train_error=train_error, seconds=seconds
+        )
         self.write()
 
     def write(self) -> None:
-        """Beat once."""
+        """Write the heartbeat once."""
         with self.writing:
-            write_atomic(self.path, json.dumps(asdict(replace(self.beat, time=time.time()))))
+            now = replace(self.heartbeat, time=time.time())
+            write_atomic(self.path, json.dumps(asdict(now)))
 
-    def _go_on(self) -> None:
-        while not self.stopped.wait(PERIOD):
-            # a shared folder that is away for a moment is no end of the beats
+    def _write_repeatedly(self) -> None:
+        while not self.stopped.wait(PERIOD_SECONDS):
+            # keep writing after a shared folder was away for a moment
             with suppress(OSError):
                 self.write()

@@ -17,7 +17,7 @@ from reproductions.harness.records.store import Stored
 
 
 class MissingParentError(RecordError):
-    """What a run needs is not here; the message says what would make it."""
+    """The weights that a run starts from are missing; the message says how to make them."""
 
 
 def parent_record(
@@ -28,9 +28,9 @@ def parent_record(
     *,
     dirty: bool = False,
 ) -> Stored:
-    """The record of a run that another needs.
+    """The record of a run that another depends on, with its weights.
 
-    Raises MissingParentError if it is not there with its weights, by this class of machine.
+    Raises MissingParentError if this class of machine has made none.
     """
     found = kept(need, records_of(root, need), fingerprints, hardware, dirty=dirty)
     if found is None:
@@ -42,11 +42,11 @@ def parent_record(
 
 
 def source_of(item: Stored) -> ParentRun:
-    """What the record of a run says of one that it was made from."""
-    record, below = item.record, "/".join(item.folder.parts[-3:])
+    """A parent as the record of its child names it."""
+    record = item.record
     assert record.data is not None
     return ParentRun(
-        record=below,
+        record="/".join(item.folder.parts[-3:]),
         dataset=record.data.name,
         fingerprint=record.data.fingerprint,
         weights=record.weights,
@@ -54,7 +54,7 @@ def source_of(item: Stored) -> ParentRun:
 
 
 def save_weights(path: Path, net: AlexNet) -> str:
-    """Write a network's weights and give the file's sha256."""
+    """Write a network's weights; returns the file's sha256."""
     export_weights(path, net.config, net.state_dict())
     return _sha256(path)
 
@@ -62,13 +62,13 @@ def save_weights(path: Path, net: AlexNet) -> str:
 def load_network(need: PlannedRun, item: Stored) -> AlexNet:
     """The network of a record, on the CPU.
 
-    Raises MissingParentError if its file is gone, or is not what the record says and then moved
-    aside; OSError if it cannot be read now.
+    Raises MissingParentError if its file is gone, or differs from the record and is moved aside;
+    OSError if it cannot be read now.
     """
     path = item.folder / WEIGHTS
     try:
         if _sha256(path) != item.record.weights:
-            raise WeightsError(f"{path} is not what was kept with its record")
+            raise WeightsError(f"{path} is not the file that was stored with its record")
         config, weights = import_weights(path)
         if as_data(config) != need.config:
             raise WeightsError(f"{path} has another network than its record")

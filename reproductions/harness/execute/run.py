@@ -49,44 +49,47 @@ def make(
     context: RunContext,
     on_row: Callable[[Row], None] = lambda _: None,
     *,
-    again: bool = False,
+    force: bool = False,
     wait: bool = False,
     dirty: bool | None = None,
     on_choice: Callable[[Choice], None] = lambda _: None,
 ) -> Path | None:
-    """Make one run and store its record; None if another process is at it, unless `wait`.
+    """Make one run, store its record and return the record's folder.
 
-    A record that another process has stored since the plan was made is returned as it is. With
-    `again` the run is made from its start whatever there is. `dirty` says whether the code is
-    uncommitted where git cannot. `on_choice` is told in which precision it computes. Where several
-    processes train together all of them call this; the first keeps the files, the others get None.
+    Returns None if another process is making the run; with `wait` it waits for that process. A
+    record that was stored since the plan was made is returned as it is. With `force` the run is
+    made from its start whatever records there are. `dirty` says whether the code is uncommitted,
+    where git cannot. `on_choice` gets the precision that is used. Where several processes train
+    together all of them call this; rank 0 writes the files, the others get None.
 
-    A run that was interrupted goes on from its checkpoint, which is deleted when the record is in
-    its place. A run that torch cannot carry out is stored as a record with status "failed" and
-    keeps its checkpoint. A network that is trained again since its weights are needed, and comes
-    out with the same bits, gives them back to the record that it has. Raises RecordError if the
-    record cannot be written, which is found out first, or weights that the run needs are not here.
+    An interrupted run resumes from its checkpoint, which is deleted after the record is stored. A
+    run that torch cannot carry out is stored with status "failed" and keeps its checkpoint. If a
+    network is retrained only for its weights and is bit-identical, the weights are stored with the
+    existing record.
+
+    Raises RecordError before the training if the record cannot be written, or if weights that the
+    run starts from are missing.
     """
     attempt = _attempt(run, claim, context, dirty)
     leads = rank_and_world_size()[0] == 0
     lock: AbstractContextManager[bool] = nullcontext(True)
     if leads:
         lock = locked(attempt.files.lock, wait=wait)
-    with lock as first:
-        stored = read_records(context.root, run)[0] if again else records_of(context.root, run)
+    with lock as held:
+        stored = read_records(context.root, run)[0] if force else records_of(context.root, run)
         requested = precision.asked(run, claim, context, dirty=attempt.dirty)
         existing = None
-        if leads and first and not again:
-            existing = _existing(attempt, stored, requested)
-        if again:
+        if leads and held and force:
             attempt.files.checkpoint.unlink(missing_ok=True)
-        elif existing:
-            attempt.files.delete()  # what a kill left between the record and its clearing up
-        if not broadcast(first and existing is None):
+        elif leads and held:
+            existing = _existing(attempt, stored, requested)
+        if existing:
+            attempt.files.delete()  # left by a kill between storing the record and deleting them
+        if not broadcast(held and existing is None):
             return existing.folder if existing else None
         if leads:
             check_storable(context.root, run)
-        return _train_and_store(attempt, requested, [] if again else stored, on_row, on_choice)
+        return _train_and_store(attempt, requested, [] if force else stored, on_row, on_choice)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class WorkFiles:
     lock: Path
 
     def delete(self, *, keep_checkpoint: bool = False) -> None:
-        """Delete them, but perhaps for the checkpoint."""
+        """Delete the files, or all but the checkpoint."""
         paths = [self.weights, self.heartbeat, self.lock]
         for path in paths if keep_checkpoint else [self.checkpoint, *paths]:
             path.unlink(missing_ok=True)
@@ -107,7 +110,7 @@ class WorkFiles:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run with what is known before it starts."""
+    """A run and all that is known before it starts."""
 
     run: PlannedRun
     claim: Claim
@@ -123,7 +126,7 @@ class Attempt:
 
     @property
     def parent_weights(self) -> list[str | None]:
-        """The digests of the weights that it is made from."""
+        """The digests of the weights that it starts from."""
         return [parent.record.weights for parent in self.parents]
 
 
@@ -139,7 +142,7 @@ def _attempt(run: PlannedRun, claim: Claim, context: RunContext, dirty: bool | N
 
 
 def _identity(run: PlannedRun, context: RunContext, parents: Sequence[Stored]) -> str:
-    """The digest of all that decides a run's bits: a checkpoint made otherwise is left alone."""
+    """The digest of all that decides a run's bits; a checkpoint of another identity is ignored."""
     world = rank_and_world_size()[1]
     parts = [
         run.config,
@@ -157,9 +160,9 @@ def _identity(run: PlannedRun, context: RunContext, parents: Sequence[Stored]) -
 def _existing(
     attempt: Attempt, stored: Sequence[Stored], requested: Choice | None
 ) -> Stored | None:
-    """The record that makes the run unnecessary: a count of any machine, else this machine's.
+    """The record that makes the run unnecessary: for a count any machine's, else this machine's.
 
-    It is of code as today's, committed or not: another makes no pair with what is made now.
+    Its code is committed if today's is, and uncommitted if not: others are never compared.
     """
     run, context, dirty = attempt.run, attempt.context, attempt.dirty
     found = list(stored)
@@ -184,7 +187,7 @@ def _train_and_store(
     on_row: OnRow,
     on_choice: Callable[[Choice], None],
 ) -> Path | None:
-    """Make the run under its lock; returns the folder of its record, or None but in rank 0."""
+    """Make the run under its lock; returns the folder of its record in rank 0, else None."""
     leads = rank_and_world_size()[0] == 0
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     choice = requested or precision.measured(attempt.run, attempt.claim, attempt.context)
@@ -195,7 +198,7 @@ def _train_and_store(
     checkpoint = Checkpoint(
         attempt.files.checkpoint,
         {"run": str(attempt.run), "weights": attempt.parent_weights},
-        say=_say,
+        say=_print,
         dirty=attempt.dirty,
     )
     outcome = _carry_out(attempt, checkpoint, on_row)
@@ -204,7 +207,7 @@ def _train_and_store(
     if choice and outcome.attempts > 1 and outcome.precision != choice.precision:
         reason = f"{attempt.run} resumed from a checkpoint in this precision"
         on_choice(Choice(outcome.precision, reason))
-    # uncommitted code also counts where it made the checkpoint
+    # uncommitted also if uncommitted code made the checkpoint
     code = Code(commit=attempt.code.commit, dirty=checkpoint.dirty or attempt.code.dirty)
     folder = _store(replace(attempt, code=code), outcome, started, stored)
     attempt.files.delete(keep_checkpoint=outcome.status == "failed")
@@ -233,7 +236,7 @@ def _store(attempt: Attempt, outcome: Outcome, started: str, stored: Sequence[St
 
 
 def _carry_out(attempt: Attempt, checkpoint: Checkpoint, on_row: OnRow) -> Outcome:
-    """Make the run; the first of its processes tells how far it is."""
+    """Make the run; rank 0 writes its heartbeat and reports its rows."""
     run, context = attempt.run, attempt.context
     reset_peak_memory(context.device)
     began, leads = time.perf_counter(), rank_and_world_size()[0] == 0
@@ -249,21 +252,21 @@ def _carry_out(attempt: Attempt, checkpoint: Checkpoint, on_row: OnRow) -> Outco
                 run, attempt.claim, context, attempt.parents, checkpoint, report_row
             )
         except RuntimeError as error:  # torch's own: out of memory, a kernel that is not there
+            # Raised, it ends the other processes too. It may also come from the loss of one of
+            # them, which is no result.
             if rank_and_world_size()[1] > 1:
-                # ends the others too; and one that was killed, with its node perhaps, is an error
-                # in all: no result
                 raise
             outcome = Outcome("failed", {}, failure=redact(" ".join(str(error).split()))[:300])
     outcome.wall_seconds = outcome.wall_seconds or time.perf_counter() - began
     return outcome
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     console.print(f"  {line}", markup=False)
 
 
 def redact(text: str) -> str:
-    """A message without the names of this user, home folder and machine: records are published."""
+    """Replace the names of the user, home folder and machine: records are published."""
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() fails for a user whom the machine does not know
     text = text.replace(home, "~") if len(home) > 1 else text
     for name, word in ((os.environ.get("USER"), "USER"), (socket.gethostname(), "HOST")):

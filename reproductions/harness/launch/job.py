@@ -1,6 +1,6 @@
 """One planned run as a job of its own: what submitit pickles, and what happens where the job runs.
 
-At the time limit or on preemption submitit requeues the job, which goes on from the run's last
+At the time limit or on preemption submitit requeues the job, which resumes from the run's last
 checkpoint.
 """
 
@@ -31,9 +31,8 @@ from reproductions.harness.plan.choose_data import choose_data
 from reproductions.harness.records.load import read_record
 from reproductions.harness.records.schema import Version, version_of
 
-MOST_WITHOUT_PROGRESS = (
-    3  # segments in a row that end before the first new row of history: the next would end so too
-)
+# segments in a row without a new row of history, after which the job ends: the next would be alike
+MOST_WITHOUT_PROGRESS = 3
 
 
 class RefusedError(SuiteError):
@@ -42,84 +41,82 @@ class RefusedError(SuiteError):
 
 @dataclass
 class TrainingJob:
-    """Makes one run, or a part of it as long as the job's time limit.
+    """Makes one run, or as much of it as fits in the job's time limit (a segment).
 
-    Holds names and paths alone: all state is in files.
+    Holds names and paths only: all state is in files.
     """
 
     run: PlannedRun
-    claim_name: str  # the claim
+    claim_name: str
     root: Path  # results folder of the run's scale
     data: Path | None
     device: str | None
     threads: int
-    version: Version  # of the code that decides the result, at submission
-    share_machine: bool = False  # with other runs of ours: takes cores of its own
+    version: Version  # of the code, at submission
+    share_machine: bool = False  # with other runs: reserves cores
     minutes: float = 0.0  # the time limit of a segment
-    precision: str | None = None  # insisted on
+    precision: str | None = None  # of --precision
     compiled: bool = False  # through torch.compile
-    dirty: bool | None = (
-        None  # whether uncommitted code submitted it: for where it runs without git
-    )
+    dirty: bool | None = None  # uncommitted code submitted it; used where the job has no git
     segments_without_progress: int = 0
-    rows: int = 0  # of history, by this segment
+    rows: int = 0  # of history, in this segment
     began: float = 0.0  # this segment, by time.monotonic()
 
     def __call__(self) -> None:
-        """Make the run. Leaves a record, or a file that says why there is none and raises."""
+        """Make the run. Leaves a record, or a file with the reason for none, and then raises."""
         self.began = time.monotonic()
-        if self.share_machine:
-            signal.signal(signal.SIGTERM, _leave)
-        # Else submitit ignores it, as it must: Slurm sends it, too, when a time of grace begins
-        # before a job is preempted, and requeues at its end what is still there; what has left by
-        # then has failed. After `scancel` the kill comes anyway.
-        os.register_at_fork(after_in_child=_deaf)  # else a child would requeue the job too
+        self._set_signals()
         if submitit.JobEnvironment().global_rank == 0:
             clear_end(self.root, self.run)
         try:
-            # before they meet: who has a GPU would wait for who has none
+            # before the processes meet: one with a GPU would wait for one without
             choose_device(self.device)
-            _join()
+            _join_process_group()
             claim = self._claim()
             with own_cores(self.threads) if self.share_machine else nullcontext():
                 self._make(claim)
         except Exception as error:
-            # before they meet all are first
-            if rank_and_world_size()[0] == 0 and not _came_from_elsewhere(error):
+            # before the processes meet each has rank 0
+            if rank_and_world_size()[0] == 0 and not _is_infrastructure_failure(error):
+                refused = isinstance(error, RefusedError | MissingParentError)
                 why = " ".join(str(error).split())[:300] or type(error).__name__
-                self._end(
-                    "refused" if isinstance(error, RefusedError | MissingParentError) else "failed",
-                    why,
-                )
+                self._write_end("refused" if refused else "failed", why)
             raise
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        """What runs after the requeue. Ends the job where segments are too short to get anywhere.
+        """The job that submitit requeues at the time limit or on preemption.
 
-        By SystemExit: for None submitit raises a RuntimeError in the midst of the training, which
-        would be its failure.
+        Raises SystemExit if segments are too short for any progress: where this returns None,
+        submitit raises a RuntimeError inside the training, which would then be stored as failed.
         """
-        # A quarter of its time, in seconds: one that was preempted says nothing; the signal comes
-        # at three quarters or later.
-        whole = time.monotonic() - self.began > 15 * self.minutes
-        segments_without_progress = 0 if self.rows else self.segments_without_progress + whole
-        if segments_without_progress == MOST_WITHOUT_PROGRESS:
-            self._end(
-                "failed",
-                f"{MOST_WITHOUT_PROGRESS} segments ended before a row of history was done; "
-                "give more --minutes",
-            )
+        # Longer than a quarter of the limit, in seconds: the signal for the limit comes after three
+        # quarters, so a shorter segment was preempted.
+        reached_limit = time.monotonic() - self.began > 15 * self.minutes
+        count = 0 if self.rows else self.segments_without_progress + reached_limit
+        if count == MOST_WITHOUT_PROGRESS:
+            why = f"{count} segments ended before a row of history was done; give more --minutes"
+            self._write_end("failed", why)
             raise SystemExit(1)
         return submitit.helpers.DelayedSubmission(
-            replace(self, segments_without_progress=segments_without_progress, rows=0, began=0.0)
+            replace(self, segments_without_progress=count, rows=0, began=0.0)
         )
 
     __submitit_checkpoint__ = checkpoint  # submitit 1.5.4 looks for both names
 
-    def _claim(self) -> Claim:
-        """The claim that asked.
+    def _set_signals(self) -> None:
+        """Handle SIGTERM here, and keep submitit's handlers out of forked children.
 
-        Raises RefusedError if it or the code is no longer what was submitted.
+        On Slurm submitit ignores SIGTERM, and must: Slurm also sends it at the start of the grace
+        time before preemption, and requeues a job only if it still runs at the end of that time.
+        """
+        if self.share_machine:
+            signal.signal(signal.SIGTERM, _exit_on_sigterm)
+        os.register_at_fork(after_in_child=_reset_signals)  # else a child requeues the job too
+
+    def _claim(self) -> Claim:
+        """The claim that planned the run.
+
+        Raises RefusedError if the claim or the code changed since the submission.
         """
         now = version_of(self.run.family, self.run.metrics)
         if now != self.version:
@@ -139,88 +136,82 @@ class TrainingJob:
         _, images, note = choose_data(
             claim, scale=self.run.scale, dataset=None, data=self.data, pack=False
         )
-        self._say(note)
-        bench = RunContext(
-            self.root,
-            images,
-            set_up(self.device, self.threads),
-            self.threads,
-            self.precision,
-            self.compiled,
-        )
+        self._log(note)
+        device = set_up(self.device, self.threads)
+        context = RunContext(self.root, images, device, self.threads, self.precision, self.compiled)
         folder = make(
             self.run,
             claim,
-            bench,
-            self._tell,
+            context,
+            self._on_row,
             wait=True,
             dirty=self.dirty,
-            on_choice=lambda choice: self._say(str(choice)),
+            on_choice=lambda choice: self._log(str(choice)),
         )
         if folder is not None:
-            self._say(folder.name)
+            self._log(folder.name)
             if read_record(folder).status == "failed":
                 raise RecordError(f"the run failed, see {folder / 'record.json'}")
 
-    def _tell(self, row: Any) -> None:
+    def _on_row(self, row: Any) -> None:
         self.rows += 1
-        self._say(f"epoch {row.epoch:.1f}, training error {row.train_error:.1f} %")
+        self._log(f"epoch {row.epoch:.1f}, training error {row.train_error:.1f} %")
 
-    def _say(self, text: str) -> None:
+    def _log(self, text: str) -> None:
         print(f"{self.run}: {text}", flush=True)  # noqa: T201 - into the job's log
 
-    def _end(self, state: Literal["failed", "refused"], why: str) -> None:
+    def _write_end(self, state: Literal["failed", "refused"], why: str) -> None:
         write_end(self.root, self.run, JobEnd(submitit.JobEnvironment().job_id, state, why))
 
 
 @dataclass(frozen=True)
 class ReportJob:
-    """The job that rebuilds the reports when all others are over."""
+    """The job that rebuilds the reports after all others."""
 
     roots: tuple[Path, ...]
 
     def __call__(self) -> None:
-        """Write each results folder's report, the bytes that `report` writes."""
+        """Write each results folder's report, as the command `report` does."""
         from reproductions.harness.report import build as report  # noqa: PLC0415 - pandas is slow to import
 
         for root in filter(report.has_records, self.roots):
             report.write(root, discover())
 
 
-def _join() -> None:
-    """Meet the other processes of this job, if it has any."""
-    here = submitit.JobEnvironment()
-    if here.num_tasks == 1:
+def _join_process_group() -> None:
+    """Start `torch.distributed` if the job has several processes."""
+    job = submitit.JobEnvironment()
+    if job.num_tasks == 1:
         return
-    there = submitit.helpers.TorchDistributedEnvironment()
+    env = submitit.helpers.TorchDistributedEnvironment()
     if torch.cuda.is_available():
         # a site may show each process its own GPU alone
-        torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
-    # Slurm gives the address of the node that rank 0 is on; a node's name need not be one that
-    # others can resolve.
-    address = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", there.master_addr)
+        torch.cuda.set_device(job.local_rank % torch.cuda.device_count())
+    # Slurm's address of the node of rank 0, where there is one: nodes may be unable to resolve each
+    # other's names.
+    address = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", env.master_addr)
     dist.init_process_group(
         "nccl" if torch.cuda.is_available() else "gloo",
-        init_method=f"tcp://{address}:{there.master_port}",
-        rank=there.rank,
-        world_size=there.world_size,
+        init_method=f"tcp://{address}:{env.master_port}",
+        rank=env.rank,
+        world_size=env.world_size,
     )
 
 
-def _came_from_elsewhere(error: Exception) -> bool:
-    """Whether an error does not fail the run: submitit's requeue without Slurm, a lost process."""
-    lost = (
+def _is_infrastructure_failure(error: Exception) -> bool:
+    """Whether an error is not the run's: Slurm did not requeue it, or another process ended."""
+    lost_process = (
         isinstance(error, RuntimeError)
         and rank_and_world_size()[1] > 1
-        and re.search("gloo|NCCL", str(error))
+        and re.search("gloo|NCCL", str(error)) is not None
     )
-    return isinstance(error, SubprocessError) or bool(lost)
+    return isinstance(error, SubprocessError) or lost_process
 
 
-def _leave(*_: object) -> None:
-    raise SystemExit(143)  # 128 + SIGTERM, as a shell would say it
+def _exit_on_sigterm(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
 
 
-def _deaf() -> None:
+def _reset_signals() -> None:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Runs sent elsewhere: one small file per run with its job, one if it ended without a record."""
+"""Small files beside the records: the job of a run, and its end where it left no record."""
 
 import json
 import time
@@ -14,9 +14,9 @@ from reproductions.harness.claims.runs import PlannedRun
 
 @dataclass(frozen=True)
 class JobFile:
-    """A run that was given to Slurm, or to a process of its own on this machine."""
+    """The job that a run was given to: of Slurm, or a process of this machine."""
 
-    # Slurm's number, "12" or "12_3"; of a local run its process
+    # of Slurm, "12" or "12_3"; of a local run the process id
     id: Annotated[str, Field(pattern=r"^\d+(_\d+)?$")]
     launcher: Literal["slurm", "local"]
     folder: str  # of submitit's files, the logs among them
@@ -24,21 +24,21 @@ class JobFile:
 
     @property
     def logs(self) -> list[Path]:
-        """What its first process printed, and its warnings and errors."""
+        """The standard output and standard error of its first process."""
         return [Path(self.folder) / f"{self.id}_0_log.{kind}" for kind in ("out", "err")]
 
     @property
     def errors_of_others(self) -> list[Path]:
-        """Errors of the other processes of a training: one of them may have stopped the first."""
+        """Standard error of its other processes: one of them may have stopped the first."""
         found = Path(self.folder).glob(f"{self.id}_*_log.err")
         return [path for path in sorted(found) if path not in self.logs and path.stat().st_size]
 
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended that left no record."""
+    """The end of a job that left no record."""
 
-    job: str  # the id of the job that ended so; another job of the same run starts anew
+    job: str  # its id: the end says nothing of another job of the same run
     state: Literal["failed", "refused", "cancelled"]
     why: str
 
@@ -51,7 +51,7 @@ def _file(root: Path, run: PlannedRun, kind: str) -> Path:
 
 
 def write_job(root: Path, run: PlannedRun, job: JobFile) -> None:
-    """Remember where a run was sent."""
+    """Write down the job of a run."""
     write_atomic(_file(root, run, "job"), json.dumps(asdict(job)))
 
 
@@ -61,19 +61,19 @@ def new_job(job_id: str, launcher: Literal["slurm", "local"], folder: Path) -> J
 
 
 def write_end(root: Path, run: PlannedRun, end: JobEnd) -> None:
-    """Remember how a run's job ended without a record."""
+    """Write down that a run's job ended without a record."""
     write_atomic(_file(root, run, "end"), json.dumps(asdict(end)))
 
 
 def clear_end(root: Path, run: PlannedRun) -> None:
-    """Forget how a job ended that was started again under its number."""
+    """Delete the end of a job that was started again under its id."""
     _file(root, run, "end").unlink(missing_ok=True)
 
 
 def read_job(root: Path, run: PlannedRun) -> tuple[JobFile | None, JobEnd | None]:
-    """Where a run was sent and how that ended; None if not sent, not ended, or broken.
+    """The job of a run and its end; None where there is none or its file is broken.
 
-    Raises OSError if a file is there that cannot be read: the run may be under way.
+    Raises OSError if a file cannot be read: the run may be in progress.
     """
     job: JobFile | None = None
     end: JobEnd | None = None

@@ -1,6 +1,6 @@
-"""What a process does on a signal."""
+"""The handler of SIGTERM."""
 
 
 def interrupt(*_: object) -> None:
-    """For SIGTERM: end as after Ctrl-C."""
+    """End as after Ctrl-C."""
     raise KeyboardInterrupt

@@ -1,9 +1,9 @@
-"""What Slurm says of jobs, with and without accounting. Submits nothing: submitit does."""
+"""Slurm's states of jobs, with and without accounting; submitit submits them."""
 
 import os
 import re
 import subprocess
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from reproductions.harness.errors import SuiteError
 
@@ -19,11 +19,10 @@ QUEUED = {
     "RESIZING",
 }
 RUNNING = {"RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT"}
-# seconds that a question may take: a busy controller answers late, and one that is gone never
-PATIENCE = 20
-# else the tasks of an array that ended before they began are cut at 64 characters
-WHOLE = {"SLURM_BITSTR_LEN": "0"}
-MANY = 200  # jobs in one question: a command line has an end
+TIMEOUT_SECONDS = 20  # of a command: a busy controller answers late, one that is down never
+# without it sacct cuts the list of an array's tasks at 64 characters
+ENVIRONMENT = {"SLURM_BITSTR_LEN": "0"}
+JOBS_PER_COMMAND = 200  # the length of a command line is limited
 
 
 class SlurmError(SuiteError):
@@ -35,108 +34,95 @@ class SlurmError(SuiteError):
 def call(*command: str) -> str:
     """The output of one of Slurm's commands.
 
-    Raises SlurmError if it fails, is not here, or says nothing for PATIENCE seconds.
+    Raises SlurmError if it fails, is not installed, or takes more than TIMEOUT_SECONDS.
     """
+    name, env = command[0], {**os.environ, **ENVIRONMENT}
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=PATIENCE,
-            env={**os.environ, **WHOLE},
-        )
-        return done.stdout
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=TIMEOUT_SECONDS, env=env
+        ).stdout
     except FileNotFoundError as error:
-        raise SlurmError(f"{command[0]} is not on this machine") from error
+        raise SlurmError(f"{name} is not on this machine") from error
     except subprocess.TimeoutExpired as error:
-        raise SlurmError(f"{command[0]} gave no answer in {PATIENCE} seconds") from error
+        raise SlurmError(f"{name} gave no answer in {TIMEOUT_SECONDS} seconds") from error
     except subprocess.CalledProcessError as error:
-        raise SlurmError(
-            (error.stderr.strip() or f"{command[0]} failed").splitlines()[0]
-        ) from error
+        lines = error.stderr.strip().splitlines() or [f"{name} failed"]
+        raise SlurmError(lines[0]) from error
 
 
 def states(jobs: Collection[str]) -> dict[str, str] | None:
     """Slurm's state of each known job ("12" or "12_3"); None if Slurm does not answer.
 
-    A state is its word, "RUNNING"; of a job that is queued also what it waits for, "PENDING
+    A state is Slurm's word, "RUNNING"; that of a queued job has the reason too, "PENDING
     Resources". The controller forgets a job some minutes after its end (MinJobAge); accounting,
     where a site has it, knows it longer.
     """
     found: dict[str, str] = {}
     try:
-        for some in _parts(_arrays(jobs)):
-            found |= _queue(some)
+        for ids in _chunks(_array_ids(jobs)):
+            found |= _squeue(ids)
     except SlurmError:
         return None
-    for some in _parts(_arrays(set(jobs) - found.keys())):
-        try:
-            said = call(
-                "sacct",
-                "--noheader",
-                "--parsable2",
-                "--allocations",
-                "--format=JobID,State",
-                f"--jobs={','.join(some)}",
-            )
-        except SlurmError:
-            break  # a site without accounting
-        found = {**_pairs(said), **found}
+    try:
+        for ids in _chunks(_array_ids(set(jobs) - found.keys())):
+            found = {**_sacct(ids), **found}
+    except SlurmError:  # a site without accounting
+        pass
     return {job: found[job] for job in jobs if job in found}
 
 
-def _arrays(jobs: Iterable[str]) -> list[str]:
-    """The jobs themselves, an array once."""
+def _array_ids(jobs: Iterable[str]) -> list[str]:
     return sorted({job.partition("_")[0] for job in jobs}, key=int)
 
 
-def _parts(jobs: list[str]) -> Iterable[list[str]]:
-    return (jobs[start : start + MANY] for start in range(0, len(jobs), MANY))
+def _chunks(ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), JOBS_PER_COMMAND):
+        yield ids[start : start + JOBS_PER_COMMAND]
 
 
-def _queue(jobs: list[str]) -> dict[str, str]:
+def _squeue(ids: list[str]) -> dict[str, str]:
+    options = ("--noheader", "--array", "--states=all", "--format=%i|%T %r")
     try:
-        said = call(
-            "squeue",
-            "--noheader",
-            "--array",
-            "--states=all",
-            "--format=%i|%T %r",
-            f"--jobs={','.join(jobs)}",
-        )
+        return _parsed(call("squeue", *options, f"--jobs={','.join(ids)}"))
     except SlurmError as error:
-        if "Invalid job id" in str(error):  # it knows none of them any more
+        if "Invalid job id" in str(error):  # it has forgotten all of them
             return {}
         raise
-    return _pairs(said)
 
 
-def _pairs(said: str) -> dict[str, str]:
-    """Lines of "job|STATE and more" as job: STATE, with the reason for queued ones."""
-    lines = (line.partition("|") for line in said.splitlines())
-    return {one: _word(state) for job, _, state in lines if state for one in _tasks(job)}
+def _sacct(ids: list[str]) -> dict[str, str]:
+    options = ("--noheader", "--parsable2", "--allocations", "--format=JobID,State")
+    return _parsed(call("sacct", *options, f"--jobs={','.join(ids)}"))
 
 
-def _word(said: str) -> str:
-    state, _, reason = said.partition(" ")
-    return said if state == "PENDING" and reason not in ("", "None") else state.rstrip("+")
+def _parsed(output: str) -> dict[str, str]:
+    """Lines of "ID|STATE REASON" as ID: STATE, with the reason where the job is queued."""
+    found: dict[str, str] = {}
+    for line in output.splitlines():
+        job, _, text = line.partition("|")
+        state, _, reason = text.partition(" ")
+        if state != "PENDING" or reason in ("", "None"):
+            text = state.rstrip("+")  # sacct cuts long words so
+        if text:
+            found |= dict.fromkeys(_tasks(job), text)
+    return found
 
 
-def _tasks(job: str) -> Iterable[str]:
+def _tasks(job: str) -> list[str]:
     """The tasks in one line of accounting, "12_[0-8:2,11%4]": array tasks that never started."""
     array, bracket, tasks = job.partition("_[")
     if not bracket:
         return [job]
-    parts = re.findall(r"(\d+)(?:-(\d+))?(?::(\d+))?", tasks.partition("%")[0])
-    ranges = (
-        range(int(first), int(last or first) + 1, int(step or 1)) for first, last, step in parts
-    )
-    return (f"{array}_{task}" for some in ranges for task in some)
+    found = []
+    ranges = re.findall(r"(\d+)(?:-(\d+))?(?::(\d+))?", tasks.partition("%")[0])
+    for first, last, step in ranges:
+        numbers = range(int(first), int(last or first) + 1, int(step or 1))
+        found += [f"{array}_{number}" for number in numbers]
+    return found
 
 
 def largest_array() -> int:
-    """How many tasks one Slurm array may have: MaxArraySize − 1, since it counts from 0."""
+    """The number of tasks that one array may have: MaxArraySize − 1, since it counts from 0."""
     found = re.search(r"MaxArraySize\s*=\s*(\d+)", call("scontrol", "show", "config"))
     return max(int(found[1]) - 1, 1) if found else 1000
 
@@ -144,9 +130,9 @@ def largest_array() -> int:
 def cancel(jobs: Collection[str]) -> None:
     """End jobs, queued or running. Raises SlurmError if some are not ended, after trying all."""
     errors = []
-    for some in _parts(sorted(jobs)):
+    for ids in _chunks(sorted(jobs)):
         try:
-            call("scancel", *some)
+            call("scancel", *ids)
         except SlurmError as error:
             errors.append(error)
     if errors:

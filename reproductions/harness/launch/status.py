@@ -11,7 +11,7 @@ from pathlib import Path
 from alexnet.io import is_locked
 from reproductions.harness.claims.claim import Claim, blocks, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
-from reproductions.harness.execute.heartbeat import SILENCE, Heartbeat, read_beat
+from reproductions.harness.execute.heartbeat import STALE_SECONDS, Heartbeat, read_heartbeat
 from reproductions.harness.launch import slurm
 from reproductions.harness.launch.job_files import JobEnd, JobFile, read_job, write_end
 from reproductions.harness.plan.missing import PlanEntry, plan
@@ -21,179 +21,194 @@ from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import root_of
 from reproductions.harness.records.store import work_file
 
-ACTIVE = ("queued", "training")  # somebody is at it: it is not sent again
-REFRESH_SECONDS = 3.0  # seconds between looks of those who follow
-BROKEN = ("failed", "refused", "cancelled", "lost")  # it will not go on by itself
+ACTIVE = ("queued", "training")  # not to be sent again
+BROKEN = ("failed", "refused", "cancelled", "lost")  # does not resume by itself
+REFRESH_SECONDS = 3.0  # of `status --watch`
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A planned run and where it stands."""
+    """The state of a planned run."""
 
     planned: PlanEntry
     root: Path  # its results folder
-    state: str  # done, queued, training, interrupted, missing or one of BROKEN
+    state: str  # done, interrupted, missing, or one of ACTIVE or BROKEN
     why: str = ""
-    beat: Heartbeat | None = None
+    heartbeat: Heartbeat | None = None
     job: JobFile | None = None
 
     @property
     def row(self) -> dict[str, str | int | float | None]:
         """The run as a row of a table; times in seconds."""
-        beat, running = self.beat, self.state == "training"
-        budget = self.planned.run.recipe.get("epochs")
-        left = beat.seconds_left(budget) if beat and running and budget else None
+        heartbeat, job = self.heartbeat, self.job
+        epochs = self.planned.run.recipe.get("epochs") if self.state == "training" else None
+        left = heartbeat.seconds_left(epochs) if heartbeat and epochs else None
         return {
             "run": str(self.planned.run),
             "state": self.state,
-            "epoch": beat.epoch if beat else None,
+            "epoch": heartbeat.epoch if heartbeat else None,
             "left at most": None if left is None else round(left),
-            "attempts": beat.attempts if beat else None,
-            "silent for": round(beat.age) if beat else None,
-            "job": f"{self.job.launcher} {self.job.id}" if self.job else None,
-            "log": str(self.job.logs[0]) if self.job and self.state != "done" else None,
+            "attempts": heartbeat.attempts if heartbeat else None,
+            "silent for": round(heartbeat.age) if heartbeat else None,
+            "job": f"{job.launcher} {job.id}" if job else None,
+            "log": str(job.logs[0]) if job and self.state != "done" else None,
             "why": self.why,
         }
 
 
 def run_statuses(root: Path, planned: Iterable[PlanEntry]) -> list[RunStatus]:
-    """Where runs stand whose records live under `root`. Asks Slurm once for all of its jobs."""
-    planned, beats = list(planned), read_beats(root)
-    jobs = {item.run.key: read_job(root, item.run) for item in planned if not item.current}
-    waiting = {job.id for job, end in jobs.values() if job and job.launcher == "slurm" and not end}
-    said = slurm.states(waiting) if waiting else {}
-    found = [
-        _standing(
-            root, item, beats.get(_stem(item.run), []), *jobs.get(item.run.key, (None, None)), said
-        )
-        for item in planned
-    ]
-    for standing in found:
-        if standing.state == "cancelled" and standing.job:  # kept, since Slurm soon forgets it
+    """The states of runs whose records are under `root`. Asks Slurm once for all of its jobs."""
+    planned, signs = list(planned), read_signs(root)
+    jobs = {entry.run.key: read_job(root, entry.run) for entry in planned if not entry.current}
+    open_jobs = {
+        job.id for job, end in jobs.values() if job and job.launcher == "slurm" and not end
+    }
+    in_slurm = slurm.states(open_jobs) if open_jobs else {}
+    found = []
+    for entry in planned:
+        if entry.current:
+            found.append(RunStatus(entry, root, "done"))
+            continue
+        job, end = jobs[entry.run.key]
+        sign = signs.get(_stem(entry.run), Signs())
+        state, why = _state(entry, sign, job, end, in_slurm)
+        found.append(RunStatus(entry, root, state, why, sign.heartbeat, job))
+        if state == "cancelled" and job:  # written down, since Slurm soon forgets it
             with suppress(OSError):
-                write_end(
-                    root, standing.planned.run, JobEnd(standing.job.id, "cancelled", standing.why)
-                )
+                write_end(root, entry.run, JobEnd(job.id, "cancelled", why))
     return found
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What the work files of an unfinished run show."""
+
+    heartbeat: Heartbeat | None = None
+    locked: bool = False  # a process holds the run's lock
+    alive: bool = False  # locked, or the heartbeat is recent
+
+
+def read_signs(root: Path) -> dict[str, Signs]:
+    """The signs of unfinished runs, by the stem of their work files.
+
+    A run has several heartbeats where attempts differ in machine or precision; one that is alive
+    comes first, then the latest. Raises OSError if a file cannot be read.
+    """
+    found: dict[str, list[Signs]] = {}
+    for path in _heartbeat_files(root / ".work"):
+        heartbeat = read_heartbeat(path)
+        if heartbeat is not None:
+            locked = is_locked(path.with_suffix(".lock"))
+            signs = Signs(heartbeat, locked, locked or heartbeat.age < STALE_SECONDS)
+            found.setdefault(path.stem.rpartition("-")[0], []).append(signs)
+    return {stem: _joined(signs) for stem, signs in found.items()}
+
+
+def _joined(signs: list[Signs]) -> Signs:
+    alive = [one for one in signs if one.alive]
+    latest = max(signs, key=lambda one: one.heartbeat.time if one.heartbeat else 0.0)
+    shown = alive[0] if alive else latest
+    return Signs(shown.heartbeat, any(one.locked for one in signs), bool(alive))
 
 
 def _stem(run: PlannedRun) -> str:
     return work_file(Path(), run, "").name.rstrip("-")
 
 
-def read_beats(root: Path) -> dict[str, list[tuple[bool, Heartbeat]]]:
-    """Unfinished runs by the stem of their files: whether their lock is held, and the heartbeat."""
-    found: dict[str, list[tuple[bool, Heartbeat]]] = {}
-    for path in _beats(root / ".work"):
-        beat = read_beat(path)
-        if beat is not None:
-            found.setdefault(path.stem.rpartition("-")[0], []).append(
-                (is_locked(path.with_suffix(".lock")), beat)
-            )
-    return found
-
-
-def _beats(folder: Path) -> list[Path]:
-    """The files of beats in a folder; none where it is not there.
-
-    Raises OSError if it cannot be read.
-    """
+def _heartbeat_files(folder: Path) -> list[Path]:
     try:
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix == ".json" and not path.name.startswith(".")
-        )
+        paths = sorted(folder.iterdir())
     except FileNotFoundError:
         return []
+    return [path for path in paths if path.suffix == ".json" and not path.name.startswith(".")]
 
 
-def _standing(
-    root: Path,
-    item: PlanEntry,
-    beats: list[tuple[bool, Heartbeat]],
+def _state(
+    entry: PlanEntry,
+    signs: Signs,
     job: JobFile | None,
     end: JobEnd | None,
-    said: Mapping[str, str] | None,
-) -> RunStatus:
-    """Records come first, then signs of life, then what is known of the run's job."""
-    if item.current:
-        return RunStatus(item, root, "done")
-    alive = next((beat for locked, beat in beats if locked or beat.age < SILENCE), None)
-    latest = alive or max((beat for _, beat in beats), key=lambda beat: beat.time, default=None)
-    locked = any(locked for locked, _ in beats)
-    if job is None:
-        state = (
-            "training"
-            if locked
-            else "failed"
-            if item.failed
-            else "interrupted"
-            if latest
-            else "missing"
-        )
-        return RunStatus(
-            item, root, state, item.reason if state in ("failed", "missing") else "", latest
-        )
-    if job.launcher == "local":
-        state, why = (
-            ("training", "") if locked or _is_alive(job) else _ended(end, "its process is gone")
-        )
-    elif said is None:
-        state, why = _unanswered(end, alive, latest)
-    else:
-        state, why = _in_slurm(said.get(job.id), end, locked)
-    return RunStatus(item, root, state, why, latest, job)
-
-
-def _ended(end: JobEnd | None, why: str) -> tuple[str, str]:
-    return (
-        (end.state, end.why)
-        if end
-        else ("lost", f"{why} and left no record; the next `run` sends it again")
-    )
-
-
-def _unanswered(
-    end: JobEnd | None, alive: Heartbeat | None, latest: Heartbeat | None
+    in_slurm: Mapping[str, str] | None,
 ) -> tuple[str, str]:
-    """Slurm does not answer: a run's own signs are all there is."""
-    if alive:
+    """The state of a run without a record, and the reason: by its job, its work files, Slurm."""
+    if job is None:
+        return _state_without_job(entry, signs)
+    if job.launcher == "local":
+        running = signs.locked or _is_alive(job)
+        return ("training", "") if running else _ended(end, "its process is gone")
+    if in_slurm is None:
+        return _state_without_slurm(signs, end)
+    return _state_in_slurm(in_slurm.get(job.id), signs, end)
+
+
+def _state_without_job(entry: PlanEntry, signs: Signs) -> tuple[str, str]:
+    if signs.locked:
+        return "training", ""
+    if entry.failed:
+        return "failed", entry.reason
+    return ("interrupted", "") if signs.heartbeat else ("missing", entry.reason)
+
+
+def _state_without_slurm(signs: Signs, end: JobEnd | None) -> tuple[str, str]:
+    """Slurm does not answer: heartbeats decide."""
+    if signs.alive:
         return "training", "Slurm does not answer"
     if end:
         return end.state, end.why
-    if latest is None:
+    if signs.heartbeat is None:
         return "queued", "Slurm does not answer"
-    return _ended(None, f"it has said nothing for {latest.age:.0f} s, Slurm does not answer")
+    return _ended(None, f"no heartbeat for {signs.heartbeat.age:.0f} s, Slurm does not answer")
 
 
-def _in_slurm(state: str | None, end: JobEnd | None, locked: bool) -> tuple[str, str]:
-    """What Slurm's word for a job means for its run."""
-    state, _, reason = (state or "").partition(" ")
+def _state_in_slurm(said: str | None, signs: Signs, end: JobEnd | None) -> tuple[str, str]:
+    state, _, reason = (said or "").partition(" ")
     if state in slurm.RUNNING:
         return "training", ""
     if state in slurm.QUEUED:
         return "queued", reason
     if end is None and state == "CANCELLED":
         return "cancelled", "by scancel; the next `run` sends it again"
-    if locked:
-        return "training", "its job is over, its process is not"
+    if signs.locked:
+        return "training", "its job has ended, but its process is still running"
     return _ended(end, f"Slurm says {state}" if state else "Slurm no longer knows its job")
 
 
+def _ended(end: JobEnd | None, why: str) -> tuple[str, str]:
+    if end:
+        return end.state, end.why
+    return "lost", f"{why}, and there is no record; the next `run` sends it again"
+
+
 def _is_alive(job: JobFile) -> bool:
-    """Whether a local job's process is there, and is submitit's: numbers of processes come back."""
+    """Whether a local job's process exists and is submitit's: process ids are used again."""
     with suppress(OSError):
         return b"submitit" in Path(f"/proc/{job.id}/cmdline").read_bytes()
     return False
 
 
+def sendable(
+    items: Iterable[RunStatus], retry_failed: bool
+) -> tuple[list[RunStatus], dict[str, list[RunStatus]]]:
+    """The runs to send: neither done, queued, training nor failed; and the others, by state."""
+    send, left = list[RunStatus](), dict[str, list[RunStatus]]()
+    for item in items:
+        failed = item.state == "failed" or item.planned.failed
+        if item.state in ACTIVE:
+            left.setdefault(item.state, []).append(item)
+        elif failed and not retry_failed:
+            left.setdefault("failed", []).append(item)
+        elif item.state != "done":
+            send.append(item)
+    return send, left
+
+
 def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[RunStatus], list[Fault]]:
-    """All planned runs at every scale, each once; synthetic ones only where records of them are.
+    """All planned runs at every scale, each once; scale smoke only where it has records.
 
     Also what is wrong with the records that were left out.
     """
-    found, faults, smoke = list[RunStatus](), list[Fault](), root_of(results, "smoke")
+    claims, smoke = list(claims), root_of(results, "smoke")
+    found, faults = list[RunStatus](), list[Fault]()
     for root in (results, smoke) if os.path.lexists(smoke) else (results,):
         stored, left_out = read_records(root)
         planned: dict[object, PlanEntry] = {}
@@ -215,24 +230,16 @@ def unasked(item: RunStatus) -> bool:
 
 def follow(claims: list[Claim], results: Path) -> None:
     """Show what is queued or training every few seconds, until nothing is."""
-    from rich.live import Live  # noqa: PLC0415 - `status` on its own shows nothing that moves
+    from rich.live import Live  # noqa: PLC0415 - only `status --watch` needs these
     from rich.text import Text  # noqa: PLC0415
     from tabulate import tabulate  # noqa: PLC0415
 
     from reproductions.harness.plan.choose_data import console  # noqa: PLC0415
 
     with Live(console=console, refresh_per_second=1) as screen:
-        while busy := [item for item in everywhere(claims, results)[0] if item.state in ACTIVE]:
-            screen.update(
-                Text(
-                    tabulate(
-                        [item.row for item in busy],
-                        headers="keys",
-                        disable_numparse=True,
-                        missingval="–",
-                    )
-                )
-            )
+        while rows := [i.row for i in everywhere(claims, results)[0] if i.state in ACTIVE]:
+            table = tabulate(rows, headers="keys", disable_numparse=True, missingval="–")
+            screen.update(Text(table))
             time.sleep(REFRESH_SECONDS)
         screen.update(Text("nothing is queued or training"))
 
@@ -240,17 +247,14 @@ def follow(claims: list[Claim], results: Path) -> None:
 def cancel(items: Iterable[RunStatus]) -> list[str]:
     """End the jobs of runs that are queued or training; returns those runs.
 
-    Raises SlurmError if Slurm does not take it.
+    Raises SlurmError if Slurm refuses.
     """
-    busy = [(item, item.job) for item in items if item.state in ACTIVE and item.job]
-    slurm.cancel([job.id for _, job in busy if job.launcher == "slurm"])
-    for item, job in busy:
-        if job.launcher == "local" and _is_alive(job):  # its number may be another process's by now
+    active = [(item, item.job) for item in items if item.state in ACTIVE and item.job]
+    slurm.cancel([job.id for _, job in active if job.launcher == "slurm"])
+    for item, job in active:
+        if job.launcher == "local" and _is_alive(job):
             with suppress(ProcessLookupError):
                 os.kill(int(job.id), signal.SIGINT)
-        write_end(
-            item.root,
-            item.planned.run,
-            JobEnd(job.id, "cancelled", "by `cancel`; the next `run` sends it again"),
-        )
-    return [str(item.planned.run) for item, _ in busy]
+        end = JobEnd(job.id, "cancelled", "by `cancel`; the next `run` sends it again")
+        write_end(item.root, item.planned.run, end)
+    return [str(item.planned.run) for item, _ in active]

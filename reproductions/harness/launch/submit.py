@@ -10,26 +10,18 @@ from pathlib import Path
 from alexnet.io import locked
 from reproductions.harness.claims.runs import Key, PlannedRun, with_needs
 from reproductions.harness.launch import slurm
-from reproductions.harness.launch.arrays import (
-    JobRequest,
-    arrays,
-    sbatch_text,
-    sendable,
-    to_processes,
-    to_slurm,
-)
 from reproductions.harness.launch.job_files import JobFile
+from reproductions.harness.launch.local import run_locally
+from reproductions.harness.launch.request import JobRequest
 from reproductions.harness.launch.signals import interrupt
+from reproductions.harness.launch.slurm_arrays import job_arrays, sbatch_text, submit_arrays
 from reproductions.harness.launch.slurm_config import LaunchOptions, resources_of
-from reproductions.harness.launch.status import ACTIVE, run_statuses
+from reproductions.harness.launch.status import ACTIVE, run_statuses, sendable
 from reproductions.harness.plan.choose_data import console
 from reproductions.harness.plan.claim_plan import ClaimPlan, notes
 from reproductions.harness.plan.cost import gpu_hours
 from reproductions.harness.plan.missing import sweep_note
 from reproductions.harness.records import provenance
-
-# where jobs start: the packages are found there
-from reproductions.harness.records.paths import REPOSITORY
 
 
 def send(works: Sequence[ClaimPlan], wishes: LaunchOptions) -> bool:
@@ -133,14 +125,16 @@ def _by_slurm(
             "nothing was submitted"
         )
     largest = site.max_array or (1000 if wishes.dry_run else slurm.largest_array())
-    parts = arrays(orders, site, largest)
+    parts = job_arrays(orders, site, largest)
     if wishes.dry_run:
         for part in parts:
-            names = ", ".join(str(order.run) for order in part.orders[:3])
-            _say(f"\n# {len(part.orders)} runs: {names}{', ...' if len(part.orders) > 3 else ''}")
-            _say(sbatch_text(part, site, results, REPOSITORY))
+            names = ", ".join(str(order.run) for order in part.requests[:3])
+            _say(
+                f"\n# {len(part.requests)} runs: {names}{', ...' if len(part.requests) > 3 else ''}"
+            )
+            _say(sbatch_text(part, site, results))
         return
-    to_slurm(parts, site, results, wishes.device, _say, REPOSITORY)
+    submit_arrays(parts, site, results, wishes.device, _say)
     _say("submitted; `status` shows how far they are")
 
 
@@ -158,7 +152,7 @@ def _by_processes(orders: Sequence[JobRequest], results: Path, wishes: LaunchOpt
     threads = wishes.threads or max(1, cores // parallel)
     signal.signal(signal.SIGTERM, interrupt)  # else the processes would be left behind
     _say(f"  {parallel} at once, {threads} threads each{', a GPU each' if gpus else ''}")
-    to_processes(orders, results, wishes.device, threads, gpus, parallel, _say)
+    run_locally(orders, results, wishes.device, threads, gpus, parallel, _say)
 
 
 def _gpus() -> list[int]:
