@@ -29,7 +29,10 @@ TOLERANCE = 0.05  # of a network that does not say
 MARGIN = 1.05  # bf16 must be so many times as fast: on a near tie the more precise format is taken
 ROUNDS = 8  # steps in each precision, at most
 BUDGET = 1.5  # seconds after which no further ones begin, so 3 s in all if one takes 1.5
-KEPT, LARGEST = 500, 1 << 20  # measurements in the cache, and bytes of a file that is read as one
+CACHE_SIZE, LARGEST = (
+    500,
+    1 << 20,
+)  # measurements in the cache, and bytes of a file that is read as one
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ def _once(key: str, measured: Callable[[], Measured]) -> Measured:
             known[key] = measured()
             if math.isfinite(known[key].distance):
                 with suppress(OSError):
-                    last = dict(list(known.items())[-KEPT:])
+                    last = dict(list(known.items())[-CACHE_SIZE:])
                     write_atomic(path, MEASUREMENTS.dump_json(last, indent=1))
         return known[key]
 

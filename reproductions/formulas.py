@@ -37,10 +37,10 @@ def normalised(maps: tuple[int, ...]) -> list[float]:
     ]
 
 
-def softmax(kept: tuple[float, ...]) -> list[float]:
-    """Class probabilities of the one layer WEIGHTS with each of HIDDEN multiplied by `kept`."""
+def softmax(masks: tuple[float, ...]) -> list[float]:
+    """Class probabilities of the one layer WEIGHTS with each of HIDDEN multiplied by `masks`."""
     powers = [
-        math.exp(sum(w * k * h for w, k, h in zip(row, kept, HIDDEN, strict=True)))
+        math.exp(sum(w * k * h for w, k, h in zip(row, masks, HIDDEN, strict=True)))
         for row in WEIGHTS
     ]
     return [power / sum(powers) for power in powers]
@@ -48,7 +48,7 @@ def softmax(kept: tuple[float, ...]) -> list[float]:
 
 def geometric_mean() -> list[float]:
     """The normalised geometric mean over all 2⁴ choices of hidden neurons to keep."""
-    choices = [softmax(kept) for kept in itertools.product((0.0, 1.0), repeat=len(HIDDEN))]
+    choices = [softmax(masks) for masks in itertools.product((0.0, 1.0), repeat=len(HIDDEN))]
     means = [math.prod(column) ** (1 / len(choices)) for column in zip(*choices, strict=True)]
     return [mean / sum(means) for mean in means]
 

@@ -28,7 +28,7 @@ from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.ensemble import average
 from reproductions.harness.execute.parents import MissingParentError
 from reproductions.harness.execute.run import make
-from reproductions.harness.plan.missing import NOT_KEPT, plan
+from reproductions.harness.plan.missing import WEIGHTS_ABSENT, plan
 from reproductions.harness.records import provenance
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.store import Stored
@@ -137,7 +137,7 @@ def test_bit_identical_weights_go_to_the_existing_record(context: RunContext) ->
     before.weights.unlink()
     assert missing(context) == {}, "nothing needs them"
     shutil.rmtree(tuned.folder)
-    assert missing(context) == {str(BEFORE): NOT_KEPT, str(TUNED): "no record"}
+    assert missing(context) == {str(BEFORE): WEIGHTS_ABSENT, str(TUNED): "no record"}
     with pytest.raises(
         MissingParentError,
         match=r"needs the weights of alexnet-synthetic/six-convolutions/smoke-seed0, trained "
@@ -196,7 +196,7 @@ def test_a_broken_file_is_moved_aside_and_its_run_made_again(
     moved = f"renamed to {aside}; run the same command again to retrain {SECOND}"
     assert said == f"{file} is not the file that was stored with its record; {moved}"
     assert (file.parent / aside).is_symlink() or (file.parent / aside).is_file()
-    assert missing(context) == {str(SECOND): NOT_KEPT, str(SEVEN): "no record"}
+    assert missing(context) == {str(SECOND): WEIGHTS_ABSENT, str(SEVEN): "no record"}
     assert make(SECOND, CLAIM, context) == file.parent
     assert make(SEVEN, CLAIM, context) is not None
     assert missing(context) == {}
@@ -283,6 +283,6 @@ def test_from_the_command_line_killed_resumed_and_mended(
     assert broken.stderr.count("\n") == 1
     mended = CliRunner().invoke(app, arguments)
     assert mended.exit_code == 0, mended.output
-    assert f"1 runs: {NOT_KEPT} (first: {FIRST})" in mended.stdout
+    assert f"1 runs: {WEIGHTS_ABSENT} (first: {FIRST})" in mended.stdout
     assert {item.repeat for item in read_records(root)[0]} == {0}
     assert "pretraining.seven_top1" in (root / "report.md").read_text()

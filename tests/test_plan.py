@@ -12,7 +12,7 @@ from reproductions.harness.judge.power import of_images
 from reproductions.harness.judge.rows import judge
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.plan.counted import ANY, Way, differences, not_deciding
-from reproductions.harness.plan.missing import NOT_KEPT, PlanEntry, expected_seconds, plan
+from reproductions.harness.plan.missing import WEIGHTS_ABSENT, PlanEntry, expected_seconds, plan
 from reproductions.harness.records import provenance
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.schema import ParentRun, Record
@@ -326,7 +326,7 @@ def test_weights_that_a_missing_run_needs_are_made_again(tmp_path: Path) -> None
         (write_record if seed in (1, 7) else keep)(tmp_path, original(seed))
     for number in (1, 2):
         write_record(tmp_path, averaged(number))
-    assert missing(tmp_path) == {"original 1": NOT_KEPT, "five-cnns 0": "no record"}
+    assert missing(tmp_path) == {"original 1": WEIGHTS_ABSENT, "five-cnns 0": "no record"}
     write_record(tmp_path, averaged(0))
     assert missing(tmp_path) == {}
 
@@ -337,7 +337,7 @@ def test_a_file_that_is_gone_is_not_kept(tmp_path: Path) -> None:
     (folders[14] / "weights.safetensors").unlink()
     assert missing(tmp_path) == {
         **{f"five-cnns {number}": "no record" for number in range(3)},
-        "original 14": NOT_KEPT,
+        "original 14": WEIGHTS_ABSENT,
     }
 
 
@@ -345,12 +345,12 @@ def test_weights_of_another_machine_are_none_of_this_one(tmp_path: Path) -> None
     """Or an average would mix two kinds of machine, and the judge could not see it."""
     for seed in range(15):
         keep(tmp_path, original(seed, hardware="another"))
-    assert [name for name, why in missing(tmp_path).items() if why == NOT_KEPT] == [
+    assert [name for name, why in missing(tmp_path).items() if why == WEIGHTS_ABSENT] == [
         f"original {seed}" for seed in range(15)
     ]
     for seed in range(5):
         keep(tmp_path, original(seed))
-    assert [name for name, why in missing(tmp_path).items() if why == NOT_KEPT] == [
+    assert [name for name, why in missing(tmp_path).items() if why == WEIGHTS_ABSENT] == [
         f"original {seed}" for seed in range(5, 15)
     ]
 
@@ -359,7 +359,7 @@ def test_a_network_that_diverged_has_no_weights_to_make_again(tmp_path: Path) ->
     for seed in range(15):
         lost = make_alexnet("original", seed, "ensembles", hardware=MACHINE)
         (write_record if seed == 3 else keep)(tmp_path, lost if seed == 3 else original(seed))
-    assert not any(why == NOT_KEPT for why in missing(tmp_path).values())
+    assert not any(why == WEIGHTS_ABSENT for why in missing(tmp_path).values())
 
 
 def test_what_a_missing_network_needs_is_planned_too(tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ def test_what_a_missing_network_needs_is_planned_too(tmp_path: Path) -> None:
             )
     assert missing(tmp_path, runs=runs) == {
         "six-convolutions-pretrained 2": "no record",
-        "six-convolutions 2": NOT_KEPT,
+        "six-convolutions 2": WEIGHTS_ABSENT,
     }
 
 

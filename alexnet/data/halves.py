@@ -45,11 +45,11 @@ def pack_half(folder: Path, whole: ImageSet, name: str) -> ImageSet:
     It has a mean image and a fingerprint of its own, of its content; its pixels must fit into the
     memory.
     """
-    kept, meta = whole.labels % 2 == 0, whole.meta
+    chosen, meta = whole.labels % 2 == 0, whole.meta
     return pack(
         folder,
-        whole.images[kept],
-        whole.labels[kept] // 2,
+        whole.images[chosen],
+        whole.labels[chosen] // 2,
         name=name,
         split=meta.split,
         classes=meta.classes[::2],

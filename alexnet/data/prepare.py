@@ -106,7 +106,7 @@ def pack_listing(
         if len(broken) >= ENOUGH:
             break
     if broken:
-        raise DataError(_told(broken, total))
+        raise DataError(_broken_images_line(broken, total))
     data = finish(folder, listing.labels, classes=listing.classes, words=listing.words, **about)
     (folder / DONE).unlink()  # not before: whoever is killed in between starts from nothing
     return data
@@ -225,7 +225,7 @@ def _content(item: Item) -> bytes:
         return file.read(item.size)
 
 
-def _told(broken: Sequence[str], total: int) -> str:
+def _broken_images_line(broken: Sequence[str], total: int) -> str:
     more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
     at_least = "at least " if len(broken) >= ENOUGH else ""
     return (

@@ -9,7 +9,7 @@ from alexnet.models import AlexNet
 from alexnet.weights import WeightsError, export_weights, import_weights, network
 from reproductions.harness.claims.runs import PlannedRun, as_data
 from reproductions.harness.errors import RecordError
-from reproductions.harness.plan.missing import kept
+from reproductions.harness.plan.missing import with_weights
 from reproductions.harness.records.files import WEIGHTS
 from reproductions.harness.records.load import records_of
 from reproductions.harness.records.schema import ParentRun
@@ -32,7 +32,7 @@ def parent_record(
 
     Raises MissingParentError if this class of machine has made none.
     """
-    found = kept(need, records_of(root, need), fingerprints, hardware, dirty=dirty)
+    found = with_weights(need, records_of(root, need), fingerprints, hardware, dirty=dirty)
     if found is None:
         raise MissingParentError(
             f"needs the weights of {need}, trained on {hardware}; run the same command again to "

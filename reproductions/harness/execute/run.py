@@ -30,7 +30,7 @@ from reproductions.harness.execute.heartbeat import HeartbeatWriter
 from reproductions.harness.execute.parents import parent_record, save_weights, source_of
 from reproductions.harness.execute.tasks import Outcome, carry_out
 from reproductions.harness.plan.choose_data import console
-from reproductions.harness.plan.missing import kept, plan
+from reproductions.harness.plan.missing import plan, with_weights
 from reproductions.harness.records.arrays import array_files
 from reproductions.harness.records.files import WEIGHTS
 from reproductions.harness.records.git import git_state
@@ -176,7 +176,7 @@ def _existing(
         found = [s for s in found if (s.record.machine.hardware, bool(s.record.code.dirty)) == here]
     where = context.fingerprints, context.hardware
     if run.kind == "train" and run.family == "alexnet":  # whose weights are stored
-        return kept(run, found, *where, dirty=dirty)
+        return with_weights(run, found, *where, dirty=dirty)
     return plan([run], found, *where, dirty=dirty)[0].current
 
 

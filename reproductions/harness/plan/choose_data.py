@@ -149,13 +149,13 @@ def _real(
         kind = (
             "the publisher's own files" if canonical else "a copy that is not the publisher's bytes"
         )
-    told = [
+    parts = [
         f"{claim.name}: {' and '.join(used)} under {root}",
         kind,
         *([f"a part of it ({lacking})"] if lacking else []),
     ]
     instead = f"; not a more faithful scale: {'; '.join(refused)}" if refused else ""
-    return scale, images, f"{', '.join(told)} (scale {scale}){instead}"
+    return scale, images, f"{', '.join(parts)} (scale {scale}){instead}"
 
 
 def _fetch(dataset: str, root: Path, pack: bool) -> None:

@@ -19,7 +19,7 @@ from reproductions.harness.plan.counted import (
 from reproductions.harness.records.schema import Record
 from reproductions.harness.records.store import Stored
 
-NOT_KEPT = "its weights are needed and not kept here"
+WEIGHTS_ABSENT = "its weights are needed and are not here"
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def plan(
             if (
                 need.key in planned
                 and planned[need.key].current
-                and not kept(need, stored, fingerprints, hardware, dirty=dirty)
+                and not with_weights(need, stored, fingerprints, hardware, dirty=dirty)
             ):
-                planned[need.key] = PlanEntry(need, None, NOT_KEPT)
+                planned[need.key] = PlanEntry(need, None, WEIGHTS_ABSENT)
     return [planned[run.key] for run in runs]
 
 
@@ -129,7 +129,7 @@ def _reason(
     return "; ".join(dict.fromkeys(reasons)) or "no record"
 
 
-def kept(
+def with_weights(
     run: PlannedRun,
     stored: Sequence[Stored],
     fingerprints: Mapping[str, str],
