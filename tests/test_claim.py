@@ -10,16 +10,10 @@ import pytest
 from alexnet.config import AlexNetConfig, CifarNetConfig, Recipe
 from alexnet.data.catalogue import RELEASES
 from reproductions.harness.claims.claim import Claim, discover, load, planned_runs
+from reproductions.harness.claims.epoch_ratio import EpochRatio, Sweep
 from reproductions.harness.claims.imagenet import ALEXNET_2012
 from reproductions.harness.claims.metrics import METRICS
-from reproductions.harness.claims.questions import (
-    Count,
-    Difference,
-    EpochRatio,
-    Question,
-    Sweep,
-    Value,
-)
+from reproductions.harness.claims.questions import Count, Difference, Question, Value
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
 from reproductions.harness.records.load import read_records

@@ -234,7 +234,7 @@ def test_a_cache_that_is_no_file_stands_in_no_ones_way(
 
 
 def test_the_cache_does_not_grow_for_ever(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "KEPT", 2)
+    monkeypatch.setattr(precision, "CACHE_SIZE", 2)
     for size in (1, 2, 3):
         choose(batch_size=size)
     assert [key.rpartition(" ")[2] for key in remembered(cache)] == ["2", "3"]

@@ -1,6 +1,7 @@
 """What a claim file needs to declare a claim. Everything else is imported from its own module."""
 
 from reproductions.harness.claims.claim import Claim
+from reproductions.harness.claims.epoch_ratio import EpochRatio, Sweep
 from reproductions.harness.claims.imagenet import (
     ALEXNET_2012,
     COURSE_145,
@@ -17,7 +18,7 @@ from reproductions.harness.claims.imagenet import (
     imagenet_scales,
     pretraining_scales,
 )
-from reproductions.harness.claims.questions import Count, Difference, EpochRatio, Sweep, Value
+from reproductions.harness.claims.questions import Count, Difference, Value
 from reproductions.harness.claims.variant import Ensemble, Scale, Variant
 
 __all__ = [

@@ -10,23 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
-from reproductions.harness.claims.runs import PlannedRun, as_data, digest, shared_run
+from reproductions.harness.claims.runs import PlannedRun, shared_run
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
-from reproductions.harness.rule.curves import epochs_to
 from reproductions.harness.rule.text import UNITS, count
 from reproductions.harness.rule.verdict import (
     Verdict,
     detectable,
     judge_difference,
     judge_exact,
-    judge_speedup,
     judge_value,
 )
 
-SPEED_METRICS = ("epochs_to_target", "train_error")
-ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm has no records yet
-# Likewise of a metric in percent: the standard deviation of ten-crop top-1 in the first mini
-# records was 0.26 to 0.54 (n = 3 each).
+# Standard deviation of a metric in percent over seeds, where an arm has no records yet: that of
+# ten-crop top-1 in the first mini records was 0.26 to 0.54 (n = 3 each).
 ASSUMED_POINTS = 0.5
 
 
@@ -176,180 +172,6 @@ def values_of(runs: Iterable[FinishedRun], metric: str) -> list[float]:
     """A metric of each run that has it; diverged runs have none and leave the arm short."""
     found = (value_of(run, metric) for run in runs)
     return [value for value in found if value is not None]
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """How each variant's learning rate was chosen: the same rates, seeds and budget for all.
-
-    The best rate needs the fewest epochs to the target; where no rate gets there within the budget,
-    it has the lowest training error at its end.
-    """
-
-    rates: tuple[float, ...]
-    seeds: tuple[int, ...]  # never among the seeds of the verdict
-    epochs: int  # budget; a rate that has not reached the target by then is censored
-
-    def __str__(self) -> str:
-        rates = ", ".join(f"{rate:g}" for rate in self.rates)
-        return f"{rates} on seed {', '.join(map(str, self.seeds))}, {self.epochs} epochs"
-
-    def at(self, scale: Scale) -> "Sweep":
-        """The middle rates with the budget of a scale."""
-        first = 0 if scale.rates is None else (len(self.rates) - scale.rates) // 2
-        last = None if scale.rates is None else first + scale.rates
-        return replace(self, rates=self.rates[first:last], epochs=scale.epochs or self.epochs)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRatio(Question):
-    """One variant takes several times as many epochs to a training error as another.
-
-    The effect is log(epochs of `of` / epochs of `over`). Epochs are where the running training
-    error first falls to `target`, linearly interpolated between the rows of the history.
-    """
-
-    is_ratio: ClassVar[bool] = True
-    formula: ClassVar[str] = (
-        "exp(mean log epochs of the slow arm − mean log epochs of the fast arm), "
-        "Welch's t interval over seeds"
-    )
-
-    over: Variant  # the faster one
-    of: Variant
-    paper: float  # the paper's ratio
-    min_effect: float  # the smallest ratio of interest
-    target: float  # training error in percent
-    sweep: Sweep | None = None  # None: both arms have the recipe's rate
-    # where the paper's two curves cross the target: `over`, `of`
-    paper_epochs: tuple[float, float] | None = None
-    sensitivity: bool = False  # asked apart from the verdict
-    unit: str = "×"
-    figure: str = "curves"
-
-    @property
-    def arms(self) -> tuple[Variant, Variant]:
-        """The faster variant and the slower one."""
-        return self.over, self.of
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Of networks that stop at the target; others' epochs are read from their history."""
-        return SPEED_METRICS if self.sweep else ("train_error",)
-
-    def at(self, name: str, scale: Scale) -> Self:
-        """With the target and the budget of the scale too."""
-        return replace(
-            super().at(name, scale),
-            over=_within(self.over.at(name, scale), scale),
-            of=_within(self.of.at(name, scale), scale),
-            sweep=self.sweep and self.sweep.at(scale),
-            target=scale.target or self.target,
-        )
-
-    def runs(self, claim: str, name: str, scale: Scale) -> list[PlannedRun]:
-        """Networks with a sweep are trained for this question alone: the target ends their runs."""
-        scaled = self.at(name, scale)
-        if scaled.sweep is None:
-            return super().runs(claim, name, scale)
-        return [run for arm in scaled.arms for run in scaled.arm_runs(arm, claim, name, scale)]
-
-    def arm_runs(self, arm: Variant, claim: str, name: str, scale: Scale) -> list[PlannedRun]:
-        """The sweep of one arm, then its seeds."""
-        assert self.sweep is not None
-        arms = [
-            {"name": v.name, "config": as_data(v.config), "recipe": as_data(v.recipe)}
-            for v in self.arms
-        ]
-        run = PlannedRun(
-            claim=claim,
-            question=self.name,
-            variant=arm.name,
-            scale=name,
-            seed=0,
-            kind="train",
-            dataset=scale.dataset,
-            config=as_data(arm.config),
-            recipe=as_data(arm.recipe),
-            declaration=digest([*arms, self.target, self.seeds, self.paper, self.min_effect]),
-            metrics=SPEED_METRICS,
-            network_config=arm.config,
-            training_recipe=arm.recipe,
-        )
-        declaration = digest([as_data(self.sweep), self.target])
-        tune = replace(run, purpose="sweep", declaration=declaration)
-        recipes = {
-            rate: replace(arm.recipe, learning_rate=rate, epochs=self.sweep.epochs)
-            for rate in self.sweep.rates
-        }
-        return [
-            *(
-                replace(
-                    tune,
-                    variant=f"{arm.name}-rate{rate:g}",
-                    seed=seed,
-                    recipe=as_data(recipe),
-                    training_recipe=recipe,
-                )
-                for rate, recipe in recipes.items()
-                for seed in self.sweep.seeds
-            ),
-            *(replace(run, seed=seed) for seed in self.seeds),
-        ]
-
-    def epochs(self, run: FinishedRun) -> float | None:
-        """A run's epochs to the target; None if it was not reached or the run diverged."""
-        record = run.record
-        if record.status != "ok":
-            return None
-        if (metric := record.metrics.get("epochs_to_target")) is not None:
-            return float(metric.value)
-        curve = [(row["epoch"], row["train_error"]) for row in run.history()]
-        return epochs_to(curve, self.target)
-
-    def values(self, run: FinishedRun) -> dict[str, float | None]:
-        """The epochs, and the test error of the trained network where it was measured."""
-        return {
-            f"epochs to {self.target:g} %": self.epochs(run),
-            "test_error": value_of(run, "test_error"),
-        }
-
-    def judge(self, arms: Sequence[Runs]) -> Verdict:
-        """A run that diverged has not reached the target."""
-        fast, slow = ([self.epochs(run) for run in arm] for arm in arms)
-        return judge_speedup(
-            fast,
-            slow,
-            budget=self.over.recipe.epochs,
-            paper=self.paper,
-            min_effect=self.min_effect,
-            planned=len(self.seeds),
-        )
-
-    def faults(self) -> list[str]:
-        """The smallest ratio of interest must be above one and below the paper's."""
-        sizes = is_finite(self.min_effect) and is_finite(self.paper)
-        wrong = sizes and not 1 < self.min_effect < self.paper
-        line = f"min_effect {self.min_effect} must lie between 1 and the paper's {self.paper}"
-        return super().faults() + [line] * wrong
-
-    def rule(self) -> str:
-        """The sizes, the target and the budget."""
-        return (
-            f"{self._sizes(self.min_effect)}; a run that has not reached {self.target:g} % "
-            f"training error in {self.over.recipe.epochs} epochs is censored."
-        )
-
-    def detects(self, runs: Runs) -> str:
-        """A ratio, by the spread of log epochs."""
-        logs = [math.log(e) for e in map(self.epochs, runs) if e is not None]
-        spread = statistics.stdev(logs) if len(logs) > 1 else ASSUMED_SPREAD
-        return f"≥ {math.exp(detectable(spread, len(self.seeds))):.2f}× (paper {self.paper:g}×)"
-
-
-def _within(variant: Variant, scale: Scale) -> Variant:
-    epochs = scale.epochs or variant.recipe.epochs
-    return replace(variant, recipe=replace(variant.recipe, epochs=epochs))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from reproductions.harness.claims.questions import EpochRatio
+from reproductions.harness.claims.epoch_ratio import EpochRatio
 from reproductions.harness.judge.rows import VerdictRow
 
 

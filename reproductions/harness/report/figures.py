@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from reproductions.harness.claims.questions import Difference, EpochRatio
+from reproductions.harness.claims.epoch_ratio import EpochRatio
+from reproductions.harness.claims.questions import Difference
 from reproductions.harness.claims.runs import digest
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.arrays import read_kernels

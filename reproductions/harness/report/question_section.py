@@ -2,7 +2,8 @@
 
 import statistics
 
-from reproductions.harness.claims.questions import EpochRatio, Question
+from reproductions.harness.claims.epoch_ratio import EpochRatio
+from reproductions.harness.claims.questions import Question
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.judge.sweep import best_rate, sweep_table
 from reproductions.harness.report.format import path_of, paths, table
