@@ -99,7 +99,7 @@ def test_the_examples_of_the_first_run_that_has_them_are_drawn(tmp_path: Path) -
     assert [example["label"] for example in picture.numbers["examples"]["images"]] == LABELS
     assert "mini-seed1" in picture.caption
     assert "scale mini" in picture.caption
-    assert "averaged over 10 views" in picture.caption
+    assert "averaged over 10 crops" in picture.caption
     assert "10,000 training images" in picture.caption
     assert (
         f"{LABELS[0]}, taken for other 0 (50 %), itself guess 2 of 5, neighbours alike 2 of 6 by "
