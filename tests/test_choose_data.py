@@ -16,7 +16,7 @@ from reproductions.harness.plan.choose_data import choose_data
 from reproductions.harness.records import provenance
 
 CLAIMS = discover()
-NOTHING = {"scale": None, "dataset": None, "data": None, "pack": True}
+NOTHING = {"scale": None, "data": None, "pack": True}
 
 
 def test_real_images_where_they_are(cifar_folder: Path) -> None:

@@ -14,7 +14,7 @@ from reproductions.harness.records import provenance
 from reproductions.harness.records.paths import root_of
 
 CLAIM = discover()["fig1_relu"]
-SMOKE = {"scale": "smoke", "dataset": None, "data": None}
+SMOKE = {"scale": "smoke", "data": None}
 
 
 def test_the_plan_names_the_effect_it_can_see(tmp_path: Path) -> None:

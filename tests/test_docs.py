@@ -11,10 +11,11 @@ from records import full_set
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from reproductions.__main__ import RESULTS, app
+from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover
 from reproductions.harness.launch.slurm_config import read_slurm_config
 from reproductions.harness.records.load import read_records
+from reproductions.harness.records.paths import RESULTS
 from reproductions.harness.report import build as report
 from reproductions.harness.report import documents
 from reproductions.harness.report.answers import answer
@@ -194,7 +195,7 @@ def test_report_writes_and_checks_the_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of the checkout, beside the committed records alone."""
-    monkeypatch.setattr("reproductions.__main__.REPOSITORY", tmp_path)
+    monkeypatch.setattr("reproductions.harness.cli.report.REPOSITORY", tmp_path)
     old = f"{documents.START}\n\n| old |\n\n{documents.END}\n"
     (tmp_path / "README.md").write_text(old)
     done = CliRunner().invoke(app, ["report", "--check"])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reproductions.harness.cli.doctor import examine
+from reproductions.harness.cli.examine import examine
 from reproductions.harness.records.git import git_state
 from reproductions.harness.records.paths import REPOSITORY
 

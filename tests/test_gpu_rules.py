@@ -14,7 +14,8 @@ from alexnet.data.imageset import ImageSet
 from alexnet.data.loader import Loader
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
-from reproductions.harness.cli import doctor, session
+from reproductions.harness.cli import examine
+from reproductions.harness.cli.train_here import Computing, make_missing
 from reproductions.harness.execute import context
 from reproductions.harness.execute import metrics as measure
 from reproductions.harness.launch.local import run_locally
@@ -161,15 +162,15 @@ def test_a_scale_for_gpus_on_a_processor_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
+    work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", data=None)
     work = replace(work, scale="reduced", planned=[])
-    session._make_missing(work, None, 1)
+    make_missing(work, Computing(None, 1))
     said = (
         "scale reduced is made for GPUs and takes this processor days or weeks: "
         "CUDA_VISIBLE_DEVICES hides every GPU"
     )
     assert said in capsys.readouterr().out
-    session._make_missing(work, "cpu", 1)
+    make_missing(work, Computing("cpu", 1))
     assert capsys.readouterr().out == ""
 
 
@@ -207,7 +208,7 @@ def test_the_doctor_names_a_card_that_torch_does_not_serve(
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 0))
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: WHEEL)
-    state, found = doctor._gpu()
+    state, found = examine._gpu()
     assert state == "broken"
     assert found.startswith("Tesla V100: this PyTorch build supports sm_75")
     with pytest.raises(ValueError, match="not this GPU"):

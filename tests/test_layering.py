@@ -90,7 +90,7 @@ TORCH_FREE = [
     "reproductions.harness.report.build",
     "reproductions.harness.records.examples",
     "reproductions.harness.report.describe",
-    "reproductions.harness.cli.session",
+    "reproductions.harness.cli.train_here",
     "reproductions.__main__",
 ]
 

@@ -12,9 +12,10 @@ import pytest
 from records import full_set
 from typer.testing import CliRunner
 
-from reproductions.__main__ import RESULTS, app
+from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.records.load import read_records
+from reproductions.harness.records.paths import RESULTS
 
 CLAIM = discover()["fig1_relu"]
 VERDICTS = sum(run.purpose != "sweep" for run in planned_runs(CLAIM, "paper"))
@@ -177,7 +178,9 @@ def test_a_plan_says_that_real_images_are_missing(tmp_path: Path) -> None:
     said = invoke("plan", "fig1_relu", "--results", tmp_path)
     assert re.match(r"fig1_relu: NO REAL IMAGES \(CIFAR-10 is not under", said)
     assert "tanh-rate" not in said, "a sweep is planned"
-    assert said.splitlines()[-1] == "4 learning-rate sweep runs skipped; add --sweep to make them"
+    assert "fig1_relu/tanh/paper-seed4" in said
+    skipped = f"{SWEEPS} learning-rate sweep runs skipped; add --sweep to make them"
+    assert said.splitlines()[-1] == skipped
     assert "tanh-rate" in invoke("plan", "fig1_relu", "--sweep", "--results", tmp_path)
 
 

@@ -219,9 +219,7 @@ def test_what_differs_and_decides_nothing_is_named() -> None:
 
 def test_today_says_all_that_is_known_of_it_without_torch(tmp_path: Path) -> None:
     """Of its precision and its normalisation nothing is."""
-    work = prepare(
-        discover()["fig1_relu"], tmp_path, scale="smoke", dataset=None, data=None, seeds="0"
-    )
+    work = prepare(discover()["fig1_relu"], tmp_path, scale="smoke", data=None, seeds="0")
     splits = work.images["synthetic"]
     today = {**provenance.here(), **of_images(splits)}
     record = make_record("relu", 0, scale="smoke")

@@ -166,7 +166,7 @@ def test_arms_of_two_precisions_leave_the_work_incomplete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plan is made again at the end of a command."""
-    work = prepare(FIGURE1, tmp_path, scale="smoke", dataset=None, data=None, seeds="0")
+    work = prepare(FIGURE1, tmp_path, scale="smoke", data=None, seeds="0")
     here = RunContext(work.root, work.images, set_up("cpu", 1), 1)
 
     def make_otherwise(run: PlannedRun, *_: object, **__: object) -> Path:
@@ -206,7 +206,7 @@ def test_after_a_kill_the_checkpoint_decides_but_for_the_option(
 
 
 def test_the_options_reach_the_job(tmp_path: Path) -> None:
-    work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", dataset=None, data=None)
+    work = prepare(discover()["ten_view_gain"], tmp_path, scale="smoke", data=None)
     options = LaunchOptions("slurm", SlurmConfig(), precision="fp32", compiled=True)
     ((request, _), *_), _ = dispatch._choose([work], options)
     job = pickle.loads(pickle.dumps(request.job("cpu", 1)))

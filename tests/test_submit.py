@@ -23,7 +23,7 @@ from reproductions.harness.records.store import Stored
 
 @pytest.fixture
 def work(tmp_path: Path) -> ClaimPlan:
-    return prepare(discover()["ensembles"], tmp_path, scale="smoke", dataset=None, data=None)
+    return prepare(discover()["ensembles"], tmp_path, scale="smoke", data=None)
 
 
 def test_gpu_hours_by_arithmetic(work: ClaimPlan) -> None:
@@ -45,7 +45,7 @@ def test_gpu_hours_by_arithmetic(work: ClaimPlan) -> None:
 
 
 def test_gpu_hours_of_a_net_of_locally_connected_layers(tmp_path: Path) -> None:
-    work = prepare(discover()["cifar_lrn_gain"], tmp_path, scale="smoke", dataset=None, data=None)
+    work = prepare(discover()["cifar_lrn_gain"], tmp_path, scale="smoke", data=None)
     run = next(item.run for item in work.planned if item.run.variant == "13pct")
     # a quarter of the width
     products = 24**2 * 16 * 75 + 12**2 * 16 * 400 + 6**2 * 8 * (144 + 72) + 6**2 * 8 * 10

@@ -1,4 +1,4 @@
-"""Shared by all commands: options, names of claims, tables, error lines and exit statuses."""
+"""Shared by the commands: options, names of claims, tables, error lines and exit statuses."""
 
 import difflib
 import json
@@ -16,21 +16,106 @@ from reproductions.harness.records.paths import IN_CHECKOUT, RESULTS
 
 INCOMPLETE, BAD_DATA, STALE_REPORT = errors.INCOMPLETE, errors.BAD_DATA, errors.STALE_REPORT
 
-Results = Annotated[Path, typer.Option("--results", help="The folder of records and report.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Names = Annotated[
-    list[str] | None,
-    typer.Argument(help="Claims; `all` or none for every claim.", show_default=False),
-]
-DataRoot = Annotated[
-    Path | None, typer.Option("--data", help="The folder of data sets; by default $ALEXNET_DATA.")
-]
+WHAT, COMPUTING, FOLDERS = "What to run", "How to compute", "Folders"  # groups of `--help`
 
 
 def fail(message: str, status: int = errors.USAGE) -> NoReturn:
     """End with one line on standard error."""
     typer.echo(f"error: {message}", err=True)
     raise typer.Exit(status)
+
+
+def _existing_folder(path: Path | None) -> Path | None:
+    if path is not None and not path.expanduser().is_dir():
+        fail(f"--data {path}: no such folder; create it or name another", BAD_DATA)
+    return path
+
+
+def _known_precision(name: str | None) -> str | None:
+    if name not in (None, "fp32", "bf16"):
+        fail(f"--precision {name}: say fp32 or bf16")
+    return name
+
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="Claims; `all` or none for every claim.", show_default=False),
+]
+SomeNames = Annotated[list[str], typer.Argument(help="Claims; `all` for every claim.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Results = Annotated[
+    Path,
+    typer.Option("--results", help="The folder of records and report.", rich_help_panel=FOLDERS),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="The folder of data sets; by default $ALEXNET_DATA.",
+        callback=_existing_folder,
+        rich_help_panel=FOLDERS,
+    ),
+]
+ScaleName = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        help="paper, reduced, mini or smoke; by default the most faithful one with images here.",
+        rich_help_panel=WHAT,
+    ),
+]
+ShownScale = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        help="paper, reduced, mini or smoke; by default what has records, here or committed.",
+    ),
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        help='Only these seeds of the verdict, such as "0-2" or "0,3".', rich_help_panel=WHAT
+    ),
+]
+SweepToo = Annotated[
+    bool,
+    typer.Option(
+        "--sweep",
+        help="Also the learning-rate sweep. Without it, rates come from the claim file.",
+        rich_help_panel=WHAT,
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop. Writes nothing.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="cpu or cuda; by default cuda where there is one.", rich_help_panel=COMPUTING
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="CPU threads of a run on this machine; by default every core it may use.",
+        rich_help_panel=COMPUTING,
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="fp32 or bf16; by default the faster one here that agrees with fp32.",
+        callback=_known_precision,
+        rich_help_panel=COMPUTING,
+    ),
+]
+Compiled = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Train with torch.compile. Its records are never paired with uncompiled ones.",
+        rich_help_panel=COMPUTING,
+    ),
+]
 
 
 def existing_results(results: Path) -> Path:
@@ -91,7 +176,7 @@ def show_table(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    from tabulate import tabulate  # noqa: PLC0415 - only when there is a table to print
+    from tabulate import tabulate
 
     text = [
         {key: "–" if value is None else str(value) for key, value in row.items()} for row in rows

@@ -8,7 +8,7 @@ from alexnet.data.imageset import ImageSet
 from reproductions.harness.claims.claim import question_runs
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.plan.claim_plan import ClaimPlan
-from reproductions.harness.plan.cost import estimates
+from reproductions.harness.plan.cost import Estimate, estimates
 from reproductions.harness.plan.counted import not_deciding
 from reproductions.harness.records import provenance
 
@@ -18,7 +18,7 @@ def plan_rows(work: ClaimPlan) -> list[dict[str, Any]]:
     seconds_of = estimates(work, len(os.sched_getaffinity(0)))
     rows, here = [], provenance.here()
     for item in work.planned:
-        seconds = seconds_of(item.run) if item.current is None else 0.0
+        time = seconds_of(item.run) if item.current is None else Estimate(0.0, "")
         today = here | of_images(work.images.get(item.run.dataset or "", {}))
         rows.append(
             {
@@ -26,7 +26,8 @@ def plan_rows(work: ClaimPlan) -> list[dict[str, Any]]:
                 "purpose": item.run.purpose,
                 "state": "done" if item.current else "missing",
                 "why": item.reason,
-                "minutes": None if seconds is None else round(seconds / 60, 1),
+                "minutes": time and round(time.seconds / 60, 1),
+                "minutes from records of": time and time.machine,
                 "detects": detects(work, item.run),
                 "differs (informational)": "; ".join(
                     not_deciding(item.current.record, item.run, today) if item.current else ()

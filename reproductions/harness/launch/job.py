@@ -133,9 +133,7 @@ class TrainingJob:
         return claim
 
     def _make(self, claim: Claim) -> None:
-        _, images, note = choose_data(
-            claim, scale=self.run.scale, dataset=None, data=self.data, pack=False
-        )
+        _, images, note = choose_data(claim, scale=self.run.scale, data=self.data, pack=False)
         self._log(note)
         device = set_up(self.device, self.threads)
         context = RunContext(self.root, images, device, self.threads, self.precision, self.compiled)

@@ -71,8 +71,6 @@ def sbatch_options(array: JobArray, site: SlurmConfig, after: Sequence[str]) -> 
         "cpus_per_task": resources.cpus,
         "gpus_per_node": resources.gpus or None,
         "partition": site.partition,
-        "account": site.account,
-        "qos": site.qos,
         "array_parallelism": site.max_parallel or len(array.requests),
         "signal_delay_s": min(120, 60 * site.minutes // 4),
         "dependency": f"afterany:{':'.join(after)}" if after else None,

@@ -15,14 +15,12 @@ from reproductions.harness.plan.choose_data import GPU_SCALES
 class SlurmConfig(BaseModel):
     """Where and how jobs run.
 
-    Every field may stand in the TOML file; those that are flags of `run` are overridden by them.
+    Every field may be in the TOML file; the options of `submit` go before it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
     # of a training run on each node; None: one at scales paper and reduced, else none
     gpus: int | None = Field(default=None, ge=0)
     cpus: int = Field(default=4, ge=1)  # of each process of a run
@@ -32,7 +30,9 @@ class SlurmConfig(BaseModel):
     max_parallel: int | None = Field(default=None, ge=1)  # jobs at once
     # tasks in one array; None: what Slurm says is its limit
     max_array: int | None = Field(default=None, ge=1)
-    sbatch: dict[str, str | int | bool] = {}  # any other key of sbatch, such as constraint = "h100"
+    sbatch: dict[
+        str, str | int | bool
+    ] = {}  # any other key of sbatch, such as account or constraint
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ def read_slurm_config(path: Path | None, flags: dict[str, Any]) -> SlurmConfig:
         name = ".".join(map(str, first["loc"]))
         near = difflib.get_close_matches(name, SlurmConfig.model_fields, n=1)
         hint = f"; did you mean {near[0]}?" if near and near[0] != name else ""
+        if first["type"] == "extra_forbidden" and not near:
+            hint = f"; a key of sbatch is sbatch.{name}"
         raise ValueError(f"{path or 'flags'}: {name}: {first['msg'].lower()}{hint}") from error
 
 

@@ -1,4 +1,4 @@
-"""`run --launch local` and `--launch slurm`: collect missing runs, print the cost, send them."""
+"""`submit`: collect the missing runs, print the cost, send them."""
 
 import itertools
 import os
@@ -166,7 +166,7 @@ def _gpus() -> list[int]:
     # submitit takes numbers alone
     if unlike := [name for name in names if not name.removeprefix("-").isdigit()]:
         raise ValueError(
-            f"CUDA_VISIBLE_DEVICES names {unlike[0]}; --launch local needs the numbers of GPUs, "
+            f"CUDA_VISIBLE_DEVICES names {unlike[0]}; `submit --local` needs the numbers of GPUs, "
             "such as 0,1"
         )
     # CUDA ignores what follows a -1, too

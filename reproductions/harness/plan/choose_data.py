@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from alexnet.data.catalogue import DATASETS, HALVES
+from alexnet.data.catalogue import HALVES
 from alexnet.data.imagenet import part_of
 from alexnet.data.imageset import DataError, ImageSet
 from alexnet.data.prepare import Progress as Tell
@@ -29,33 +29,33 @@ def choose_data(
     claim: Claim,
     *,
     scale: str | None,
-    dataset: str | None,
     data: Path | None,
     pack: bool,
     gpu: bool = False,
     device: str | None = None,
+    without_images: str | None = "smoke",
 ) -> ChosenData:
     """Choose a claim's scale and open its images.
 
     With `pack` False nothing is written or downloaded.
 
     By default it is the most faithful scale whose images are there or can be downloaded and whose
-    network this machine can train on `device`, or a `gpu` elsewhere. Raises DataError if images
-    that were insisted on are absent, or any are broken; ValueError for a scale or data set that the
-    claim does not have.
+    network this machine can train on `device`, or a `gpu` elsewhere. Where no real images are
+    there it is `without_images`, with images at scale smoke alone; None raises AbsentError. Raises
+    DataError if images that were insisted on are absent, or any are broken; ValueError for a scale
+    that the claim does not have.
     """
-    if scale not in (None, *SCALES) or dataset not in (None, *DATASETS):
-        raise ValueError(
-            f"no such scale or data set; there are {', '.join(SCALES)} and {', '.join(DATASETS)}"
-        )
+    check_scale(claim, scale)
     if all(declared.dataset is None for declared in claim.scales.values()):
         return next(iter(claim.scales)), {}, f"{claim.name}: counting, no images needed"
-    insisted, refused = scale is not None or dataset is not None, list[str]()
-    for name in _fitting(claim, scale, dataset):
+    refused = list[str]()
+    for name in [scale] if scale else filter(claim.scales.__contains__, SCALES):
         used = claim.scales[name].dataset
         if HALVES.get(str(used), used) == "synthetic":
+            if refused and without_images != name:
+                return _without(claim, without_images, refused)
             why = "built-in synthetic images"
-            if not insisted:
+            if scale is None:
                 why = f"NO REAL IMAGES ({'; '.join(refused)}); using the {why}"
             return _synthetic(claim, name, why, pack)
         if (
@@ -85,23 +85,20 @@ class AbsentError(DataError):
     """
 
 
-def _fitting(claim: Claim, scale: str | None, dataset: str | None) -> list[str]:
-    """The claim's scales that were asked for, the most faithful first."""
+def check_scale(claim: Claim, scale: str | None) -> None:
+    """Raise ValueError for a scale that the claim does not have."""
+    if scale not in (None, *SCALES):
+        raise ValueError(f"no scale is called {scale!r}; there are {', '.join(SCALES)}")
     if scale is not None and scale not in claim.scales:
         raise ValueError(f"{claim.name} has no scale {scale!r}; it has {', '.join(claim.scales)}")
-    fitting = [
-        name
-        for name in SCALES
-        if name in claim.scales and dataset in (None, claim.scales[name].dataset)
-    ]
-    fitting = [name for name in fitting if scale in (None, name)]
-    if not fitting:
-        uses = ", ".join(f"{s.dataset} at scale {name}" for name, s in claim.scales.items())
-        raise ValueError(
-            f"{claim.name} does not use {dataset!r}{f' at scale {scale}' if scale else ''}; it "
-            f"uses {uses}"
-        )
-    return fitting
+
+
+def _without(claim: Claim, scale: str | None, refused: list[str]) -> ChosenData:
+    """A scale without its images, at which records can be looked up and no run be made."""
+    if scale is None:
+        raise AbsentError(refused[-1])
+    why = "; ".join(refused)
+    return scale, {}, f"{claim.name}: NO REAL IMAGES ({why}); shown at scale {scale}"
 
 
 def needs_gpu(claim: Claim, scale: str) -> bool:

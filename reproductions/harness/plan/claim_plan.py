@@ -52,7 +52,6 @@ def prepare(
     results: Path,
     *,
     scale: str | None,
-    dataset: str | None,
     data: Path | None,
     seeds: str | None = None,
     force: bool = False,
@@ -63,6 +62,7 @@ def prepare(
     precision: str | None = None,
     compiled: bool = False,
     sweep: bool = False,
+    without_images: str | None = "smoke",
 ) -> ClaimPlan:
     """Settle scale and data of a claim and plan its runs.
 
@@ -72,19 +72,20 @@ def prepare(
     rates from the claim file. With `gpu` the runs will have one, whatever this machine has, or
     where that is None at the scales that are made for one; else they compute on `device`.
     `precision` is the one insisted on. With `force` all runs are made again but those in `made`,
-    which another claim of the same command has made again.
+    which another claim of the same command has made again. Where no real images are there the
+    scale is `without_images`; but for smoke it is planned by the records alone, on any copy.
 
-    Raises DataError if data that were insisted on are absent or broken, ValueError for a scale,
-    data set or seed that the claim does not have.
+    Raises DataError if data that were insisted on are absent or broken, ValueError for a scale or
+    seed that the claim does not have.
     """
     scale, images, note = choose_data(
         claim,
         scale=scale,
-        dataset=dataset,
         data=data,
         pack=pack,
         gpu=gpu is not False,
         device=device,
+        without_images=without_images,
     )
     runs = asked_runs(claim, scale)
     if seeds is not None:
@@ -95,7 +96,7 @@ def prepare(
     root = root_of(results, scale)
     stored, faults = read_records(root)
     fingerprints = fingerprints_of(images)
-    unknown = bool(set(claim.scales[scale].datasets) - fingerprints.keys())
+    unknown = bool(images.keys() - fingerprints.keys())
     if unknown:
         planned = [PlanEntry(run, None, "not known before the images are packed") for run in runs]
     else:

@@ -1,7 +1,8 @@
 """What a plan will take before anything runs: minutes and GPU-hours."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from alexnet.data.catalogue import DATASETS
 from reproductions.harness.claims.runs import PlannedRun
@@ -16,14 +17,50 @@ from reproductions.harness.records.store import Stored
 ASSUMED_RATE = 10e12
 
 
-def estimates(work: ClaimPlan, threads: int) -> Callable[[PlannedRun], float | None]:
-    """Seconds of a run by these records, or by the committed ones if the folder is empty."""
-    known = [
-        *work.stored,
-        *(read_records(root_of(RESULTS, work.scale))[0] if not work.stored else []),
-    ]
-    hardware = provenance.cpu_model()
-    return lambda run: expected_seconds(run, known, _images(work, run), hardware, threads)
+@dataclass(frozen=True)
+class Estimate:
+    """The time of a run, and whose records it comes from."""
+
+    seconds: float
+    machine: str  # "" for this one
+
+
+def estimates(
+    work: ClaimPlan, threads: int, device: str | None = None
+) -> Callable[[PlannedRun], Estimate | None]:
+    """The time of a run by these records or the committed ones.
+
+    Records of this machine go first; else they are of the kind of machine that made the most.
+    """
+    on_gpu = provenance.computes_on_gpu(device)
+    stored = {item.folder: item for item in work.stored}
+    stored |= {item.folder: item for item in read_records(root_of(RESULTS, work.scale))[0]}
+    known = [item for item in stored.values() if (item.record.machine.device == "cuda") == on_gpu]
+    if on_gpu:
+        known, threads = list(map(_on_one_gpu, known)), 1
+    here = provenance.hardware(device)
+    kinds = Counter(item.record.machine.hardware for item in known)
+
+    def estimate(run: PlannedRun) -> Estimate | None:
+        for machine in (here, *(kind for kind, _ in kinds.most_common() if kind != here)):
+            seconds = expected_seconds(run, known, _images(work, run), machine, threads)
+            if seconds is not None:
+                return Estimate(seconds, "" if machine == here else machine)
+        return None
+
+    return estimate
+
+
+def duration_note(work: ClaimPlan, threads: int, device: str | None = None) -> str:
+    """The time of all missing runs in words, with the machine whose records it comes from."""
+    estimate = estimates(work, threads, device)
+    found = [estimate(item.run) for item in work.missing]
+    known = [each for each in found if each is not None]
+    if len(known) < len(found):
+        return "time unknown before the first run on this machine"
+    machines = " and ".join(dict.fromkeys(each.machine for each in known if each.machine))
+    minutes = sum(each.seconds for each in known) / 60
+    return f"about {minutes:.0f} minutes" + f", from records of {machines}" * bool(machines)
 
 
 def gpu_hours(work: ClaimPlan, run: PlannedRun) -> tuple[float, bool]:

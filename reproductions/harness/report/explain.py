@@ -28,9 +28,16 @@ def unlike_today(row: VerdictRow, item: Stored) -> list[str]:
     return not_deciding(item.record, run, provenance.here()) if run else []
 
 
-def explain_data(claim: Claim, name: str, stored: Sequence[Stored]) -> list[dict[str, Any]]:
+def explain_data(
+    claim: Claim, name: str, stored: Sequence[Stored], scale: str
+) -> list[dict[str, Any]]:
     """What `explain_cell` says, as data: one entry for each row of the question."""
-    return [_row_data(row) for row in judge(claim, stored) if row.question.name == name]
+    return [_row_data(row) for row in _rows(claim, name, stored, scale)]
+
+
+def _rows(claim: Claim, name: str, stored: Sequence[Stored], scale: str) -> list[VerdictRow]:
+    rows = judge(claim, stored)
+    return [row for row in rows if (row.question.name, row.scale) == (name, scale)]
 
 
 def _row_data(row: VerdictRow) -> dict[str, Any]:
@@ -66,9 +73,9 @@ def _row_data(row: VerdictRow) -> dict[str, Any]:
     }
 
 
-def explain_cell(claim: Claim, name: str, stored: Sequence[Stored]) -> str:
-    """Formula, values, records and provenance of every row of one question."""
-    rows = [row for row in judge(claim, stored) if row.question.name == name]
+def explain_cell(claim: Claim, name: str, stored: Sequence[Stored], scale: str) -> str:
+    """Formula, values, records and provenance of every row of one question at a scale."""
+    rows = _rows(claim, name, stored, scale)
     return "\n\n".join("\n".join(_explain_row(row)) for row in rows)
 
 

@@ -1,0 +1,126 @@
+"""`data`: pack a data set, or check a packed one."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reproductions.harness.cli.options import DataRoot, Json, fail, show_table
+
+if TYPE_CHECKING:
+    from alexnet.data.imageset import ImageSet
+
+
+def data_command(
+    action: Annotated[str, typer.Argument(help="verify or prepare")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="cifar10, tiny-imagenet, imagenet2010, imagenet2012, fall2009, fall2011 or "
+            "synthetic"
+        ),
+    ] = "cifar10",
+    data: DataRoot = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="ImageNet: a tar of the publisher's, its devkit, or a folder of images; "
+            "several are put together."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="ImageNet: train or test, where the source does not say which its images are; "
+            "default train."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """`prepare` packs a data set for training; `verify` checks a packed one by its fingerprint.
+
+    Example: `data prepare tiny-imagenet --data ~/images`
+    """
+    if action not in ("verify", "prepare"):
+        fail(f"data {action}: say `data verify` or `data prepare`")
+    _check_arguments(dataset, action == "verify", source or [], split)
+    if action == "verify":
+        show_table(_verify(dataset, data), as_json)
+    else:
+        show_table(_prepare(dataset, data, source or [], split), as_json)
+
+
+def _verify(dataset: str, data: Path | None) -> list[dict[str, Any]]:
+    """Check the source of a data set and every pixel of its packed copy."""
+    from alexnet.data.imageset import check_fingerprint
+    from alexnet.data.sources import dataset as dataset_of
+    from reproductions.harness.plan.choose_data import opened
+
+    root = _root(dataset, data)
+    dataset_of(dataset).verify(root)
+    splits = opened(dataset, root, pack=False)
+    for name, images in splits.items():
+        check_fingerprint(images, f"the packed {name} split of {dataset}")
+    if not splits:
+        state = "source verified, not packed yet (`data prepare` does it)"
+        return [{"split": "both", "state": state}]
+    return [_row(name, images, "verified") for name, images in splits.items()]
+
+
+def _prepare(
+    dataset: str, data: Path | None, sources: Sequence[Path], split: str | None
+) -> list[dict[str, Any]]:
+    """Pack a data set; `sources` are the files of an ImageNet release."""
+    from alexnet.data.imagenet import prepare_imagenet
+    from alexnet.data.sources import dataset as dataset_of
+    from reproductions.harness.plan.choose_data import bar, opened
+
+    root, chosen = _root(dataset, data), dataset_of(dataset)
+    if chosen.downloads and chosen.find(root) is None:
+        chosen.download(root)
+    if sources:
+        with bar(f"reading {dataset}") as tell:
+            splits = prepare_imagenet(dataset, root, sources, split, tell)
+    else:
+        splits = opened(dataset, root)
+    return [_row(name, images, "ready") for name, images in splits.items()]
+
+
+def _root(dataset: str, data: Path | None) -> Path:
+    from alexnet.data.sources import data_root
+
+    return Path() if dataset == "synthetic" else data_root(data)
+
+
+def _row(split: str, images: "ImageSet", state: str) -> dict[str, Any]:
+    from alexnet.data.imagenet import part_of
+
+    return {
+        "split": split,
+        "images": f"{images.meta.count:,}",
+        "shape": "×".join(map(str, images.meta.shape)),
+        "canonical": images.meta.canonical,
+        "fingerprint": images.meta.fingerprint[:16],
+        "source": images.meta.source,
+        "state": ", ".join(filter(None, (state, part_of(images.meta)))),
+    }
+
+
+def _check_arguments(
+    dataset: str, verify: bool, sources: Sequence[Path], split: str | None
+) -> None:
+    from alexnet.data.catalogue import DATASETS, RELEASES
+
+    if dataset not in DATASETS:
+        near = difflib.get_close_matches(dataset, DATASETS, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        fail(f"no data set is called {dataset!r}{hint}")
+    if (sources or split) and (dataset not in RELEASES or verify):
+        fail(
+            f"--source and --split are for `data prepare` of {', '.join(RELEASES)}; other sets lie "
+            "in the data root"
+        )
+    if split not in (None, "train", "test"):
+        fail(f"--split {split}: say train or test")

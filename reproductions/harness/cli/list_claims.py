@@ -1,0 +1,33 @@
+"""`list`: the claims and how far each is decided."""
+
+from reproductions.harness.cli.options import (
+    Json,
+    Results,
+    choose,
+    end,
+    existing_results,
+    show_table,
+)
+from reproductions.harness.records.paths import RESULTS
+
+
+def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
+    """List the claims and how far each is decided. Trains nothing."""
+    from reproductions.harness.judge.rows import judge
+    from reproductions.harness.records.load import read_records
+
+    stored, faults = read_records(existing_results(results))
+    rows = []
+    for claim in choose(None):
+        words = [row.verdict.word for row in judge(claim, stored) if not row.sensitivity]
+        tally = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+        rows.append(
+            {
+                "claim": claim.name,
+                "source": claim.section,
+                "verdicts": tally,
+                "statement": claim.statement,
+            }
+        )
+    show_table(rows, as_json)
+    end(faults)
