@@ -107,7 +107,7 @@ def test_a_run_that_fails_has_a_record_and_is_not_done(
     command = ["run", "ten_view_gain", "--scale", "smoke", "--results", str(tmp_path)]
     done = CliRunner().invoke(app, [*command, "--seeds", "0", "--threads", "1"])
     assert done.exit_code == 3
-    assert ": failed, see " in done.output
+    assert ": failed; record " in done.output
     (item,), _ = read_records(tmp_path / "smoke")
     assert item.record.status == "failed"
     assert "memory" in str(item.record.failure)

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from reproductions.harness.claims.claim import blocks
@@ -92,7 +93,7 @@ def make_missing(work: ClaimPlan, computing: Computing) -> bool:
     items = by_seed(work.missing if work.force else _lacking(work, context))
     complete, on_choice = True, _once()
     with display(work.claim.name, len(items)) as shown:
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip_longest(items, items[1:]):
             complete &= _make(item, work, context, shown, on_choice)
             if following and following.run.seed != item.run.seed and work.scale != "smoke":
                 refresh(work)

@@ -86,10 +86,10 @@ class AbsentError(DataError):
 
 
 def check_scale(claim: Claim, scale: str | None) -> None:
-    """Raise ValueError for a scale that the claim does not have."""
+    """Raise ValueError for a scale that the claim does not have; counts are the same at all."""
     if scale not in (None, *SCALES):
         raise ValueError(f"no scale is called {scale!r}; there are {', '.join(SCALES)}")
-    if scale is not None and scale not in claim.scales:
+    if scale is not None and claim.trains and scale not in claim.scales:
         raise ValueError(f"{claim.name} has no scale {scale!r}; it has {', '.join(claim.scales)}")
 
 
