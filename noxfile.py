@@ -10,6 +10,7 @@ nox.options.sessions = ["lint", "tests", "report"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 RUNTIME = PROJECT["project"]["dependencies"]
 REPORT = [name for name in RUNTIME if not name.startswith(("torch", "submitit"))]
+STATUSES = {2: "wrong usage", 3: "incomplete", 4: "bad or missing data", 5: "stale report"}
 
 
 def group(name: str) -> list[str]:
@@ -21,15 +22,12 @@ def group(name: str) -> list[str]:
 def reproduce(session: nox.Session) -> None:
     """Run claims and refresh the report: -- fig1_relu (no claim: list them, train nothing)."""
     session.install(*RUNTIME)
-    session.run(
-        "python",
-        "-m",
-        "reproductions",
-        "run",
-        *session.posargs,
-        interrupt_timeout=30,
-        terminate_timeout=30,
-    )
+    command = ("python", "-m", "reproductions", "run", *session.posargs)
+    try:
+        session.run(*command, interrupt_timeout=30, terminate_timeout=30)
+    except nox.command.CommandFailed as failed:  # nox itself always ends with 1
+        meaning = STATUSES.get(failed.return_code or 0, "an error that should not happen")
+        session.error(f"exit status {failed.return_code}: {meaning}")
 
 
 @nox.session

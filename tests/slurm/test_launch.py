@@ -468,7 +468,9 @@ def test_a_thousand_runs_are_submitted_in_parts_and_looked_at_quickly(
 def test_what_it_would_cost_and_what_would_be_submitted(slurm: Cluster, checkout: Checkout) -> None:
     before = slurm.states().keys()
     on_gpu = ("run", "slow", "--launch", "slurm", "--gpus", 1)
-    dry = checkout.call(*on_gpu, "--account", "vision", "--sbatch", "constraint=h100", "--dry-run")
+    dry = checkout.call(
+        *on_gpu, "--sbatch", "account=vision", "--sbatch", "constraint=h100", "--dry-run"
+    )
     assert "#SBATCH --gpus-per-node=1" in dry.stdout
     assert "#SBATCH --account=vision" in dry.stdout
     assert "#SBATCH --constraint=h100" in dry.stdout

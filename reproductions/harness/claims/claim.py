@@ -174,10 +174,10 @@ def _plan_faults(claim: Claim) -> list[str]:
             runs = planned_runs(claim, scale)
         except Exception as error:  # noqa: BLE001 - as in `load`
             return [f"no plan at scale {scale} ({type(error).__name__}: {error})"]
-        same = [run for run in runs if sum(other.key == run.key for other in runs) > 1]
+        keys = [run.key for run in runs]
         tuned = {run.seed for run in runs if run.purpose == "sweep"}
-        if same:
-            return [f"two runs would share the record {same[0]}"]
+        if len(set(keys)) < len(keys):
+            return [f"two runs at scale {scale} would share a record"]
         if shared := tuned & {run.seed for run in runs if run.purpose == "verdict"}:
             return [f"seed {min(shared)} tunes and enters the verdict"]
     return []

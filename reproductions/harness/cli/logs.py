@@ -35,7 +35,7 @@ def logs(
     warn(faults)
     job = _named(name, found).job
     if job is None:
-        fail(f"{name} was not sent anywhere: runs in a terminal have no log")
+        fail(f"{name} has no log: it was not submitted")
     for path in (*job.logs, *job.errors_of_others):
         typer.echo(f"{path}:\n{_end_of(path, lines)}")
     if faults:

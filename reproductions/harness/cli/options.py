@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from reproductions.harness import errors
-from reproductions.harness.claims.claim import Claim, discover
+from reproductions.harness.claims.claim import Claim, examine
 from reproductions.harness.records.paths import IN_CHECKOUT, RESULTS
 
 INCOMPLETE, BAD_DATA, STALE_REPORT = errors.INCOMPLETE, errors.BAD_DATA, errors.STALE_REPORT
@@ -154,12 +154,16 @@ def end(faults: Iterable[object]) -> None:
 def choose(names: list[str] | None) -> list[Claim]:
     """The claims named; every claim for none or `all`.
 
-    An unknown name ends the command with the nearest one.
+    An unknown name ends the command with the nearest one. What is wrong with other claim files is
+    said, a line each.
     """
-    claims = discover()
+    claims, faults = examine()
+    warn(faults)
     if not names or names == ["all"]:
         return list(claims.values())
     for name in names:
+        if any(fault.startswith(f"reproductions/{name}.py:") for fault in faults):
+            fail(f"reproductions/{name}.py cannot be used, see above")
         if name not in claims:
             near = [c for c in claims if c.startswith(name)] or difflib.get_close_matches(
                 name, claims, n=1, cutoff=0.4

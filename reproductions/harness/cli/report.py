@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reproductions.harness.claims.claim import discover
 from reproductions.harness.cli.options import (
     BAD_DATA,
     INCOMPLETE,
     STALE_REPORT,
     Results,
+    choose,
     existing_results,
     fail,
     warn,
@@ -40,7 +40,8 @@ def report(
 
     if not pages.has_records(existing_results(results)):
         fail(f"{results} holds no records to report on")
-    built = pages.build(results, discover()) if check else pages.write(results, discover())
+    claims = {claim.name: claim for claim in choose(None)}
+    built = pages.build(results, claims) if check else pages.write(results, claims)
     warn(built.faults)
     if check:
         _check(results, built)

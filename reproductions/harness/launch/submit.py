@@ -24,7 +24,7 @@ from reproductions.harness.plan.missing import sweep_note
 from reproductions.harness.records import provenance
 
 
-def send(works: Sequence[ClaimPlan], wishes: LaunchOptions) -> bool:
+def send(works: Sequence[ClaimPlan], options: LaunchOptions) -> bool:
     """Send every missing run once for all claims; returns whether any is in progress now.
 
     Local runs are over when this returns, Slurm's are queued. Raises ValueError if they would take
@@ -32,7 +32,7 @@ def send(works: Sequence[ClaimPlan], wishes: LaunchOptions) -> bool:
     """
     results = works[0].results
     # two at once would send all twice
-    with nullcontext() if wishes.dry_run else locked(results / ".work" / "submit.lock"):
+    with nullcontext() if options.dry_run else locked(results / ".work" / "submit.lock"):
         state = provenance.code_notes() if any(work.missing for work in works) else []
         for line in (
             *notes(works),
@@ -41,10 +41,10 @@ def send(works: Sequence[ClaimPlan], wishes: LaunchOptions) -> bool:
             *sweep_note(sum(work.sweeps_left_out for work in works)),
         ):
             _say(line)
-        chosen, busy = _choose(works, wishes)
+        chosen, busy = _choose(works, options)
         orders = [order for order, _ in chosen]
-        if orders and wishes.launcher == "slurm":
-            _by_slurm(chosen, results, wishes)
+        if orders and options.launcher == "slurm":
+            _by_slurm(chosen, results, options)
             return True
         epochs = sum(order.run.recipe.get("epochs", 0) for order in orders)
         _say(
@@ -52,8 +52,8 @@ def send(works: Sequence[ClaimPlan], wishes: LaunchOptions) -> bool:
             if orders
             else "nothing to send"
         )
-    if orders and not wishes.dry_run:
-        _by_processes(orders, results, wishes)
+    if orders and not options.dry_run:
+        _by_processes(orders, results, options)
     return busy
 
 
@@ -67,7 +67,7 @@ def _recorded(works: Sequence[ClaimPlan]) -> list[str]:
 
 
 def _choose(
-    works: Sequence[ClaimPlan], wishes: LaunchOptions
+    works: Sequence[ClaimPlan], options: LaunchOptions
 ) -> tuple[list[tuple[JobRequest, ClaimPlan]], bool]:
     """The runs to send, each once, and whether others are in progress; prints what is left out."""
     chosen: dict[object, tuple[JobRequest, ClaimPlan]] = {}
@@ -75,7 +75,7 @@ def _choose(
     for work in works:
         found = run_statuses(work.root, work.planned)
         jobs = {item.planned.run.key: item.job for item in found if item.state in ACTIVE}
-        send_now, others = sendable(found, wishes.retry_failed)
+        send_now, others = sendable(found, options.retry_failed)
         for item in send_now:
             run, data = item.planned.run, work.data and work.data.absolute()
             order = JobRequest(
@@ -84,8 +84,8 @@ def _choose(
                 work.root,
                 data,
                 _after(run, jobs),
-                wishes.precision,
-                wishes.compiled,
+                options.precision,
+                options.compiled,
             )
             chosen.setdefault((work.root, item.planned.run.key), (order, work))
         for state, items in others.items():
@@ -107,9 +107,9 @@ def _after(run: PlannedRun, jobs: Mapping[Key, JobFile | None]) -> tuple[str, ..
 
 
 def _by_slurm(
-    chosen: Sequence[tuple[JobRequest, ClaimPlan]], results: Path, wishes: LaunchOptions
+    chosen: Sequence[tuple[JobRequest, ClaimPlan]], results: Path, options: LaunchOptions
 ) -> None:
-    site, orders = wishes.site, [order for order, _ in chosen]
+    site, orders = options.site, [order for order, _ in chosen]
     on_gpus = [(order, work) for order, work in chosen if resources_of(order.run, site).gpus]
     costs = [gpu_hours(work, order.run) for order, work in on_gpus]
     hours = sum(cost for cost, _ in costs)
@@ -119,14 +119,15 @@ def _by_slurm(
         else ""
     )
     _say(f"plan: {len(orders)} runs, about {hours:,.1f} GPU-hours{guessed}")
-    if wishes.max_gpu_hours is not None and hours > wishes.max_gpu_hours:
+    if options.max_gpu_hours is not None and hours > options.max_gpu_hours:
         raise ValueError(
-            f"about {hours:,.1f} GPU-hours are more than --max-gpu-hours {wishes.max_gpu_hours:g}; "
+            f"about {hours:,.1f} GPU-hours are more than --max-gpu-hours "
+            f"{options.max_gpu_hours:g}; "
             "nothing was submitted"
         )
-    largest = site.max_array or (1000 if wishes.dry_run else slurm.largest_array())
+    largest = site.max_array or (1000 if options.dry_run else slurm.largest_array())
     parts = job_arrays(orders, site, largest)
-    if wishes.dry_run:
+    if options.dry_run:
         for part in parts:
             names = ", ".join(str(order.run) for order in part.requests[:3])
             _say(
@@ -134,25 +135,25 @@ def _by_slurm(
             )
             _say(sbatch_text(part, site, results))
         return
-    submit_arrays(parts, site, results, wishes.device, _say)
+    submit_arrays(parts, site, results, options.device, _say)
     _say("submitted; `status` shows how far they are")
 
 
-def _by_processes(orders: Sequence[JobRequest], results: Path, wishes: LaunchOptions) -> None:
-    gpus = [] if wishes.device == "cpu" else _gpus()
-    if wishes.device == "cuda" and not gpus:
+def _by_processes(orders: Sequence[JobRequest], results: Path, options: LaunchOptions) -> None:
+    gpus = [] if options.device == "cpu" else _gpus()
+    if options.device == "cuda" and not gpus:
         from reproductions.harness.execute.context import why_no_cuda  # noqa: PLC0415 - torch takes seconds to import
 
         raise ValueError(f"{why_no_cuda()}; leave --device out or give --device cpu")
     cores = len(os.sched_getaffinity(0))
     most = min(len(orders), len(gpus) or len(orders))  # a GPU each
     parallel = min(
-        wishes.site.max_parallel or len(gpus) or max(1, cores // (wishes.threads or 1)), most
+        options.site.max_parallel or len(gpus) or max(1, cores // (options.threads or 1)), most
     )
-    threads = wishes.threads or max(1, cores // parallel)
+    threads = options.threads or max(1, cores // parallel)
     signal.signal(signal.SIGTERM, interrupt)  # else the processes would be left behind
     _say(f"  {parallel} at once, {threads} threads each{', a GPU each' if gpus else ''}")
-    run_locally(orders, results, wishes.device, threads, gpus, parallel, _say)
+    run_locally(orders, results, options.device, threads, gpus, parallel, _say)
 
 
 def _gpus() -> list[int]:
