@@ -32,7 +32,7 @@ def test_describe_says_what_is_fixed_before_the_runs() -> None:
 
 def test_explain_lists_every_value_behind_a_number(tmp_path: Path) -> None:
     full_set(tmp_path)
-    text = explain_cell(CLAIM, "speedup", read_records(tmp_path)[0])
+    text = explain_cell(CLAIM, "speedup", read_records(tmp_path)[0], "paper")
     assert "effect 5.9" in text
     assert text.count("training version 1, commit ffffffffff; a processor, bf16") == 10
     assert "(informational): torch was 2.11.0, is " in text

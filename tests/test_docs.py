@@ -97,7 +97,10 @@ def test_every_option_that_is_named_exists() -> None:
 def test_the_site_file_is_understood(tmp_path: Path) -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "slurm.md").read_text(), re.DOTALL)
     (tmp_path / "site.toml").write_text(text)
-    assert read_slurm_config(tmp_path / "site.toml", {}).sbatch == {"constraint": "h100"}
+    assert read_slurm_config(tmp_path / "site.toml", {}).sbatch == {
+        "constraint": "h100",
+        "account": "vision",
+    }
 
 
 def anchors(path: Path) -> set[str]:
