@@ -21,8 +21,8 @@ from reproductions.harness.launch import slurm
 from reproductions.harness.launch.job_files import JobEnd, new_job, write_end, write_job
 from reproductions.harness.launch.status import (
     RunStatus,
+    all_run_statuses,
     cancel,
-    everywhere,
     run_statuses,
     sendable,
 )
@@ -189,12 +189,12 @@ def test_broken_files_are_ignored(scene: Scene) -> None:
 
 def test_a_new_folder_lacks_everything_and_broken_records_are_named(tmp_path: Path) -> None:
     claims = [discover()["fig1_relu"]]
-    rows, faults = everywhere(claims, tmp_path / "new")
+    rows, faults = all_run_statuses(claims, tmp_path / "new")
     assert ({row.state for row in rows}, faults) == ({"missing"}, [])
     runs = {str(run) for run in planned_runs(claims[0], "paper")}
     assert {str(row.planned.run) for row in rows} == runs
     folder = write_record(tmp_path, make_record())
     (folder / "record.json").write_text("{}")
-    rows, (fault,) = everywhere(claims, tmp_path)
+    rows, (fault,) = all_run_statuses(claims, tmp_path)
     assert {row.state for row in rows} == {"missing"}
     assert str(fault).startswith(f"{folder.relative_to(tmp_path)}/record.json is not a record")

@@ -22,7 +22,7 @@ def cancel(names: SomeNames, results: Results = RESULTS) -> None:
     """
     from reproductions.harness.launch import status as run_status
 
-    items, faults = run_status.everywhere(choose(names), existing_results(results))
+    items, faults = run_status.all_run_statuses(choose(names), existing_results(results))
     warn(faults)
     ended = run_status.cancel(items)
     typer.echo(f"cancelled: {', '.join(ended)}" if ended else "nothing is queued or training")

@@ -29,9 +29,9 @@ def logs(
 
     Example: `logs fig1_relu/relu/paper-seed0`
     """
-    from reproductions.harness.launch.status import everywhere
+    from reproductions.harness.launch.status import all_run_statuses
 
-    found, faults = everywhere(choose(None), existing_results(results))
+    found, faults = all_run_statuses(choose(None), existing_results(results))
     warn(faults)
     job = _named(name, found).job
     if job is None:

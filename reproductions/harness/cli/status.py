@@ -48,7 +48,7 @@ def status(
 
     Example: `status --watch`
     """
-    from reproductions.harness.launch.status import everywhere, follow, unasked
+    from reproductions.harness.launch.status import all_run_statuses, follow, is_unstarted_sweep
     from reproductions.harness.plan.missing import sweep_note
 
     claims = choose(names)
@@ -59,9 +59,9 @@ def status(
     existing_results(results)
     if watch:
         follow(claims, results)
-    items, faults = everywhere(claims, results)
+    items, faults = all_run_statuses(claims, results)
     items = _shown(claims, items, scale, results)
-    wanted = [item for item in items if not unasked(item)]
+    wanted = [item for item in items if not is_unstarted_sweep(item)]
     rows = [item.row for item in wanted]
     show_table(rows if as_json else filled(rows), as_json)
     for line in sweep_note(len(items) - len(wanted)):

@@ -202,7 +202,7 @@ def sendable(
     return send, left
 
 
-def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[RunStatus], list[Fault]]:
+def all_run_statuses(claims: Iterable[Claim], results: Path) -> tuple[list[RunStatus], list[Fault]]:
     """All planned runs at every scale, each once; scale smoke only where it has records.
 
     Also what is wrong with the records that were left out.
@@ -223,7 +223,7 @@ def everywhere(claims: Iterable[Claim], results: Path) -> tuple[list[RunStatus],
     return found, faults
 
 
-def unasked(item: RunStatus) -> bool:
+def is_unstarted_sweep(item: RunStatus) -> bool:
     """Whether this is a sweep run that was never started: it is not missing without --sweep."""
     return item.planned.run.purpose == "sweep" and item.state == "missing"
 
@@ -237,7 +237,7 @@ def follow(claims: list[Claim], results: Path) -> None:
     from reproductions.harness.plan.choose_data import console  # noqa: PLC0415
 
     with Live(console=console, refresh_per_second=1) as screen:
-        while rows := [i.row for i in everywhere(claims, results)[0] if i.state in ACTIVE]:
+        while rows := [i.row for i in all_run_statuses(claims, results)[0] if i.state in ACTIVE]:
             table = tabulate(rows, headers="keys", disable_numparse=True, missingval="–")
             screen.update(Text(table))
             time.sleep(REFRESH_SECONDS)

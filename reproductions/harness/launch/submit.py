@@ -42,18 +42,18 @@ def send(works: Sequence[ClaimPlan], options: LaunchOptions) -> bool:
         ):
             _say(line)
         chosen, busy = _choose(works, options)
-        orders = [order for order, _ in chosen]
-        if orders and options.launcher == "slurm":
+        requests = [request for request, _ in chosen]
+        if requests and options.launcher == "slurm":
             _by_slurm(chosen, results, options)
             return True
-        epochs = sum(order.run.recipe.get("epochs", 0) for order in orders)
+        epochs = sum(request.run.recipe.get("epochs", 0) for request in requests)
         _say(
-            f"plan: {len(orders)} runs to make (at most {epochs:,} epochs)"
-            if orders
+            f"plan: {len(requests)} runs to make (at most {epochs:,} epochs)"
+            if requests
             else "nothing to send"
         )
-    if orders and not options.dry_run:
-        _by_processes(orders, results, options)
+    if requests and not options.dry_run:
+        _by_processes(requests, results, options)
     return busy
 
 
@@ -78,7 +78,7 @@ def _choose(
         send_now, others = sendable(found, options.retry_failed)
         for item in send_now:
             run, data = item.planned.run, work.data and work.data.absolute()
-            order = JobRequest(
+            request = JobRequest(
                 run,
                 work.claim.name,
                 work.root,
@@ -87,7 +87,7 @@ def _choose(
                 options.precision,
                 options.compiled,
             )
-            chosen.setdefault((work.root, item.planned.run.key), (order, work))
+            chosen.setdefault((work.root, item.planned.run.key), (request, work))
         for state, items in others.items():
             left.setdefault(state, set()).update(
                 (work.root, item.planned.run.key) for item in items
@@ -109,16 +109,16 @@ def _after(run: PlannedRun, jobs: Mapping[Key, JobFile | None]) -> tuple[str, ..
 def _by_slurm(
     chosen: Sequence[tuple[JobRequest, ClaimPlan]], results: Path, options: LaunchOptions
 ) -> None:
-    site, orders = options.site, [order for order, _ in chosen]
-    on_gpus = [(order, work) for order, work in chosen if resources_of(order.run, site).gpus]
-    costs = [gpu_hours(work, order.run) for order, work in on_gpus]
+    site, requests = options.site, [request for request, _ in chosen]
+    on_gpus = [(request, work) for request, work in chosen if resources_of(request.run, site).gpus]
+    costs = [gpu_hours(work, request.run) for request, work in on_gpus]
     hours = sum(cost for cost, _ in costs)
     guessed = (
         ", by arithmetic: there is no record from a GPU yet"
         if not all(known for _, known in costs)
         else ""
     )
-    _say(f"plan: {len(orders)} runs, about {hours:,.1f} GPU-hours{guessed}")
+    _say(f"plan: {len(requests)} runs, about {hours:,.1f} GPU-hours{guessed}")
     if options.max_gpu_hours is not None and hours > options.max_gpu_hours:
         raise ValueError(
             f"about {hours:,.1f} GPU-hours are more than --max-gpu-hours "
@@ -126,10 +126,10 @@ def _by_slurm(
             "nothing was submitted"
         )
     largest = site.max_array or (1000 if options.dry_run else slurm.largest_array())
-    parts = job_arrays(orders, site, largest)
+    parts = job_arrays(requests, site, largest)
     if options.dry_run:
         for part in parts:
-            names = ", ".join(str(order.run) for order in part.requests[:3])
+            names = ", ".join(str(request.run) for request in part.requests[:3])
             _say(
                 f"\n# {len(part.requests)} runs: {names}{', ...' if len(part.requests) > 3 else ''}"
             )
@@ -139,21 +139,21 @@ def _by_slurm(
     _say("submitted; `status` shows how far they are")
 
 
-def _by_processes(orders: Sequence[JobRequest], results: Path, options: LaunchOptions) -> None:
+def _by_processes(requests: Sequence[JobRequest], results: Path, options: LaunchOptions) -> None:
     gpus = [] if options.device == "cpu" else _gpus()
     if options.device == "cuda" and not gpus:
         from reproductions.harness.execute.context import why_no_cuda  # noqa: PLC0415 - torch takes seconds to import
 
         raise ValueError(f"{why_no_cuda()}; leave --device out or give --device cpu")
     cores = len(os.sched_getaffinity(0))
-    most = min(len(orders), len(gpus) or len(orders))  # a GPU each
+    most = min(len(requests), len(gpus) or len(requests))  # a GPU each
     parallel = min(
         options.site.max_parallel or len(gpus) or max(1, cores // (options.threads or 1)), most
     )
     threads = options.threads or max(1, cores // parallel)
     signal.signal(signal.SIGTERM, interrupt)  # else the processes would be left behind
     _say(f"  {parallel} at once, {threads} threads each{', a GPU each' if gpus else ''}")
-    run_locally(orders, results, options.device, threads, gpus, parallel, _say)
+    run_locally(requests, results, options.device, threads, gpus, parallel, _say)
 
 
 def _gpus() -> list[int]:
