@@ -375,6 +375,7 @@ CLAIM = Claim(
         ("top1", "top-1", "error: no metric is called 'top-1'; did you mean 'top1'?"),
         ('"smoke"', '"smok"', "scale 'smok' is unknown; there are paper, reduced, mini, smoke"),
         ('"error"', '"an error"', "an error: the name 'an error' is not of a-z, 0-9 and _"),
+        ("paper=40.0),)", "paper=40.0))", "its declaration cannot be read (TypeError: "),
         ("CLAIM =", "CLAMI =", "declares no CLAIM = Claim(...)"),
         ("CLAIM =", "CLAIM = 1 +", "cannot be loaded (TypeError: "),
         ('"""Two is two (§1)."""', "", "has no docstring"),

@@ -124,7 +124,10 @@ def load(module: str) -> tuple[Claim | None, list[str]]:
         statement=" ".join(statement.split()),
         protocol=protocol.strip("\n"),
     )
-    return claim, faults_of(claim)
+    try:
+        return claim, faults_of(claim)
+    except Exception as error:  # noqa: BLE001 - as above: a field of another type
+        return claim, [f"its declaration cannot be read ({type(error).__name__}: {error})"]
 
 
 def faults_of(claim: Claim) -> list[str]:
