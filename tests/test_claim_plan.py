@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from records import make_record, store
 
-from reproductions.harness.claims.claim import discover
+from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.cli.train_here import by_seed
 from reproductions.harness.judge.power import plan_rows
 from reproductions.harness.plan.choose_data import fingerprints_of
 from reproductions.harness.plan.claim_plan import prepare
+from reproductions.harness.plan.missing import PlanEntry
 from reproductions.harness.records import provenance
 from reproductions.harness.records.paths import root_of
 
@@ -94,3 +96,15 @@ def test_synthetic_records_live_apart(tmp_path: Path) -> None:
     work = prepare(CLAIM, tmp_path, **SMOKE)
     assert work.root == tmp_path / "smoke"
     assert root_of(tmp_path, "paper") == tmp_path
+
+
+@pytest.mark.parametrize(("name", "scale"), [("fig1_relu", "paper"), ("ensembles", "mini")])
+def test_runs_are_made_seed_by_seed_over_all_arms(name: str, scale: str) -> None:
+    runs = [run for run in planned_runs(discover()[name], scale) if run.purpose != "sweep"]
+    order = [item.run for item in by_seed([PlanEntry(run, None, "") for run in runs])]
+    assert sorted(map(str, order)) == sorted(map(str, runs))
+    for place, run in enumerate(order):
+        assert {need.key for need in run.needs} <= {earlier.key for earlier in order[:place]}
+    if name == "fig1_relu":
+        seeds = [run.seed for run in order]
+        assert seeds == sorted(seeds)

@@ -279,7 +279,20 @@ def test_compare_names_what_differs(tmp_path: Path, call: Call) -> None:
             "the plan has seeds 0, 1, fixed before the runs",
         ),
         (["run", "fig1_relu", "--scale", "paper"], 4, "could not be downloaded"),
-        (["run", "fig1_relu", "--data", "nowhere"], 4, "--data nowhere: no such folder"),
+        (["run", "all"], 4, "`data prepare` packs them, --scale smoke takes built-in ones"),
+        (["submit", "fig1_relu"], 4, "`data prepare` packs them, --scale smoke takes"),
+        (["status", "--scale", "huge"], 2, "no scale is called 'huge'"),
+        (["explain", "fig1_relu.speedup", "--scale", "mini"], 2, "has no scale 'mini'"),
+        *(
+            ([*command, "--data", "nowhere"], 4, "--data nowhere: no such folder")
+            for command in (
+                ["run", "fig2_architecture"],
+                ["submit", "fig1_relu", "--scale", "smoke"],
+                ["plan"],
+                ["data", "verify"],
+                ["doctor"],
+            )
+        ),
         (
             ["run", "fig1_relu", "--scale", "smoke", "--device", "cuda"],
             2,

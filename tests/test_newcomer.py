@@ -184,6 +184,28 @@ def test_a_plan_says_that_real_images_are_missing(tmp_path: Path) -> None:
     assert "tanh-rate" in invoke("plan", "fig1_relu", "--sweep", "--results", tmp_path)
 
 
+def test_a_time_is_known_from_records_of_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproductions.harness.records.provenance.cpu_model", lambda: "a new one")
+    said = json.loads(invoke("plan", "fig1_relu", "--json", "--results", tmp_path))
+    assert {row["minutes from records of"] for row in said} == {"AMD EPYC (AVX-512 bf16)"}
+    assert all(row["minutes"] > 0 for row in said)
+
+
+def test_a_run_says_how_far_it_is_and_what_came_of_it(first: tuple[Path, list[str], str]) -> None:
+    text = "\n".join(first[1])
+    assert re.search(
+        r"  fig1_relu/relu/smoke-seed0: epoch 1\.0 of 1, training error [\d.]+ %, [\d,]+ images/s, "
+        r"at most 0 s left\n",
+        text,
+    )
+    result = (
+        r"  fig1_relu/relu/smoke-seed0: \d+ % training error (not )?reached.*; record smoke-seed0-"
+    )
+    assert re.search(result, text)
+
+
 def test_as_json_a_plan_says_it_on_standard_error(tmp_path: Path) -> None:
     done = CliRunner().invoke(
         app, ["plan", "fig1_relu", "dropout", "--json", "--results", str(tmp_path)]
