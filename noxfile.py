@@ -10,7 +10,12 @@ nox.options.sessions = ["lint", "tests", "report"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 RUNTIME = PROJECT["project"]["dependencies"]
 REPORT = [name for name in RUNTIME if not name.startswith(("torch", "submitit"))]
-STATUSES = {2: "wrong usage", 3: "incomplete", 4: "bad or missing data", 5: "stale report"}
+STATUSES = {
+    2: "wrong usage",
+    3: "incomplete",
+    4: "bad or missing data",
+    5: "the report differs from the records",
+}
 
 
 def group(name: str) -> list[str]:

@@ -94,6 +94,29 @@ def test_every_option_that_is_named_exists() -> None:
     } <= known | others
 
 
+def test_nox_and_the_page_give_an_exit_status_the_same_meaning() -> None:
+    tree = ast.parse((ROOT / "noxfile.py").read_text())
+    (meanings,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "STATUSES"
+    )
+    page = (ROOT / "docs" / "commands.md").read_text()
+    table = dict(re.findall(r"^\| ([2-5]) \| (.+) \|$", page, re.MULTILINE))
+    assert table.keys() == set(map(str, meanings))
+    assert all(table[str(status)].startswith(words) for status, words in meanings.items())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_lists_each_option_once_with_one_example(name: str) -> None:
+    text = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
+    listed = re.findall(r"^│[* ]+(--[a-z-]+)", text, re.MULTILINE)
+    shown = [param for param in COMMANDS[name].params if not getattr(param, "hidden", False)]
+    options = [opt for param in shown for opt in param.opts if opt.startswith("--")]
+    assert sorted(listed) == sorted([*options, "--help"])
+    assert len(re.findall(rf"Example: `{name}\b", text)) == 1
+
+
 def test_the_site_file_is_understood(tmp_path: Path) -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "slurm.md").read_text(), re.DOTALL)
     (tmp_path / "site.toml").write_text(text)

@@ -5,7 +5,10 @@ from reproductions.harness.records.paths import RESULTS
 
 
 def doctor(data: DataRoot = None, results: Results = RESULTS, as_json: Json = False) -> None:
-    """Show what this machine has and lacks: versions, device, precision, data, disk, git, Slurm."""
+    """Show what this machine has and lacks: versions, device, precision, data, disk, git, Slurm.
+
+    Example: `doctor --json`
+    """
     from reproductions.harness.cli.examine import examine
 
     rows = examine(data, results)

@@ -12,7 +12,10 @@ from reproductions.harness.records.paths import RESULTS
 
 
 def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
-    """List the claims and how far each is decided. Trains nothing."""
+    """List the claims and how far each is decided. Trains nothing.
+
+    Example: `list --json`
+    """
     from reproductions.harness.judge.rows import judge
     from reproductions.harness.records.load import read_records
 
