@@ -45,7 +45,7 @@ from alexnet.data.imageset import pack  # noqa: E402
 from alexnet.evaluation import features, predict  # noqa: E402
 from alexnet.weights import import_weights, network  # noqa: E402
 from reproductions.harness.claims.claim import discover  # noqa: E402
-from reproductions.harness.claims.runs import PRETRAINED, PlannedRun, as_data  # noqa: E402
+from reproductions.harness.claims.runs import PlannedRun  # noqa: E402
 from reproductions.harness.execute.context import RunContext, set_up  # noqa: E402
 from reproductions.harness.execute.run import make  # noqa: E402
 
@@ -141,30 +141,21 @@ class GoldenRun:
 
 
 def planned(
-    kind: str,
-    config: Any,
-    recipe: Any,
-    name: str,
-    *needs: PlannedRun,
-    images: str = "all",
-    training: Any = None,
+    config: Any, recipe: Any, name: str, *needs: PlannedRun, images: str = "all", **fields: Any
 ) -> PlannedRun:
-    """A run of the harness: `kind` is what it calls such a training."""
+    """A training of the harness that claims share; `fields` are others of `PlannedRun`."""
+    shared: dict[str, Any] = {"question": "", "kind": "train"}
     return PlannedRun(
         claim="golden",
-        question="golden" if kind == "evaluate" else "",
         variant=name,
         scale="smoke",
         seed=0,
-        kind="ensemble" if kind == "average" else "train",
-        purpose="verdict",
         dataset=images,
-        config=as_data(config),
-        recipe=recipe if isinstance(recipe, dict) else as_data(recipe),
         declaration="golden",
         needs=needs,
         network_config=config,
-        training_recipe=training or recipe,
+        training_recipe=recipe,
+        **shared | fields,
     )
 
 
@@ -200,10 +191,10 @@ def golden_runs() -> dict[str, GoldenRun]:
     }
     original = replace(AlexNetConfig.original().smoke(), **lively)
     paper = replace(AlexNetRecipe.paper(), batch_size=40, epochs=4, plateau_patience=1)
-    first = planned("train", original, recipe, "original")
+    first = planned(original, recipe, "original")
     second = replace(first, seed=1)
     half = replace(original.six_convolutions(), classes=5)
-    six = planned("train", original.six_convolutions(), recipe, "six")
+    six = planned(original.six_convolutions(), recipe, "six")
     tuned = replace(
         AlexNetRecipe.finetuning(),
         batch_size=40,
@@ -214,24 +205,18 @@ def golden_runs() -> dict[str, GoldenRun]:
         fc8_lr_multiplier_epochs=1,
         color_noise_end=1,
     )
-    origin = {
-        "dataset": six.dataset,
-        "variant": six.variant,
-        "config": six.config,
-        "recipe": six.recipe,
-    }
     return {
-        "cifar-relu": GoldenRun("cifar", planned("evaluate", cifar, slow, "relu")),
+        "cifar-relu": GoldenRun("cifar", planned(cifar, slow, "relu", question="golden")),
         "cifar-tanh": GoldenRun(
-            "cifar", planned("evaluate", replace(cifar, activation="tanh"), slow, "tanh")
+            "cifar", planned(replace(cifar, activation="tanh"), slow, "tanh", question="golden")
         ),
-        "cifar-he": GoldenRun("cifar", planned("evaluate", modern, late, "he")),
+        "cifar-he": GoldenRun("cifar", planned(modern, late, "he", question="golden")),
         "cifar-glorot": GoldenRun(
-            "cifar", planned("evaluate", replace(modern, activation="tanh"), late, "glorot")
+            "cifar", planned(replace(modern, activation="tanh"), late, "glorot", question="golden")
         ),
-        "cifar-bf16": GoldenRun("cifar", planned("evaluate", modern, late, "bf16"), "bf16"),
-        "local": GoldenRun("cifar", planned("unshared", local, local_recipe, "local")),
-        "local-norm": GoldenRun("cifar", planned("unshared", wide, local_recipe, "local-norm")),
+        "cifar-bf16": GoldenRun("cifar", planned(modern, late, "bf16", question="golden"), "bf16"),
+        "local": GoldenRun("cifar", planned(local, local_recipe, "local")),
+        "local-norm": GoldenRun("cifar", planned(wide, local_recipe, "local-norm")),
         "original": GoldenRun("alexnet", first),
         "original-seed1": GoldenRun("alexnet", second),
         "original-bf16": GoldenRun("alexnet", replace(first, variant="bf16"), "bf16"),
@@ -240,24 +225,12 @@ def golden_runs() -> dict[str, GoldenRun]:
         ),
         "original-two-processes": GoldenRun("alexnet", replace(first, variant="two"), processes=2),
         "paper": GoldenRun(
-            "alexnet",
-            planned("train", replace(AlexNetConfig.paper().smoke(), **lively), paper, "paper"),
+            "alexnet", planned(replace(AlexNetConfig.paper().smoke(), **lively), paper, "paper")
         ),
         "six": GoldenRun("alexnet", six),
-        "fine-tuned": GoldenRun(
-            "alexnet",
-            planned(
-                "train",
-                half,
-                {**as_data(tuned), PRETRAINED: origin},
-                "tuned",
-                six,
-                images="half",
-                training=tuned,
-            ),
-        ),
+        "fine-tuned": GoldenRun("alexnet", planned(half, tuned, "tuned", six, images="half")),
         "average": GoldenRun(
-            "alexnet", planned("average", {"members": []}, {}, "average", first, second)
+            "alexnet", planned(None, None, "average", first, second, kind="ensemble")
         ),
     }
 

@@ -15,7 +15,7 @@ from alexnet import precision as measuring
 from alexnet.precision import Choice, remembered
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import Claim, blocks, discover, planned_runs
-from reproductions.harness.claims.runs import PlannedRun, as_data
+from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute import precision
 from reproductions.harness.execute import run as running
 from reproductions.harness.execute.context import RunContext, set_up
@@ -191,7 +191,7 @@ def test_after_a_kill_the_checkpoint_decides_but_for_the_option(
     native(monkeypatch, bf16=False)
     tanh = planned("tanh")
     small = replace(tanh.network_config, widths=(8, 8, 16))
-    tanh = replace(tanh, config=as_data(small), network_config=small)
+    tanh = replace(tanh, network_config=small)
     for on in (context, replace(context, root=context.root / "option")):
         with pytest.raises(KeyboardInterrupt):
             make(tanh, FIGURE1, on, stop)

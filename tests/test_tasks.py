@@ -13,7 +13,6 @@ from alexnet.data.loader import Loader
 from alexnet.evaluation import predict, top_errors
 from reproductions.harness.claims.claim import Claim, discover, faults_of, planned_runs
 from reproductions.harness.claims.questions import Difference
-from reproductions.harness.claims.runs import as_data
 from reproductions.harness.claims.variant import Scale, Variant
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.metrics import measure_alexnet, measure_locally_connected
@@ -64,7 +63,7 @@ def test_a_run_that_diverged_has_no_metrics(splits: Splits, tmp_path: Path) -> N
     claim = discover()["cifar_lrn_gain"]
     planned = planned_runs(claim, "smoke")[0]
     recipe = replace(planned.training_recipe, learning_rate=1e30)
-    hasty = replace(planned, recipe=as_data(recipe), training_recipe=recipe)
+    hasty = replace(planned, training_recipe=recipe)
     make(hasty, claim, RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1))
     (stored,), _ = read_records(tmp_path)
     assert (stored.record.status, stored.record.metrics) == ("diverged", {})

@@ -107,12 +107,10 @@ class EpochRatio(Question):
             seed=0,
             kind="train",
             dataset=scale.dataset,
-            config=as_data(arm.config),
-            recipe=as_data(arm.recipe),
-            declaration=digest([*arms, self.target, self.seeds, self.paper, self.min_effect]),
-            metrics=SPEED_METRICS,
             network_config=arm.config,
             training_recipe=arm.recipe,
+            declaration=digest([*arms, self.target, self.seeds, self.paper, self.min_effect]),
+            metrics=SPEED_METRICS,
         )
         declaration = digest([as_data(self.sweep), self.target])
         tune = replace(run, purpose="sweep", declaration=declaration)
@@ -122,13 +120,7 @@ class EpochRatio(Question):
         }
         return [
             *(
-                replace(
-                    tune,
-                    variant=f"{arm.name}-rate{rate:g}",
-                    seed=seed,
-                    recipe=as_data(recipe),
-                    training_recipe=recipe,
-                )
+                replace(tune, variant=f"{arm.name}-rate{rate:g}", seed=seed, training_recipe=recipe)
                 for rate, recipe in recipes.items()
                 for seed in self.sweep.seeds
             ),

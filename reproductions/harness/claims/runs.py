@@ -4,8 +4,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from itertools import groupby
 from typing import Any, Literal
 
 from reproductions.harness.claims.variant import Ensemble, Scale, Variant
@@ -29,16 +30,39 @@ class PlannedRun:
     kind: Kind
     dataset: str | None
     purpose: Purpose = "verdict"
-    config: dict[str, Any] = field(default_factory=dict)
-    recipe: dict[str, Any] = field(default_factory=dict)
+    network_config: Any = None  # of a network: a frozen dataclass with `build(seed)`
+    training_recipe: Any = None  # of a network: see alexnet.config.TrainingRecipe
     declaration: str = ""  # digest of the declaration that asks for this run
     # runs that must be done before, with their records and their weights
     needs: "tuple[PlannedRun, ...]" = ()
     # those that the claim's questions read of it
     metrics: tuple[str, ...] = field(default=(), compare=False)
-    # of a network: what `config` and `recipe` are the data of
-    network_config: Any = field(default=None, compare=False)
-    training_recipe: Any = field(default=None, compare=False)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What a record stores of the network as plain data; of an average, of its networks."""
+        if self.kind != "ensemble":
+            return dict(as_data(self.network_config) or {})
+        same = [list(runs) for _, runs in groupby(self.needs, key=lambda run: run.variant)]
+        members = [
+            {
+                "variant": runs[0].variant,
+                "seeds": [run.seed for run in runs],
+                "config": runs[0].config,
+                "recipe": runs[0].recipe,
+            }
+            for runs in same
+        ]
+        return {"members": members}
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """What a record stores of the recipe, and of the network that the run starts from."""
+        recipe = dict(as_data(self.training_recipe) or {})
+        if self.kind == "train" and self.needs:
+            names = ("dataset", "variant", "config", "recipe")
+            recipe[PRETRAINED] = {name: getattr(self.needs[0], name) for name in names}
+        return recipe
 
     @property
     def key(self) -> Key:
@@ -106,16 +130,14 @@ def shared_run(arm: Variant | Ensemble, scale_name: str, seed: int, scale: Scale
 
 @cache  # a report plans the same networks for every claim
 def _training_run(variant: Variant, scale_name: str, seed: int, scale: Scale) -> PlannedRun:
-    """What the network starts from is in its recipe, so a change of that is a change of this."""
-    config, recipe = as_data(variant.config), as_data(variant.recipe)
     needs: tuple[PlannedRun, ...] = ()
     if variant.pretrained:
-        assert scale.pretraining is not None
-        before = _training_run(variant.pretrained, scale_name, seed, scale.pretraining)
-        names = ("dataset", "variant", "config", "recipe")
-        recipe[PRETRAINED] = {name: getattr(before, name) for name in names}
-        needs = (before,)
-    return PlannedRun(
+        if scale.pretraining is None:
+            raise ValueError(
+                f"{variant.name} starts from another network, whose scale is not named"
+            )
+        needs = (_training_run(variant.pretrained, scale_name, seed, scale.pretraining),)
+    run = PlannedRun(
         claim=f"{family_of(variant.config)}-{scale.dataset}",
         question="",
         variant=variant.name,
@@ -123,34 +145,29 @@ def _training_run(variant: Variant, scale_name: str, seed: int, scale: Scale) ->
         seed=seed,
         kind="train",
         dataset=scale.dataset,
-        config=config,
-        recipe=recipe,
-        declaration=digest([variant.name, config, recipe]),
-        needs=needs,
         network_config=variant.config,
         training_recipe=variant.recipe,
+        needs=needs,
     )
+    return replace(run, declaration=digest([variant.name, run.config, run.recipe]))
 
 
 @cache
 def _average_run(ensemble: Ensemble, scale_name: str, number: int, scale: Scale) -> PlannedRun:
     """An average is stored beside the networks that it averages; its config names them."""
-    members, needs = list[dict[str, Any]](), list[PlannedRun]()
-    for variant, seeds in ensemble.seeds(number):
-        runs = [_training_run(variant, scale_name, seed, scale) for seed in seeds]
-        same = {"config": runs[0].config, "recipe": runs[0].recipe}
-        members.append({"variant": variant.name, "seeds": list(seeds), **same})
-        needs += runs
-    config = {"members": members}
-    return PlannedRun(
-        claim=f"alexnet-{scale.dataset}",
+    needs = tuple(
+        _training_run(variant, scale_name, seed, scale)
+        for variant, seeds in ensemble.seeds(number)
+        for seed in seeds
+    )
+    run = PlannedRun(
+        claim=needs[0].claim,
         question="",
         variant=ensemble.name,
         scale=scale_name,
         seed=number,
         kind="ensemble",
         dataset=scale.dataset,
-        config=config,
-        declaration=digest([ensemble.name, config]),
-        needs=tuple(needs),
+        needs=needs,
     )
+    return replace(run, declaration=digest([ensemble.name, run.config]))
