@@ -3,13 +3,21 @@
 import ast
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from alexnet.config import AlexNetConfig, CifarNetConfig, Recipe
 from alexnet.data.catalogue import RELEASES
-from reproductions.harness.claims.claim import Claim, discover, load, planned_runs
+from reproductions.harness.claims.claim import (
+    Claim,
+    asked_runs,
+    discover,
+    faults_of,
+    load,
+    planned_runs,
+)
 from reproductions.harness.claims.epoch_ratio import EpochRatio, Sweep
 from reproductions.harness.claims.imagenet import ALEXNET_2012
 from reproductions.harness.claims.metrics import METRICS
@@ -282,6 +290,26 @@ def test_exact_questions_are_one_run_without_images() -> None:
     assert isinstance(run, PlannedRun)
 
 
+def test_two_arms_of_one_name_that_differ_are_a_fault() -> None:
+    claim = example()
+    (question,) = claim.questions
+    other = replace(question.over, recipe=replace(question.over.recipe, momentum=0.5))
+    twin = replace(question, name="twin", over=other, sweep=None)
+    plain = replace(question, name="plain", sweep=None)
+    both = replace(claim, questions=(plain, twin))
+    assert faults_of(both) == [
+        "two different runs would be the record cifar-cifar10/fast/paper-seed0 at scale paper"
+    ]
+
+
+def test_a_run_that_another_needs_too_is_asked_for_its_metrics() -> None:
+    average, net = (CLAIMS[name].questions[0] for name in ("ensembles", "table2_ilsvrc2012"))
+    claim = replace(CLAIMS["ensembles"], questions=(average, replace(net, name="single")))
+    planned = {run.key: run for run in planned_runs(claim, "paper")}
+    asked = asked_runs(claim, "paper")
+    assert [planned[run.key].metrics for run in asked] == [run.metrics for run in asked]
+
+
 def test_the_cifar_nets_are_the_same_at_mini_in_a_tenth_of_their_course() -> None:
     paper, mini = (
         {run.key[1::2]: run for run in planned_runs(CLAIMS["cifar_lrn_gain"], scale)}
@@ -376,6 +404,7 @@ CLAIM = Claim(
         ('"smoke"', '"smok"', "scale 'smok' is unknown; there are paper, reduced, mini, smoke"),
         ('"error"', '"an error"', "an error: the name 'an error' is not of a-z, 0-9 and _"),
         ("paper=40.0),)", "paper=40.0))", "its declaration cannot be read (TypeError: "),
+        ("paper=40.0)", "paper=40.0, seeds=(0, 0))", "error: it has a seed twice"),
         ("CLAIM =", "CLAMI =", "declares no CLAIM = Claim(...)"),
         ("CLAIM =", "CLAIM = 1 +", "cannot be loaded (TypeError: "),
         ('"""Two is two (§1)."""', "", "has no docstring"),

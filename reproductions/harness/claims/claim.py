@@ -177,10 +177,19 @@ def _plan_faults(claim: Claim) -> list[str]:
             runs = planned_runs(claim, scale)
         except Exception as error:  # noqa: BLE001 - as in `load`
             return [f"no plan at scale {scale} ({type(error).__name__}: {error})"]
-        keys = [run.key for run in runs]
         tuned = {run.seed for run in runs if run.purpose == "sweep"}
-        if len(set(keys)) < len(keys):
-            return [f"two runs at scale {scale} would share a record"]
+        if twice := _unlike(claim, scale):
+            return [f"two different runs would be the record {twice} at scale {scale}"]
         if shared := tuned & {run.seed for run in runs if run.purpose == "verdict"}:
             return [f"seed {min(shared)} tunes and enters the verdict"]
     return []
+
+
+def _unlike(claim: Claim, scale: str) -> PlannedRun | None:
+    """A run that another of the claim has the key of, though it is not the same."""
+    found: dict[Key, PlannedRun] = {}
+    for question in claim.questions:
+        for run in with_needs(question_runs(claim, question, scale)):
+            if found.setdefault(run.key, run) != run:
+                return run
+    return None

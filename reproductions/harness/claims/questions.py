@@ -109,6 +109,7 @@ class Question:
         faults = [] if named else [f"the name {self.name!r} is not of a-z, 0-9 and _"]
         faults += [] if self.text else ["it has no text"]
         faults += [] if self.seeds else ["it has no seeds"]
+        faults += [] if len(set(self.seeds)) == len(self.seeds) else ["it has a seed twice"]
         numbers = (self.paper, self.log_2012, getattr(self, "min_effect", None))
         wrong = [x for x in numbers if not (x is None or is_finite(x))]
         faults += [f"{x!r} is no finite number" for x in wrong]

@@ -113,9 +113,11 @@ def family_of(config: Any) -> str:
 
 def with_needs(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
     """The runs and all that they need, each once and behind its needs."""
+    asked = {run.key: run for run in runs}  # with the metrics that are asked of them
     found: dict[Key, PlannedRun] = {}
-    for run in runs:
-        found |= {item.key: item for item in (*with_needs(run.needs), run) if item.key not in found}
+    for run in asked.values():
+        for item in (*with_needs(run.needs), run):
+            found.setdefault(item.key, asked.get(item.key, item))
     return list(found.values())
 
 
