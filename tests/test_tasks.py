@@ -1,5 +1,6 @@
 """What each kind of run does: a training becomes a record with metrics, or diverged."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from alexnet.data.batches import batches_of
 from alexnet.data.loader import Loader
 from alexnet.evaluation import predict, top_errors
 from reproductions.harness.claims.claim import Claim, discover, faults_of, planned_runs
-from reproductions.harness.claims.questions import Difference
+from reproductions.harness.claims.questions import Difference, Value
 from reproductions.harness.claims.variant import Scale, Variant
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.metrics import measure_alexnet, measure_locally_connected
@@ -139,3 +140,29 @@ def test_a_users_own_network_is_an_arm_of_a_claim(splits: Splits, tmp_path: Path
     assert 0 < stored[0].record.metrics["share_of_zeros"].value < 100
     rows = judge(claim, stored)
     assert [(row.n, row.planned, row.verdict.word) for row in rows] == [(2, 2, "none")] * 2
+
+
+@pytest.mark.parametrize(
+    ("measure", "why"),
+    [
+        (lambda *_: 1 / 0, "the metric odd: ZeroDivisionError: division by zero"),
+        (lambda *_: float("nan"), "the metric odd is nan and not a finite number"),
+    ],
+    ids=["raises", "nan"],
+)
+def test_a_metric_without_a_number_fails_the_run_and_keeps_its_checkpoint(
+    splits: Splits, tmp_path: Path, measure: Callable[..., float], why: str
+) -> None:
+    arm = Variant("mlp", MlpConfig(8), Recipe(learning_rate=1e-4, batch_size=32, epochs=1))
+    question = Value(name="odd", text="an odd number", arm=arm, metric="odd", paper=1.0)
+    claim = Claim(
+        section="§0",
+        questions=(question,),
+        scales={"smoke": Scale("synthetic", seeds=1)},
+        own_metrics={"odd": measure},
+    )
+    context = RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1)
+    make(planned_runs(claim, "smoke")[0], claim, context)
+    (stored,), _ = read_records(tmp_path)
+    assert (stored.record.status, stored.record.failure) == ("failed", why)
+    assert list(tmp_path.glob(".work/*.pt"))

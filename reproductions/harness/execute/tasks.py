@@ -1,5 +1,6 @@
 """What each kind of run does: train a network and measure it, average several, or count."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,10 +104,13 @@ def _train(
     measure: Callable[..., Measured] = MEASURES.get(type(config), measure_network)
     measured = measure(done, training, test, recipe, run)
     outcome.metrics, outcome.correct = measured.metrics, measured.correct
-    if measured.status is None and outcome.status == "ok":
-        batches = batches_of(test, done.net, recipe, context.device, mean_of=training)
-        outcome.metrics |= own_metrics(run, claim, done.net, batches)
     outcome.status = measured.status or outcome.status
+    own = own_metrics(run, claim) if outcome.status == "ok" else {}
+    if own:
+        batches = batches_of(test, done.net, recipe, context.device, mean_of=training)
+        outcome.metrics |= {
+            name: _own_metric(name, measure, done.net, batches) for name, measure in own.items()
+        }
     if outcome.status == "ok" and isinstance(done.net, AlexNet):
         outcome.kernels, outcome.net = kernels(done.net), done.net
         if (run.variant, run.seed) == EXAMPLES_RUN:
@@ -114,18 +118,26 @@ def _train(
     return outcome
 
 
-def own_metrics(run: PlannedRun, claim: Claim, net: nn.Module, batches: Any) -> dict[str, Metric]:
+def own_metrics(run: PlannedRun, claim: Claim) -> dict[str, Callable[[Any, Any], float]]:
     """The metrics of their own of all claims that this run serves."""
-    found = {}
+    found: dict[str, Callable[[Any, Any], float]] = {}
     for other in {**discover(), claim.name: claim}.values():
-        asked = planned_runs(other, run.scale) if other.own_metrics else []
+        serves = other.own_metrics and run.scale in other.scales
+        asked = planned_runs(other, run.scale) if serves else []
         if run.key in {planned.key for planned in asked}:
-            for name, measure in other.own_metrics.items():
-                value = float(measure(net, batches))
-                found[name] = Metric(
-                    value=value, unit="percent", split="test", examples=batches.count
-                )
+            found |= other.own_metrics
     return found
+
+
+def _own_metric(name: str, measure: Callable[[Any, Any], float], net: Any, batches: Any) -> Metric:
+    """Raises RuntimeError, which fails the run and keeps its checkpoint, without a number."""
+    try:
+        value = float(measure(net, batches))
+    except Exception as error:
+        raise RuntimeError(f"the metric {name}: {type(error).__name__}: {error}") from error
+    if not math.isfinite(value):
+        raise RuntimeError(f"the metric {name} is {value} and not a finite number")
+    return Metric(value=value, unit="percent", split="test", examples=batches.count)
 
 
 def _outcome(done: Training) -> Outcome:
