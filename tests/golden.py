@@ -45,7 +45,7 @@ from alexnet.data.imageset import pack  # noqa: E402
 from alexnet.evaluation import features, predict  # noqa: E402
 from alexnet.weights import import_weights, network  # noqa: E402
 from reproductions.harness.claims.claim import discover  # noqa: E402
-from reproductions.harness.claims.runs import PlannedRun  # noqa: E402
+from reproductions.harness.claims.runs import PlannedRun, family_of  # noqa: E402
 from reproductions.harness.execute.context import RunContext, set_up  # noqa: E402
 from reproductions.harness.execute.run import make  # noqa: E402
 
@@ -146,7 +146,7 @@ def planned(
     """A training of the harness that claims share; `fields` are others of `PlannedRun`."""
     shared: dict[str, Any] = {"question": "", "kind": "train"}
     return PlannedRun(
-        claim="golden",
+        claim=f"{family_of(config) if config else needs[0].family}-golden",
         variant=name,
         scale="smoke",
         seed=0,

@@ -202,7 +202,5 @@ def expected_seconds(
 
 def _alike(record: Record, run: PlannedRun) -> bool:
     """Whether both are trainings of one family that all claims share."""
-    families = {name.partition("-")[0] for name in (record.claim, run.claim)}
-    return (
-        record.kind == run.kind == "train" and record.shared and run.shared and len(families) == 1
-    )
+    both = record.kind == run.kind == "train" and record.shared and run.shared
+    return both and record.family == run.family

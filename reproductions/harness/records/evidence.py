@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from alexnet.version import TRAINING
 from reproductions.harness.records.files import (
     CORRECT,
     CURVE,
@@ -136,9 +137,9 @@ def _by_history(record: Record, rows: Sequence[Row]) -> dict[str, float | None]:
 
 def _by_answers(record: Record, folder: Path) -> dict[str, float | None]:
     """The error by the answers per image, under its metric's name; nothing where there are none."""
-    metric = "test_error" if record.question else "top1_ten"
-    if metric not in record.metrics and os.path.lexists(folder / CORRECT):
-        metric = "top1"  # a network of other people's is evaluated in one crop
+    # a network of other people's is evaluated in one crop
+    metric = "top1_ten" if record.family in TRAINING else "top1"
+    metric = "test_error" if record.question else metric
     if metric not in record.metrics or record.data is None:
         return {}
     count = record.data.test_images

@@ -157,6 +157,11 @@ class Record(RecordModel):
         return not self.question and self.kind != "count"
 
     @property
+    def family(self) -> str:
+        """The family of networks of a run that claims share, as `PlannedRun.family`."""
+        return self.claim.partition("-")[0]
+
+    @property
     def made_on(self) -> tuple[str, str]:
         """The kind of machine and the precision: both arms of a seed must share them.
 
