@@ -159,6 +159,16 @@ def test_a_metric_of_another_version_makes_the_questions_that_read_it_stale(tmp_
     assert "made by version 7 of codes metrics, which is 1 now" in row.verdict.reason
 
 
+def test_a_run_without_one_of_two_metrics_makes_no_pair(tmp_path: Path) -> None:
+    for seed in range(3):
+        both = {"top1": 42.0 + seed / 10, "top1_ten": 40.0}
+        record = make_alexnet("original", seed, **(both if seed else {"top1_ten": 40.0}))
+        write_record(tmp_path, record)
+    row = alexnets(tmp_path, "ten_view_gain", "top1")
+    assert (row.verdict.word, row.verdict.reason) == ("inconclusive", "2 of 3 seeds")
+    assert row.scaled.detects(row.members).startswith("top1 ≥ ")
+
+
 def test_missing_seeds_decide_nothing(tmp_path: Path) -> None:
     full_set(tmp_path)
     gone = next((tmp_path / "records" / "fig1_relu" / "tanh").glob("paper-seed3-*"))

@@ -160,7 +160,7 @@ class EpochRatio(Question):
         """The smallest ratio of interest must be above one and below the paper's."""
         sizes = is_finite(self.min_effect) and is_finite(self.paper)
         wrong = sizes and not 1 < self.min_effect < self.paper
-        line = f"min_effect {self.min_effect} must lie between 1 and the paper's {self.paper}"
+        line = f"min_effect {self.min_effect} must be between 1 and the paper's {self.paper}"
         return super().faults() + [line] * wrong
 
     def rule(self) -> str:

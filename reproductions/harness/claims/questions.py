@@ -211,6 +211,8 @@ class Difference(Question):
         return replace(scaled, of=self.of.at(name, scale), minus=self.minus.at(name, scale))
 
     def _judge_finished(self, arms: Sequence[Runs]) -> Verdict:
+        if len(arms) == 1:
+            arms = [self._whole(arms[0])]
         lower, higher = (
             values_of(arm, name)
             for arm, name in zip((arms[0], arms[-1]), self.metrics, strict=True)
@@ -226,11 +228,16 @@ class Difference(Question):
             at_least=self.at_least,
         )
 
+    def _whole(self, runs: Runs) -> Runs:
+        """The runs with both metrics; one of them may be older than a record."""
+        return [run for run in runs if None not in self.values(run).values()]
+
     def faults(self) -> list[str]:
         """The smallest difference of interest must be above zero and below the paper's."""
         paper = math.inf if self.paper is None else self.paper
         wrong = is_finite(self.min_effect) and not 0 < self.min_effect < paper
-        line = f"min_effect {self.min_effect} must lie between 0 and the paper's {self.paper}"
+        limits = "above 0" if self.paper is None else f"between 0 and the paper's {self.paper}"
+        line = f"min_effect {self.min_effect} must be {limits}"
         same = self.of == self.minus and len(set(self.metrics)) == 1
         return super().faults() + [line] * wrong + ["it compares an arm with itself"] * same
 
@@ -248,11 +255,10 @@ class Difference(Question):
 
     def detects(self, runs: Runs) -> str:
         """A difference, by the spread of one arm, or of the differences run by run."""
-        less, metric = self.metrics
-        values, arms = values_of(runs, less), len(self.arms)
+        values, arms = values_of(runs, self.metrics[0]), len(self.arms)
         if arms == 1:
-            pairs = zip(values, values_of(runs, metric), strict=True)
-            values = [more - less for less, more in pairs]
+            both = (values_of(self._whole(runs), name) for name in self.metrics)
+            values = [more - less for less, more in zip(*both, strict=True)]
         spread = statistics.stdev(values) if len(values) > 1 else ASSUMED_POINTS
         least = detectable(spread, len(self.seeds), arms=arms)
         printed = "" if self.paper is None else f" (paper {self.paper:g})"

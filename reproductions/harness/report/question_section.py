@@ -65,7 +65,7 @@ def _run_rows(row: VerdictRow, question: Question) -> list[dict[str, str]]:
         {
             "Arm": item.record.variant,
             "seed": str(item.record.seed),
-            "rate": f"{item.record.recipe.get('learning_rate', 0):g}",
+            "rate": f"{item.record.recipe['learning_rate']:g}" if item.record.recipe else "–",
             "status": item.record.status,
             **{f"`{name}`": number(value) for name, value in question.values(item).items()},
             "minutes": f"{item.record.cost.wall_seconds / 60:.1f}",
