@@ -1,7 +1,7 @@
 """How a network is trained: what the training loop asks of a recipe, and the simplest one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from alexnet.config.layers import Augment
@@ -64,6 +64,10 @@ class Recipe:
     target_train_error: float | None = None  # percent; training ends at the first row below it
     rows_per_epoch: int = 5  # the 2012 code printed one per data batch: five of 10,000 images
     inputs: Literal["raw", "standardised"] = "raw"  # 0–255 minus the mean image; over their std
+
+    def shortened(self, epochs: int) -> "Recipe":
+        """The same in fewer epochs."""
+        return replace(self, epochs=epochs)
 
     @property
     def augment(self) -> Augment:

@@ -6,6 +6,7 @@ where the root cannot be written) and found again by what they were made of.
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -37,7 +38,7 @@ def data_root(given: Path | None = None) -> Path:
     return root.expanduser()
 
 
-class DataSet:
+class DataSet(ABC):
     """One data set. Each kind has a subclass in a module of its own, which the catalogue names."""
 
     downloads = False  # whether `download` can fetch it; then `title` is what users call it
@@ -46,19 +47,19 @@ class DataSet:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    @abstractmethod
     def find(self, root: Path) -> Path | None:
         """Where it is under `root`, if it is there."""
-        raise NotImplementedError
 
     def absent(self, root: Path) -> str:
         """What to do where it is not there, in one line."""
-        raise NotImplementedError
+        return f"{self.name} is not under {root}"
 
+    @abstractmethod
     def open(
         self, root: Path, progress: Progress | None = None, *, pack_missing: bool = True
     ) -> Splits:
         """What `open_dataset` promises of this data set."""
-        raise NotImplementedError
 
     def locate(self, root: Path) -> Path:
         """Where it is under `root`. Raises DataError, which says what to do, if it is not there."""

@@ -61,7 +61,6 @@ class EpochRatio(Question):
     sweep: Sweep | None = None  # None: both arms have the recipe's rate
     # where the paper's two curves cross the target: `over`, `of`
     paper_epochs: tuple[float, float] | None = None
-    sensitivity: bool = False  # asked apart from the verdict
     unit: str = "×"
     figure: str = "curves"
 
@@ -79,8 +78,8 @@ class EpochRatio(Question):
         """With the target and the budget of the scale too."""
         return replace(
             super().at(name, scale),
-            over=_within(self.over.at(name, scale), scale),
-            of=_within(self.of.at(name, scale), scale),
+            over=self.over.at(name, scale),
+            of=self.of.at(name, scale),
             sweep=self.sweep and self.sweep.at(scale),
             target=scale.target or self.target,
         )
@@ -175,8 +174,3 @@ class EpochRatio(Question):
         logs = [math.log(e) for e in map(self.epochs, runs) if e is not None]
         spread = statistics.stdev(logs) if len(logs) > 1 else ASSUMED_SPREAD
         return f"≥ {math.exp(detectable(spread, len(self.seeds))):.2f}× (paper {self.paper:g}×)"
-
-
-def _within(variant: Variant, scale: Scale) -> Variant:
-    epochs = scale.epochs or variant.recipe.epochs
-    return replace(variant, recipe=replace(variant.recipe, epochs=epochs))

@@ -6,6 +6,7 @@ A question knows its runs, how their numbers become a verdict, and how it is put
 import math
 import re
 import statistics
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
@@ -41,7 +42,7 @@ Runs = Sequence[FinishedRun]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Question(ABC):
     """What all questions have."""
 
     trained: ClassVar[bool] = True  # False: counted without training
@@ -57,6 +58,7 @@ class Question:
     unit: str = "points"
     figure: str = ""  # of figures.FIGURES
     note: str = ""  # what a reader should know when it is refuted
+    sensitivity: bool = False  # asked apart from the verdict
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -85,23 +87,13 @@ class Question:
         """Its numbers of one run by name, for tables."""
         return {name: value_of(run, name) for name in dict.fromkeys(self.metrics)}
 
+    @abstractmethod
     def judge(self, arms: Sequence[Runs]) -> Verdict:
         """The verdict on the counted runs, one sequence per arm; of a question at its scale."""
-        diverged = [run.record for arm in arms for run in arm if run.record.status == "diverged"]
-        if not diverged:
-            return self._judge_finished(arms)
-        names = ", ".join(f"{record.variant} seed {record.seed}" for record in diverged)
-        return Verdict(
-            "inconclusive",
-            f"{len(diverged)} of {sum(map(len, arms))} runs diverged and have no error: {names}",
-        )
 
-    def _judge_finished(self, arms: Sequence[Runs]) -> Verdict:
-        raise NotImplementedError
-
+    @abstractmethod
     def rule(self) -> str:
         """What is fixed before the runs, as one sentence; of a question at its scale."""
-        raise NotImplementedError
 
     def faults(self) -> list[str]:
         """What is wrong with its declaration, a line each."""
@@ -158,6 +150,16 @@ class Question:
         )
 
 
+def diverged(arms: Sequence[Runs]) -> Verdict | None:
+    """The verdict where runs diverged, which have no error; None where none did."""
+    found = [run.record for arm in arms for run in arm if run.record.status == "diverged"]
+    if not found:
+        return None
+    names = ", ".join(f"{record.variant} seed {record.seed}" for record in found)
+    runs = f"{len(found)} of {sum(map(len, arms))} runs"
+    return Verdict("inconclusive", f"{runs} diverged and have no error: {names}")
+
+
 def is_finite(value: Any) -> bool:
     """Whether it is a finite number."""
     return isinstance(value, int | float) and math.isfinite(value)
@@ -210,7 +212,10 @@ class Difference(Question):
         scaled = super().at(name, scale)
         return replace(scaled, of=self.of.at(name, scale), minus=self.minus.at(name, scale))
 
-    def _judge_finished(self, arms: Sequence[Runs]) -> Verdict:
+    def judge(self, arms: Sequence[Runs]) -> Verdict:
+        """By the mean of each arm, or run by run; runs that diverged leave it open."""
+        if any_diverged := diverged(arms):
+            return any_diverged
         if len(arms) == 1:
             arms = [self._whole(arms[0])]
         lower, higher = (
@@ -293,7 +298,10 @@ class Value(Question):
         """With the arm at the scale."""
         return replace(super().at(name, scale), arm=self.arm.at(name, scale))
 
-    def _judge_finished(self, arms: Sequence[Runs]) -> Verdict:
+    def judge(self, arms: Sequence[Runs]) -> Verdict:
+        """By the spread of the arm; runs that diverged leave it open."""
+        if any_diverged := diverged(arms):
+            return any_diverged
         values = values_of(arms[0], self.metric)
         return judge_value(values, paper=self.paper, planned=len(self.seeds))
 

@@ -53,17 +53,20 @@ class Variant:
 def _at(variant: Variant, name: str, scale: Scale) -> Variant:
     config, recipe, before = variant.config, variant.recipe, variant.pretrained
     if name != "paper":
-        config, recipe = (
-            getattr(part, name, lambda part=part: part)() for part in (config, recipe)
-        )
+        config, recipe = _scaled(config, name), _scaled(recipe, name)
     if scale.dataset and hasattr(config, "classes"):
         config = replace(config, classes=DATASETS[scale.dataset].classes)
-    if scale.epochs and hasattr(recipe, "shortened"):
+    if scale.epochs:
         recipe = recipe.shortened(scale.epochs)
     if before is not None:
         assert scale.pretraining is not None
         before = before.at(name, scale.pretraining)
     return replace(variant, config=config, recipe=recipe, pretrained=before)
+
+
+def _scaled(part: Any, name: str) -> Any:
+    """What the method of the scale's name gives; the same at every scale without one."""
+    return getattr(part, name)() if hasattr(part, name) else part
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class VerdictRow:
     @property
     def sensitivity(self) -> bool:
         """Whether the question is asked apart from the verdict."""
-        return getattr(self.question, "sensitivity", False)
+        return self.question.sensitivity
 
     @property
     def scaled(self) -> Question:
