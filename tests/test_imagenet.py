@@ -358,5 +358,6 @@ def test_the_data_command(tmp_path: Path) -> None:
         ["mnist"],
         ["cifar10", "--source", "x"],
         ["imagenet2012", "--source", "x", "--split", "dev"],
+        ["imagenet2012", "--split", "test"],
     ):
         assert call.invoke(app, ["data", "prepare", *words, "--data", str(root)]).exit_code == 2

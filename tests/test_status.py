@@ -99,7 +99,7 @@ def test_a_failed_record_is_a_failure_until_it_is_sent_again(scene: Scene) -> No
         assert sendable([again], retry) == ([], {"queued": [again]})
 
 
-LOST = "and there is no record; the next `run` sends it again"
+LOST = "and there is no record; the next `submit` sends it again"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ LOST = "and there is no record; the next `run` sends it again"
         ("FAILED", "lost", f"Slurm says FAILED, {LOST}"),
         ("NODE_FAIL", "lost", f"Slurm says NODE_FAIL, {LOST}"),
         ("COMPLETED", "lost", f"Slurm says COMPLETED, {LOST}"),
-        ("CANCELLED", "cancelled", "by scancel; the next `run` sends it again"),
+        ("CANCELLED", "cancelled", "by scancel; the next `submit` sends it again"),
         (None, "lost", f"Slurm no longer knows its job, {LOST}"),
     ],
 )

@@ -258,7 +258,7 @@ def test_cancelled_in_mid_epoch_it_goes_on_when_asked(
     slurm.wait_for(lambda: slurm.states()[job] == "CANCELLED")
     assert (checkout.row()["state"], checkout.row()["why"]) == (
         "cancelled",
-        "by scancel; the next `run` sends it again",
+        "by scancel; the next `submit` sends it again",
     )
     again = checkout.submit()
     slurm.wait_for(checkout.gets_on(), 60)
@@ -266,7 +266,7 @@ def test_cancelled_in_mid_epoch_it_goes_on_when_asked(
     slurm.wait_for(lambda: slurm.states()[again] == "CANCELLED")
     assert (checkout.row()["state"], checkout.row()["why"]) == (
         "cancelled",
-        "by `cancel`; the next `run` sends it again",
+        "by `cancel`; the next `submit` sends it again",
     )
     third = checkout.submit()
     slurm.wait_for(finished(slurm, third), 120)

@@ -16,7 +16,7 @@ from reproductions.harness.records.paths import RESULTS
 def cancel(names: SomeNames, results: Results = RESULTS) -> None:
     """End the jobs of these claims' runs, queued or training.
 
-    What they did is kept: the next `run` goes on from there.
+    What they did is not lost: the next `submit` or `run` resumes from there.
 
     Example: `cancel fig1_relu`
     """

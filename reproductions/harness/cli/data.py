@@ -122,5 +122,7 @@ def _check_arguments(
             f"--source and --split are for `data prepare` of {', '.join(RELEASES)}; other sets lie "
             "in the data root"
         )
+    if split and not sources:
+        fail("--split says what the images of --source are; name them, or leave it out")
     if split not in (None, "train", "test"):
         fail(f"--split {split}: say train or test")

@@ -43,7 +43,7 @@ class RefusedError(SuiteError):
 class TrainingJob:
     """Makes one run, or as much of it as fits in the job's time limit (a segment).
 
-    Holds names and paths only: all state is in files.
+    Pickled by submitit: it holds what was planned; all state is in files.
     """
 
     run: PlannedRun
@@ -121,14 +121,14 @@ class TrainingJob:
         now = version_of(self.run.family, self.run.metrics)
         if now != self.version:
             raise RefusedError(
-                f"submitted for {self.version}, but the code is of {now}; the next `run` sends it "
-                "again"
+                f"submitted for {self.version}, but the code is of {now}; the next `submit` "
+                "sends it again"
             )
         claim = discover().get(self.claim_name)
         if claim is None or self.run not in planned_runs(claim, self.run.scale):
             raise RefusedError(
-                f"{self.claim_name} no longer plans this run; the next `run` sends what it plans "
-                "now"
+                f"{self.claim_name} no longer plans this run; the next `submit` sends what it "
+                "plans now"
             )
         return claim
 

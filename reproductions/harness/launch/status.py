@@ -167,7 +167,7 @@ def _state_in_slurm(said: str | None, signs: Signs, end: JobEnd | None) -> tuple
     if state in slurm.QUEUED:
         return "queued", reason
     if end is None and state == "CANCELLED":
-        return "cancelled", "by scancel; the next `run` sends it again"
+        return "cancelled", "by scancel; the next `submit` sends it again"
     if signs.locked:
         return "training", "its job has ended, but its process is still running"
     return _ended(end, f"Slurm says {state}" if state else "Slurm no longer knows its job")
@@ -176,7 +176,7 @@ def _state_in_slurm(said: str | None, signs: Signs, end: JobEnd | None) -> tuple
 def _ended(end: JobEnd | None, why: str) -> tuple[str, str]:
     if end:
         return end.state, end.why
-    return "lost", f"{why}, and there is no record; the next `run` sends it again"
+    return "lost", f"{why}, and there is no record; the next `submit` sends it again"
 
 
 def _is_alive(job: JobFile) -> bool:
@@ -255,6 +255,6 @@ def cancel(items: Iterable[RunStatus]) -> list[str]:
         if job.launcher == "local" and _is_alive(job):
             with suppress(ProcessLookupError):
                 os.kill(int(job.id), signal.SIGINT)
-        end = JobEnd(job.id, "cancelled", "by `cancel`; the next `run` sends it again")
+        end = JobEnd(job.id, "cancelled", "by `cancel`; the next `submit` sends it again")
         write_end(item.root, item.planned.run, end)
     return [str(item.planned.run) for item, _ in active]
