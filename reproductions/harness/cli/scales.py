@@ -34,13 +34,17 @@ def require_images(claims: Sequence[Claim], asked: dict[str, Any]) -> None:
     from reproductions.harness.plan.choose_data import AbsentError, choose_data
 
     where = {name: asked.get(name) for name in ("scale", "data", "device")}
-    lacking: dict[str, AbsentError] = {}
+    gpu = asked.get("gpu", False) is not False
+    alike: dict[Any, list[Claim]] = {}  # data sets are looked for once, not for every claim
     for claim in claims:
+        scales = tuple((name, scale.datasets) for name, scale in claim.scales.items())
+        alike.setdefault(scales, []).append(claim)
+    lacking: dict[str, AbsentError] = {}
+    for same in alike.values():
         try:
-            gpu = asked.get("gpu", False) is not False
-            choose_data(claim, **where, pack=asked["pack"], gpu=gpu, without_images=None)
+            choose_data(same[0], **where, pack=asked["pack"], gpu=gpu, without_images=None)
         except AbsentError as error:
-            lacking[claim.name] = error
+            lacking |= {claim.name: error for claim in same}
     if lacking:
         first, *others = lacking
         more = f" and {len(others)} more claims" if others else ""
