@@ -72,6 +72,7 @@ def run(
     if not names:
         list_claims(results)
         return
+    from reproductions.harness.cli.scales import require_images
     from reproductions.harness.cli.train_here import Computing
 
     asked = {
@@ -88,14 +89,8 @@ def run(
     cores = threads or len(os.sched_getaffinity(0))
     claims = choose(names)
     if "all" in names and scale is None:
-        _require_images(claims, asked)
+        require_images(claims, asked)
     _make(claims, results, asked, Computing(device, cores, precision, compiled))
-
-
-def _require_images(claims: Sequence[Claim], asked: dict[str, Any]) -> None:
-    from reproductions.harness.cli.scales import require_images
-
-    require_images(claims, asked)
 
 
 def _make(

@@ -106,15 +106,15 @@ def submit(
         _refuse({"threads": threads}, "with --local; Slurm has --cpus")
     place = _place(local, site, {**flags, "max_parallel": max_parallel}, device)
     options = LaunchOptions(
-        "local" if local else "slurm",
-        place,
-        device,
-        threads,
-        retry == "failed",
-        max_gpu_hours,
-        dry_run,
-        precision,
-        compiled,
+        launcher="local" if local else "slurm",
+        site=place,
+        device=device,
+        threads=threads,
+        retry_failed=retry == "failed",
+        max_gpu_hours=max_gpu_hours,
+        dry_run=dry_run,
+        precision=precision,
+        compiled=compiled,
     )
     asked = {
         "scale": scale,

@@ -87,15 +87,10 @@ def prepare(
         device=device,
         without_images=without_images,
     )
-    runs = asked_runs(claim, scale)
-    if seeds is not None:
-        wanted = _parse_seeds(seeds, runs)
-        runs = [run for run in runs if not run.of_verdict or run.seed in wanted]
-    sweeps = [] if sweep else [run for run in runs if run.purpose == "sweep"]
-    runs = with_needs(run for run in runs if run not in sweeps)
+    runs, sweeps = _runs(claim, scale, seeds, sweep=sweep)
     root = root_of(results, scale)
     stored, faults = read_records(root)
-    fingerprints = fingerprints_of(images)
+    fingerprints, dirty = fingerprints_of(images), provenance.uncommitted()
     unknown = bool(images.keys() - fingerprints.keys())
     if unknown:
         planned = [PlanEntry(run, None, "not known before the images are packed") for run in runs]
@@ -103,36 +98,39 @@ def prepare(
         here = provenance.hardware(device) if gpu is False else None
         on = None if here else "cuda" if gpu or scale in GPU_SCALES else "cpu"
         together, way = blocks(claim, scale), Way(on, precision, compiled)
-        planned = plan(
-            runs,
-            stored,
-            fingerprints,
-            here,
-            blocks=together,
-            way=way,
-            dirty=provenance.uncommitted(),
-        )
+        planned = plan(runs, stored, fingerprints, here, blocks=together, way=way, dirty=dirty)
     if force:
         planned = [
             item if str(item.run) in made else PlanEntry(item.run, None, "asked for with --force")
             for item in planned
         ]
-    unasked = plan(sweeps, stored, fingerprints, dirty=provenance.uncommitted())
-    left_out = sum(unknown or item.current is None for item in unasked)
+    unasked = plan(sweeps, stored, fingerprints, dirty=dirty)
     return ClaimPlan(
-        claim,
-        scale,
-        root,
-        results,
-        images,
-        planned,
-        stored,
-        note,
-        data,
-        force,
-        left_out,
-        tuple(faults),
+        claim=claim,
+        scale=scale,
+        root=root,
+        results=results,
+        images=images,
+        planned=planned,
+        stored=stored,
+        note=note,
+        data=data,
+        force=force,
+        sweeps_left_out=sum(unknown or item.current is None for item in unasked),
+        faults=tuple(faults),
     )
+
+
+def _runs(
+    claim: Claim, scale: str, seeds: str | None, *, sweep: bool
+) -> tuple[list[PlannedRun], list[PlannedRun]]:
+    """The runs that are asked for, and those of sweeps that are not."""
+    runs = asked_runs(claim, scale)
+    if seeds is not None:
+        wanted = _parse_seeds(seeds, runs)
+        runs = [run for run in runs if not run.of_verdict or run.seed in wanted]
+    sweeps = [] if sweep else [run for run in runs if run.purpose == "sweep"]
+    return with_needs(run for run in runs if run not in sweeps), sweeps
 
 
 def notes(works: Sequence[ClaimPlan]) -> list[str]:
