@@ -150,6 +150,8 @@ def faults_of(claim: Claim) -> list[str]:
     faults += [
         f"two questions are called {n!r}" for n in dict.fromkeys(names) if names.count(n) > 1
     ]
+    taken = METRICS.keys() & claim.own_metrics.keys()
+    faults += [f"own_metrics: {name!r} is the name of a metric of the suite" for name in taken]
     for question in claim.questions:
         faults += [f"{question.name}: {line}" for line in question.faults()]
         faults += [f"{question.name}: {line}" for line in _metric_faults(claim, question)]
