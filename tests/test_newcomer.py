@@ -30,7 +30,7 @@ def committed(question: str) -> str:
         f"{row['measured']:.2f}× [{row['low']:.2f}, {row['high']:.2f}], paper {row['paper']:g}×"
     )
     rests = f"n {row['n']} of {row['planned']} at scale paper, {row['hardware']}"
-    return f"committed records say: {row['cell']}: {number}, {rests}: {row['verdict']}"
+    return f"committed records say: {row['cell']}: {number}, {rests}: {row['word']}"
 
 
 ANSWERS = [committed(question.name) for question in CLAIM.questions]
@@ -102,8 +102,7 @@ def test_it_ends_with_the_committed_answer_and_the_smoke_run_beside_it(
     assert [one, other] == ANSWERS
     for question, line in zip(CLAIM.questions, (smoke_one, smoke_other), strict=True):
         assert re.fullmatch(
-            rf"this smoke run says: +fig1_relu\.{question.name}: .*, paper 6×: none, no evidence",
-            line,
+            rf"this smoke run says: +fig1_relu\.{question.name}: .*, paper 6×: –, no evidence", line
         )
     assert before.startswith("report: ")
 

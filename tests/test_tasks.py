@@ -139,7 +139,7 @@ def test_a_users_own_network_is_an_arm_of_a_claim(splits: Splits, tmp_path: Path
     assert {"top1", "gap", "train_error"} <= stored[0].record.metrics.keys()
     assert 0 < stored[0].record.metrics["share_of_zeros"].value < 100
     rows = judge(claim, stored)
-    assert [(row.n, row.planned, row.verdict.word) for row in rows] == [(2, 2, "none")] * 2
+    assert [(row.n, row.planned, row.verdict.word) for row in rows] == [(2, 2, "–")] * 2
 
 
 @pytest.mark.parametrize(

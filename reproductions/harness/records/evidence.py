@@ -137,10 +137,8 @@ def _by_history(record: Record, rows: Sequence[Row]) -> dict[str, float | None]:
 
 def _by_answers(record: Record, folder: Path) -> dict[str, float | None]:
     """The error by the answers per image, under its metric's name; nothing where there are none."""
-    # a network of other people's is evaluated in one crop
-    metric = "top1_ten" if record.family in TRAINING else "top1"
-    metric = "test_error" if record.question else metric
-    if metric not in record.metrics or record.data is None:
+    metric = answered_metric(record)
+    if metric is None or record.data is None:
         return {}
     count = record.data.test_images
     shape, body = read_array(folder / CORRECT, "|u1")
@@ -152,6 +150,14 @@ def _by_answers(record: Record, folder: Path) -> dict[str, float | None]:
     ):
         raise EvidenceError(CORRECT, f"does not hold the answers for {count:,} images")
     return {metric: 100 * (count - answers.bit_count() - _tie_credit(folder, body, count)) / count}
+
+
+def answered_metric(record: Record) -> str | None:
+    """The error whose answers per image are stored beside a record; None where it has none."""
+    # a network of other people's is evaluated in one crop
+    metric = "top1_ten" if record.family in TRAINING else "top1"
+    metric = "test_error" if record.question else metric
+    return metric if metric in record.metrics else None
 
 
 def _tie_credit(folder: Path, answers: bytes, count: int) -> float:
