@@ -45,6 +45,7 @@ from alexnet.data.imageset import pack  # noqa: E402
 from alexnet.evaluation import features, predict  # noqa: E402
 from alexnet.weights import import_weights, network  # noqa: E402
 from reproductions.harness.claims.claim import discover  # noqa: E402
+from reproductions.harness.claims.metrics import OF_NETWORKS  # noqa: E402
 from reproductions.harness.claims.runs import PlannedRun, family_of  # noqa: E402
 from reproductions.harness.execute.context import RunContext, set_up  # noqa: E402
 from reproductions.harness.execute.run import make  # noqa: E402
@@ -116,6 +117,11 @@ METRICS = {
     "codes.bits": ("", "exact"),  # of no record: what a code is long
     "colour.gap": ("colour_gap", "weights"),
 }
+# What golden runs are asked; others have all that is measured of their kind in any case.
+METRICS_OF: dict[type, tuple[str, ...]] = {
+    LocallyConnectedConfig: ("top1",),
+    AlexNetConfig: tuple(OF_NETWORKS.keys() - {"epochs_to_target", "test_error"}),
+}
 ARRAYS = {"answers": "share", "weights": "weights", "scores": "scores", "centre": "scores"}
 
 
@@ -144,7 +150,11 @@ def planned(
     config: Any, recipe: Any, name: str, *needs: PlannedRun, images: str = "all", **fields: Any
 ) -> PlannedRun:
     """A training of the harness that claims share; `fields` are others of `PlannedRun`."""
-    shared: dict[str, Any] = {"question": "", "kind": "train"}
+    shared: dict[str, Any] = {
+        "question": "",
+        "kind": "train",
+        "metrics": METRICS_OF.get(type(config), ()),
+    }
     return PlannedRun(
         claim=f"{family_of(config) if config else needs[0].family}-golden",
         variant=name,

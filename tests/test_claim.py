@@ -405,7 +405,12 @@ CLAIM = Claim(
         ('"error"', '"an error"', "an error: the name 'an error' is not of a-z, 0-9 and _"),
         ("paper=40.0),)", "paper=40.0))", "its declaration cannot be read (TypeError: "),
         ("paper=40.0)", "paper=40.0, seeds=(0, 0))", "error: it has a seed twice"),
-        ("scales=", "own_metrics={'gap': max}, scales=", "own_metrics: 'gap' is the name of"),
+        (
+            "scales=",
+            "own_metrics=(MetricSpec(type('gap', (), {})),), scales=",
+            "own_metrics: 'gap' is the name of",
+        ),
+        ("scales=", "own_metrics={'odd': max}, scales=", "own_metrics: 'odd' is no MetricSpec"),
         ("CLAIM =", "CLAMI =", "declares no CLAIM = Claim(...)"),
         ("CLAIM =", "CLAIM = 1 +", "cannot be loaded (TypeError: "),
         ('"""Two is two (§1)."""', "", "has no docstring"),

@@ -17,7 +17,7 @@ from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.cli import examine
 from reproductions.harness.cli.train_here import Computing, make_missing
 from reproductions.harness.execute import context
-from reproductions.harness.execute import metrics as measure
+from reproductions.harness.execute.trained import pixels_of
 from reproductions.harness.launch.local import run_locally
 from reproductions.harness.launch.request import JobRequest
 from reproductions.harness.launch.slurm_arrays import job_arrays
@@ -74,10 +74,10 @@ def test_pixels_of_many_images_are_those_of_each(splits: dict[str, ImageSet]) ->
         AlexNetRecipe(color_noise="none").augment,
         torch.device("cpu"),
     )
-    whole = measure._pixels(views, torch.arange(320))
+    whole = pixels_of(views, torch.arange(320))
     assert whole.shape == (320, 3 * 28 * 28)
     for start in (0, 249, 250, 319):
-        assert torch.equal(whole[start], measure._pixels(views, torch.tensor([start]))[0])
+        assert torch.equal(whole[start], pixels_of(views, torch.tensor([start]))[0])
 
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

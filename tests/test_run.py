@@ -9,14 +9,12 @@ import torch
 from records import git_tree
 from typer.testing import CliRunner
 
-from alexnet.config import AlexNetConfig
 from alexnet.training import Row
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute import run as running
 from reproductions.harness.execute.context import RunContext, set_up
-from reproductions.harness.execute.metrics import MEASURES
 from reproductions.harness.execute.run import make
 from reproductions.harness.records.load import read_records, records_of
 from reproductions.harness.records.store import folder_of
@@ -103,7 +101,7 @@ def test_a_run_that_fails_has_a_record_and_is_not_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More memory is needed than a machine can address."""
-    monkeypatch.setitem(MEASURES, AlexNetConfig, lambda *_: torch.empty(1 << 60))
+    monkeypatch.setattr(running, "carry_out", lambda *_: torch.empty(1 << 60))
     command = ["run", "ten_view_gain", "--scale", "smoke", "--results", str(tmp_path)]
     done = CliRunner().invoke(app, [*command, "--seeds", "0", "--threads", "1"])
     assert done.exit_code == 3

@@ -9,14 +9,13 @@ import pytest
 from machine import without_privileges
 from records import git_tree
 
-from alexnet.config import AlexNetConfig
 from alexnet.data.imageset import ImageSet
 from alexnet.io import is_locked
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.errors import RecordError, UnreadableError
-from reproductions.harness.execute import metrics as measure
 from reproductions.harness.execute import run as running
+from reproductions.harness.execute import tasks
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch import job as segment
@@ -86,7 +85,7 @@ def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
         raise RuntimeError("CUDA out of memory")
 
     with monkeypatch.context() as short:
-        short.setitem(measure.MEASURES, AlexNetConfig, no_memory)
+        short.setattr(tasks, "measure", no_memory)
         make(NET, CLAIM, bench, rows.append)
     (failed,) = read_records(bench.root)[0]
     assert (failed.record.status, failed.record.failure) == ("failed", "CUDA out of memory")
