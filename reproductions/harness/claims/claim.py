@@ -100,10 +100,23 @@ def examine() -> tuple[dict[str, Claim], list[str]]:
         if module.ispkg or module.name.startswith("_"):
             continue
         claim, wrong = load(f"reproductions.{module.name}")
+        if claim and not wrong:
+            wrong = _metrics_of_others(claim, claims.values())
         faults += [f"reproductions/{module.name}.py: {line}" for line in wrong]
         if claim and not wrong:
             claims[module.name] = claim
     return claims, faults
+
+
+def _metrics_of_others(claim: Claim, others: Iterable[Claim]) -> list[str]:
+    """Own metrics that have the name of another claim's: a run that both share would have one."""
+    mine = {spec.name: spec for spec in claim.own_metrics}
+    return [
+        f"own_metrics: {spec.name!r} is the name of another metric, of {other.name}"
+        for other in others
+        for spec in other.own_metrics
+        if mine.get(spec.name, spec) != spec
+    ]
 
 
 def load(module: str) -> tuple[Claim | None, list[str]]:
