@@ -12,8 +12,10 @@ import pytest
 from records import full_set
 from typer.testing import CliRunner
 
+from alexnet.data.sources import open_dataset
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.execute import trial
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS
 
@@ -190,6 +192,23 @@ def test_a_time_is_known_from_records_of_another_machine(
     said = json.loads(invoke("plan", "fig1_relu", "--json", "--results", tmp_path))
     assert {row["minutes from records of"] for row in said} == {"AMD EPYC (AVX-512 bf16)"}
     assert all(row["minutes"] > 0 for row in said)
+
+
+def test_a_time_is_measured_once_where_the_images_are(
+    cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproductions.harness.records.provenance.cpu_model", lambda: "a new one")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    open_dataset("cifar10", cifar_folder)
+    (tmp_path / "results").mkdir()
+    where = "--scale", "paper", "--data", cifar_folder, "--results", tmp_path / "results"
+    plan = invoke("plan", "fig1_relu", "--json", *where)
+    rows = json.loads(plan[plan.index("[") :])
+    (source,) = {row["minutes from records of"] for row in rows}
+    assert re.fullmatch(r"none, measured here for \d+\.\d s", source)
+    monkeypatch.setattr(trial, "measure_speeds", None)
+    said = invoke("run", "fig1_relu", "--dry-run", *where)
+    assert f", {source.removeprefix('none, ')} (at most " in said
 
 
 def test_a_run_says_how_far_it_is_and_what_came_of_it(first: tuple[Path, list[str], str]) -> None:
