@@ -31,8 +31,8 @@ def test_conv1_is_slowed_and_then_frozen(epoch: int, rate: float) -> None:
 
 
 def test_the_logged_end() -> None:
-    assert not ALEXNET_2012.is_over(92, [50.0] * 92, None)
-    assert ALEXNET_2012.is_over(93, [50.0] * 93, None)
+    assert not ALEXNET_2012.is_over(92, [50.0] * 92, [])
+    assert ALEXNET_2012.is_over(93, [50.0] * 93, [])
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_finetuning_by_its_log(epochs: tuple[int, int], rates: tuple[float, ...]
         found = [recipe.layer_lr(name, "weight", epoch, [])[0] for name in ("conv1", "fc6", "fc8")]
         assert found == pytest.approx(rates, rel=1e-12)
     assert recipe.color_noise_end == 38
-    assert [recipe.is_over(epoch, [], None) for epoch in (53, 54)] == [False, True]
+    assert [recipe.is_over(epoch, [], []) for epoch in (53, 54)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_plateaus(errors: list[float], patience: int, drops: int) -> None:
 
 def test_the_texts_rule_drops_three_times_and_then_ends() -> None:
     rates, errors = [], []
-    while not PAPER.is_over(len(errors), errors, None):
+    while not PAPER.is_over(len(errors), errors, []):
         rates.append(PAPER.lr(len(errors), errors))
         errors.append(50.0)
     assert rates == pytest.approx([1e-2] * 6 + [1e-3] * 5 + [1e-4] * 5 + [1e-5] * 5, rel=1e-12)
@@ -87,9 +87,9 @@ def test_the_texts_rule_drops_three_times_and_then_ends() -> None:
 
 def test_the_texts_rule_ends_with_the_budget_at_the_latest() -> None:
     falling = [90.0 - epoch for epoch in range(90)]
-    assert not PAPER.is_over(89, falling[:89], None)
+    assert not PAPER.is_over(89, falling[:89], [])
     assert PAPER.lr(89, falling[:89]) == 1e-2
-    assert PAPER.is_over(90, falling, None)
+    assert PAPER.is_over(90, falling, [])
 
 
 def test_a_drop_takes_effect_in_the_epoch_after_the_patience_ran_out() -> None:

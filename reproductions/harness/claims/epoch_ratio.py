@@ -36,6 +36,7 @@ class Sweep:
     rates: tuple[float, ...]
     seeds: tuple[int, ...]  # never among the seeds of the verdict
     epochs: int  # budget; a rate that has not reached the target by then is censored
+    target_window: str = "pass"  # by which its runs read the target, as in `Recipe`
 
     def __str__(self) -> str:
         rates = ", ".join(f"{rate:g}" for rate in self.rates)
@@ -123,7 +124,12 @@ class EpochRatio(Question):
         declaration = digest([as_data(self.sweep), self.target])
         tune = replace(run, purpose="sweep", declaration=declaration)
         recipes = {
-            rate: replace(arm.recipe, learning_rate=rate, epochs=self.sweep.epochs)
+            rate: replace(
+                arm.recipe,
+                learning_rate=rate,
+                epochs=self.sweep.epochs,
+                target_window=self.sweep.target_window,
+            )
             for rate in self.sweep.rates
         }
         return [

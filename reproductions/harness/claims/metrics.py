@@ -89,7 +89,7 @@ def first_epoch_error(net: Any) -> float:
 
 def epochs_to_target(net: Any) -> float | None:
     """Epochs at which the running training error first falls to the recipe's target."""
-    return epochs_to(net.curve, net.recipe.target_train_error)
+    return epochs_to(net.target_curve, net.recipe.target_train_error)
 
 
 def test_error(net: Any) -> float:

@@ -73,6 +73,11 @@ class Question(ABC):
         """The metrics of a record that it reads."""
         return ()
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The metrics that its runs are to have: also those that are shown beside it."""
+        return self.metrics
+
     def at(self, name: str, scale: Scale) -> Self:
         """The question with the networks, seeds and budgets of a scale."""
         return replace(self, seeds=self.seeds[: scale.seeds])
@@ -81,7 +86,7 @@ class Question(ABC):
         """The runs that it rests on at a scale, arm by arm."""
         scaled = self.at(name, scale)
         return [
-            replace(shared_run(arm, name, seed, scale), metrics=scaled.metrics)
+            replace(shared_run(arm, name, seed, scale), metrics=scaled.measured)
             for arm in scaled.arms
             for seed in scaled.seeds
         ]
@@ -228,6 +233,12 @@ class Difference(Question):
     def metrics(self) -> tuple[str, str]:
         """The metric that is taken off, then the other."""
         return self.minus_metric or self.metric, self.metric
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Of a claim on overfitting also the errors that a gap is made of."""
+        beside = ("gap", "top1", "top1_train") if self.gate == "overfits" else ()
+        return tuple(dict.fromkeys((*self.metrics, *beside)))
 
     def at(self, name: str, scale: Scale) -> Self:
         """With both arms at the scale."""

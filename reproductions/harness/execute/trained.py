@@ -28,7 +28,8 @@ from alexnet.precision import image_type
 from alexnet.training import Row, Training
 from alexnet.version import TRAINING
 from reproductions.harness.claims.runs import PlannedRun
-from reproductions.harness.records.history import error_of_epoch
+from reproductions.harness.records.history import error_of_epoch, points
+from reproductions.harness.rule.curves import target_curve
 
 KNOWN = 10_000  # training images that are evaluated after training, and searched for neighbours
 QUERIES = 2_000  # test images whose neighbours are sought
@@ -78,9 +79,10 @@ class Trained:
         return self.done.history[-1]
 
     @property
-    def curve(self) -> list[tuple[float, float]]:
-        """Epochs and training errors, row by row."""
-        return [(row.epoch, row.train_error) for row in self.done.history]
+    def target_curve(self) -> list[tuple[float, float]]:
+        """Epochs and training errors by which the recipe's target is read."""
+        curve = points([asdict(row) for row in self.done.history])
+        return target_curve(curve, len(self.train), self.recipe.target_window)
 
     @property
     def last_epoch(self) -> int:

@@ -34,6 +34,13 @@ def pass_means(curve: Sequence[Point], images: int) -> list[tuple[float, float]]
     return found
 
 
+def target_curve(curve: Sequence[Point], images: int, window: str) -> list[tuple[float, float]]:
+    """(epoch, error) by which a target is read: of each "row", or of each whole "pass"."""
+    if window == "pass":
+        return pass_means(curve, images)
+    return [(row.epoch, row.error) for row in curve]
+
+
 def epochs_to(curve: Sequence[tuple[float, float]], target: float) -> float | None:
     """Where a curve of (epoch, error) first reaches `target`, interpolated; None if it never does.
 
