@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from reproductions.harness.claims.questions import (
     FinishedRun,
@@ -17,7 +17,7 @@ from reproductions.harness.claims.questions import (
 from reproductions.harness.claims.runs import PlannedRun, as_data, digest
 from reproductions.harness.claims.variant import Scale, Variant
 from reproductions.harness.rule.curves import Point, epochs_to, pass_means
-from reproductions.harness.rule.effect import Times, effect_of_times
+from reproductions.harness.rule.effect import Effect, Times, effect_of_times
 from reproductions.harness.rule.power import detectable
 from reproductions.harness.rule.verdict import Asked, Verdict, Word, judge
 
@@ -166,11 +166,22 @@ class EpochRatio(Question):
     def judge(self, arms: Sequence[Runs], scale: str) -> Verdict:
         """By the ratio per seed; a run that diverged has not reached the target."""
         times = self._times(arms)
-        verdict = judge(effect_of_times(times), self.asked, scale)
+        verdict = self.decide(effect_of_times(times), scale)
         if verdict.word == "not run" and times:
             word: Word = "–" if scale == "smoke" else "not run"
             return Verdict(word, "in no pair did a run reach the target")
         return verdict
+
+    def decide(self, effect: Effect, scale: str, gate: str = "", level: float = 0.95) -> Verdict:
+        """By the rule of effects."""
+        return judge(effect, self.asked, scale, gate, level)
+
+    def rule_as_data(self) -> dict[str, Any]:
+        """With the smallest ratio of interest, the target, how it is read, and the rates tried."""
+        window = getattr(self.over.recipe, "target_window", "pass")
+        rates = None if self.sweep is None else list(self.sweep.rates)
+        sizes = {"least": self.min_effect, "target": self.target, "window": window, "rates": rates}
+        return super().rule_as_data() | sizes
 
     def _times(self, arms: Sequence[Runs]) -> list[Times]:
         budget = float(self.over.recipe.epochs)

@@ -99,9 +99,17 @@ class Question(ABC):
     def judge(self, arms: Sequence[Runs], scale: str) -> Verdict:
         """The verdict on the counted runs, one sequence per arm; of the question at the scale."""
 
+    def decide(self, effect: Effect, scale: str, gate: str = "", level: float = 0.95) -> Verdict:
+        """The verdict on an effect; `gate` is why trainings cannot answer, "" if they can."""
+        raise NotImplementedError(f"{type(self).__name__} is not judged by an interval")
+
     @abstractmethod
     def rule(self) -> str:
         """What is fixed before the runs, as one sentence; of a question at its scale."""
+
+    def rule_as_data(self) -> dict[str, Any]:
+        """What is fixed before the runs, under names that stay; of a question at its scale."""
+        return {"paper": self.paper, "seeds": list(self.seeds), "metrics": list(self.metrics)}
 
     def faults(self) -> list[str]:
         """What is wrong with its declaration, a line each."""
@@ -258,10 +266,19 @@ class Difference(Question):
 
     def judge(self, arms: Sequence[Runs], scale: str) -> Verdict:
         """By the differences per seed; runs that diverged leave it undecided."""
-        verdict = judge(self._effect(arms), self.asked, scale, self._gate_failure(arms, scale))
+        verdict = self.decide(self._effect(arms), scale, self._gate_failure(arms, scale))
         if (lost := diverged(arms)) and verdict.word != "–":
             return replace(verdict, word="undecided", reason=lost)
         return verdict
+
+    def decide(self, effect: Effect, scale: str, gate: str = "", level: float = 0.95) -> Verdict:
+        """By the rule of effects."""
+        return judge(effect, self.asked, scale, gate, level)
+
+    def rule_as_data(self) -> dict[str, Any]:
+        """With the smallest effect of interest and what the paper says of it."""
+        sizes = {"least": self.min_effect, "over": self.at_least, "none": self.no_difference}
+        return super().rule_as_data() | sizes
 
     def _effect(self, arms: Sequence[Runs]) -> Effect:
         pairs = [(runs[0], runs[-1]) for runs in by_seed(arms)]
@@ -354,10 +371,18 @@ class Value(Question):
         known = [(found, None) for found in answers if found]
         images = images_variance(known) if known and len(known) == len(answers) else None
         effect = effect_of([math.nan if value is None else value for value in values], images)
-        verdict = judge_value(effect, self.paper, self.tolerance, scale)
+        verdict = self.decide(effect, scale)
         if (lost := diverged(arms)) and verdict.word != "–":
             return replace(verdict, word="undecided", reason=lost)
         return verdict
+
+    def decide(self, effect: Effect, scale: str, gate: str = "", level: float = 0.95) -> Verdict:
+        """By the rule of printed values."""
+        return judge_value(effect, self.paper, self.tolerance, scale, level)
+
+    def rule_as_data(self) -> dict[str, Any]:
+        """With the tolerance."""
+        return super().rule_as_data() | {"tolerance": self.tolerance}
 
     def rule(self) -> str:
         """The paper's number and the metric."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from reproductions.harness.claims.claim import Claim, planned_runs, question_runs, seed_blocks
 from reproductions.harness.claims.questions import Question
 from reproductions.harness.claims.runs import Key, PlannedRun
+from reproductions.harness.judge import rule_dates
 from reproductions.harness.plan.counted import (
     Kind,
     block_kind,
@@ -43,6 +44,8 @@ class VerdictRow:
     sweep: tuple[Stored, ...] = ()
     # repeats and seeds outside the plan: shown, not counted
     extra: tuple[Stored, ...] = field(default=())
+    survives: bool = False  # whether the word survives Holm's adjustment within its scale
+    rule_since: str | None = None  # the day on which the question's rule was fixed, if it is dated
 
     @property
     def cell(self) -> str:
@@ -79,6 +82,18 @@ class VerdictRow:
     def scaled(self) -> Question:
         """The question with the networks, seeds and target of this row's scale."""
         return self.question.at(self.scale, self.claim.scales[self.scale])
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What a reader should know beside the word."""
+        first = min((item.record.started for item in (*self.members, *self.sweep)), default="")
+        marks = ("survives Holm",) if self.survives else ()
+        if not first or not self.question.trained or self.verdict.word == "–":
+            return marks
+        if self.rule_since is None:
+            return (*marks, "rule not dated")
+        late = self.rule_since > first[:10]
+        return (*marks, "rule younger than its first record") if late else marks
 
     @property
     def word(self) -> str:
@@ -196,6 +211,7 @@ def _judge_group(
         tuple(members),
         tuple(sorted(tried, key=_by_arm)),
         tuple(sorted((item for item in items if id(item) not in shown), key=_by_arm)),
+        rule_since=rule_dates.since(claim, question, scale),
     )
 
 

@@ -17,6 +17,7 @@ from alexnet.io import locked, write_atomic
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.runs import digest
 from reproductions.harness.errors import RecordError, UnreadableError
+from reproductions.harness.judge.many import adjusted
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.files import EvidenceError, Fault
 from reproductions.harness.records.load import read_records
@@ -62,7 +63,7 @@ def build(root: Path, claims: dict[str, Claim]) -> Report:
             f"no record under {root} counts{first}, and report.json lists {listed}; restore them "
             "or move it away"
         )
-    rows = [row for claim in claims.values() for row in judge(claim, stored)]
+    rows = adjusted([row for claim in claims.values() for row in judge(claim, stored)])
     if only_synthetic(stored):
         rows = [row for row in rows if row.members]
     pictures: dict[str, Figure] = {}
@@ -224,6 +225,8 @@ def _as_json(
                 "verdict": row.verdict.word,
                 "mark": row.verdict.mark,
                 "word": row.word,
+                "marks": list(row.marks),
+                "rule_since": row.rule_since,
                 "reason": row.verdict.reason,
                 "sensitivity": row.sensitivity,
                 "evidence": [path_of(item) for item in row.members],

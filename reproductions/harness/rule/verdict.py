@@ -42,6 +42,7 @@ Word = Literal[
     "does not hold",
     "–",
 ]
+SINCE = "2026-11-28"  # the day on which these words and gates were fixed
 # Words that say something of the claim; each rests on an interval.
 DECIDED = ("confirmed", "same direction", "different size", "opposite direction", "no effect")
 
