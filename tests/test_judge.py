@@ -9,7 +9,13 @@ from records import RELU, TANH, full_set, make_alexnet, make_record, planned, st
 
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.judge.rows import VerdictRow, judge
-from reproductions.harness.judge.sweep import SweepPoint, best_rate, sweep_table
+from reproductions.harness.judge.sweep import (
+    SweepPoint,
+    best_rate,
+    level_with,
+    sweep_notes,
+    sweep_table,
+)
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.schema import ParentRun
 from reproductions.harness.rule.effect import Times, effect_of_times
@@ -266,6 +272,35 @@ def test_the_sweep_and_its_best_rate(tmp_path: Path) -> None:
 )
 def test_best_rate(rates: dict[float, list[SweepPoint]], best: float | None) -> None:
     assert best_rate(rates) == best
+
+
+@pytest.mark.parametrize(
+    ("best", "other", "level"),
+    [
+        (SweepPoint(6.0, 24, 0.2, 0.1), SweepPoint(6.1, 24, 0.2, 0.1), True),
+        (SweepPoint(6.0, 24, 0.2, 0.1), SweepPoint(6.2, 24, 0.2, 0.1), False),
+        (SweepPoint(6.0, 24, 0.2, 0.1), SweepPoint(None, 24, 0.2, 0.1), False),
+        (SweepPoint(None, 35.8, 0.2), SweepPoint(None, 36.0, 0.2), True),
+        (SweepPoint(None, 35.8, 0.2), SweepPoint(None, 36.1, 0.2), False),
+        (SweepPoint(None, 35.8, 0.2), SweepPoint(None, math.inf), False),
+    ],
+)
+def test_rates_that_the_images_do_not_tell_apart(
+    best: SweepPoint, other: SweepPoint, level: bool
+) -> None:
+    assert level_with({0.1: [best], 0.2: [other]}, 0.1) == [0.2] * level
+
+
+def test_a_level_or_outermost_rate_is_said_until_runs_to_the_target_settle_it(
+    tmp_path: Path,
+) -> None:
+    full_set(tmp_path)
+    (row,) = rows(tmp_path)
+    open_ = "is on the edge of the grid; no runs to the target have settled it yet."
+    first = planned("tanh", 0).recipe["learning_rate"]
+    sweep = replace(row.scaled.sweep, rates=(first, 1.0))  # type: ignore[attr-defined]
+    assert open_ in " ".join(sweep_notes(row, replace(row.scaled, sweep=sweep)))
+    assert open_ not in " ".join(sweep_notes(row, row.scaled))
 
 
 def test_exact_counts(tmp_path: Path) -> None:
