@@ -103,6 +103,9 @@ def test_a_seed_made_whole_on_another_machine_completes_the_row(tmp_path: Path) 
     assert dict(row.kinds) == {("A", "bf16"): (0, 1, 2), ("B", "fp32"): (3, 4)}
     assert row.hardware == "A, bf16: seeds 0, 1, 2; B, fp32: seeds 3, 4"
     assert [(item.record.seed, item.record.made_on) for item in row.extra] == [(3, ("A", "bf16"))]
+    ratios = [slow / fast for fast, slow in zip(RELU, TANH, strict=True)]
+    assert row.effect_on(("A", "bf16")) == pytest.approx(math.prod(ratios[:3]) ** (1 / 3))
+    assert row.effect_on(("B", "fp32")) == pytest.approx(math.prod(ratios[3:]) ** (1 / 2))
 
 
 def test_a_row_of_nothing_that_counts_names_no_seeds(tmp_path: Path) -> None:
