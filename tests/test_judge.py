@@ -325,8 +325,17 @@ def test_a_difference_of_alexnets(tmp_path: Path) -> None:
     gap = alexnets(tmp_path, "dropout", "gap")
     assert (gap.verdict.word, gap.n, gap.scale) == ("too short to tell", 3, "mini")
     assert gap.verdict.effect == pytest.approx(8.0)
+    assert "on the test images" not in gap.verdict.reason
     iterations = alexnets(tmp_path, "dropout", "iterations")  # 90 % is above where the curves begin
     assert iterations.verdict.effect == pytest.approx(1.0)
+
+
+def test_a_network_that_is_better_without_what_should_help_is_named(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_record(tmp_path, make_alexnet("original", seed, gap=1.0, top1=80.0), 4.0)
+        write_record(tmp_path, make_alexnet("without-dropout", seed, gap=12.0, top1=73.0), 2.0)
+    reason = alexnets(tmp_path, "dropout", "gap").verdict.reason
+    assert reason.endswith("; on the test images without-dropout is better by 7.0 points")
 
 
 @pytest.mark.parametrize("diverged", [1, 3])
