@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from reproductions.harness.cli.examine import examine
-from reproductions.harness.records.git import git_state
-from reproductions.harness.records.paths import REPOSITORY
+from reproductions.harness.records.files import REPOSITORY
+from reproductions.harness.records.provenance import git_state
 
 
 def states(data: Path | None, results: Path) -> dict[str, str]:

@@ -18,8 +18,8 @@ from reproductions.harness.cli import examine
 from reproductions.harness.cli.train_here import Computing, make_missing
 from reproductions.harness.execute import context
 from reproductions.harness.execute.trained import pixels_of
+from reproductions.harness.launch.job_files import JobRequest
 from reproductions.harness.launch.local import run_locally
-from reproductions.harness.launch.request import JobRequest
 from reproductions.harness.launch.slurm_arrays import job_arrays
 from reproductions.harness.launch.slurm_config import SlurmConfig, computing_on, resources_of
 from reproductions.harness.plan.claim_plan import prepare

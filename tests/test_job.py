@@ -12,7 +12,7 @@ from records import make_record, planned, write_record
 from reproductions.harness.errors import RecordError
 from reproductions.harness.launch import job as module
 from reproductions.harness.launch.job import MOST_WITHOUT_PROGRESS, TrainingJob
-from reproductions.harness.launch.job_files import JobEnd, new_job, read_job, write_job
+from reproductions.harness.launch.job_files import JobEnd, JobRequest, new_job, read_job, write_job
 from reproductions.harness.records.schema import version_of
 
 RUN = planned("relu", 0, "smoke")
@@ -28,11 +28,12 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingJob:
     monkeypatch.setattr(module.os, "register_at_fork", lambda **_: None)
     write_job(tmp_path, RUN, new_job("12", "slurm", tmp_path))
     version = version_of(RUN.family, RUN.metrics)
-    return TrainingJob(RUN, RUN.claim, tmp_path, None, "cpu", 1, version, minutes=MINUTES)
+    request = JobRequest(RUN, RUN.claim, tmp_path, None)
+    return TrainingJob(request, "cpu", 1, version, minutes=MINUTES)
 
 
 def end_of(job: TrainingJob) -> JobEnd | None:
-    return read_job(job.root, RUN)[1]
+    return read_job(job.request.root, RUN)[1]
 
 
 def after(job: TrainingJob, minutes: float, rows: int = 0) -> TrainingJob:
@@ -106,7 +107,7 @@ def test_an_error_fails_the_run_unless_a_process_or_slurm_was_lost(
 
 
 def test_a_failed_record_fails_the_job(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = write_record(job.root, make_record(status="failed"))
+    folder = write_record(job.request.root, make_record(status="failed"))
     monkeypatch.setattr(module, "make", lambda *_, **__: folder)
     with pytest.raises(RecordError, match=r"the run failed, see .*record\.json"):
         job()

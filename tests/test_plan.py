@@ -11,8 +11,9 @@ from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.judge.power import of_images
 from reproductions.harness.judge.rows import judge
 from reproductions.harness.plan.claim_plan import prepare
+from reproductions.harness.plan.cost import expected_seconds
 from reproductions.harness.plan.counted import ANY, Way, differences, not_deciding
-from reproductions.harness.plan.missing import WEIGHTS_ABSENT, PlanEntry, expected_seconds, plan
+from reproductions.harness.plan.missing import WEIGHTS_ABSENT, PlanEntry, plan
 from reproductions.harness.records import provenance
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.schema import ParentRun, Record

@@ -19,7 +19,7 @@ from reproductions.harness.execute import tasks
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch import job as segment
-from reproductions.harness.launch import request as requests
+from reproductions.harness.launch import job_files as requests
 from reproductions.harness.records.load import read_records
 
 CLAIM = discover()["fig1_relu"]

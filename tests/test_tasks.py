@@ -9,7 +9,7 @@ import torch
 from networks import ALEXNET, CPU, LOCAL, Network, Splits
 
 from alexnet.config import Recipe
-from alexnet.data.batches import batches_of
+from alexnet.data.loader import batches_of
 from alexnet.evaluation import predict, top_errors
 from reproductions.harness.claims.claim import Claim, discover, faults_of, planned_runs
 from reproductions.harness.claims.metrics import METRICS, MetricSpec

@@ -18,10 +18,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from alexnet import training
 from alexnet.checkpoint import Checkpoint
 from alexnet.config import AlexNetConfig, AlexNetRecipe, LocallyConnectedRecipe, Recipe
-from alexnet.data.batches import batches_of
 from alexnet.data.decode import decode_square
 from alexnet.data.imageset import ImageSet, pack
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Loader, batches_of
 from alexnet.evaluation import argmax_correct, evaluate
 from alexnet.models import AlexNet
 from alexnet.optim import PaperSGD, layer_groups

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.config import AlexNetRecipe
-from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet
-from alexnet.evaluation import mean_probabilities, predict, top_errors, topk_correct
+from alexnet.data.loader import batches_of
+from alexnet.evaluation import predict, top_errors, topk_correct
 from alexnet.models import AlexNet
 from reproductions.harness.claims.metrics import OF_AVERAGES
 from reproductions.harness.records.schema import Metric
@@ -37,7 +38,7 @@ def average(
         batches = batches_of(test, net, recipe, next(net.parameters()).device, mean_of=train)
         probabilities, labels = predict(net, batches, crops=10, precision=precision)
         found.append(probabilities)
-    whole = mean_probabilities(found)
+    whole = torch.stack(found).mean(0)
     asked = Average(top_errors(whole, labels), [top_errors(each, labels) for each in found])
     metrics = {
         name: Metric(

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import torch
 
-from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet
+from alexnet.data.loader import batches_of
 from alexnet.optim import PaperSGD, layer_groups
-from alexnet.precision import image_type
-from alexnet.rng import own_generators
+from alexnet.precision import image_type, own_generators
 from alexnet.training import Training, train_step
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute import precision

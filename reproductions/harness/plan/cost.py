@@ -10,8 +10,8 @@ from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.missing import expected_epochs, expected_seconds
 from reproductions.harness.plan.speeds import kind_of, read_speeds
 from reproductions.harness.records import provenance
+from reproductions.harness.records.files import RESULTS, root_of
 from reproductions.harness.records.load import read_records
-from reproductions.harness.records.paths import RESULTS, root_of
 from reproductions.harness.records.store import Stored
 
 # operations per second of a GPU before there is a record from one; a guess, said with the number
