@@ -53,7 +53,7 @@ def run(
     precision: Precision = None,
     compiled: Compiled = False,
     dry_run: DryRun = False,
-    launch: Annotated[  # noqa: ARG001 - alias.py takes its values out
+    launch: Annotated[  # noqa: ARG001 - `as_submit` takes its values out
         str | None, typer.Option(hidden=True, callback=_no_such_launcher)
     ] = None,
 ) -> None:

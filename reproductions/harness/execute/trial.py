@@ -16,8 +16,7 @@ from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute import precision
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.plan.claim_plan import ClaimPlan
-from reproductions.harness.plan.cost import operations
-from reproductions.harness.plan.speeds import Speed, keep_speed
+from reproductions.harness.plan.cost import Speed, keep_speed, operations
 
 BUDGET = 1.0  # seconds after which no further step of a network begins
 WHOLE = 4.0  # seconds after which no further network is tried
