@@ -1,15 +1,11 @@
 """The printed update rule against its formula, and against torch's SGD."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
-from alexnet.config import AlexNetConfig
-from alexnet.models import AlexNet
-from alexnet.optim import PaperSGD, layer_groups
+from alexnet.optim import PaperSGD
 
 pytestmark = pytest.mark.numerical
 
@@ -87,22 +83,3 @@ def test_many_weights_are_updated_as_each_alone() -> None:
         for optimizer in each:
             optimizer.step()
     assert all(map(torch.equal, weights, alone))
-
-
-def test_every_layers_weight_and_bias_are_a_group() -> None:
-    groups = layer_groups(AlexNet(AlexNetConfig.original().smoke()))
-    convolutions = [f"conv{k}" for k in range(1, 6)]
-    names = [
-        (layer, kind)
-        for layer in (*convolutions, "fc6", "fc7", "fc8")
-        for kind in ("weight", "bias")
-    ]
-    assert [group["layer"] for group in groups] == names
-    (weight, bias), _ = (layer_groups(nn.Linear(3, 2)), None)
-    assert (weight["layer"][1], bias["layer"][1]) == ("weight", "bias")
-
-
-def test_a_parameter_without_gradient_stays() -> None:
-    weight = torch.ones(2)
-    PaperSGD([weight], lr=0.1).step()
-    np.testing.assert_array_equal(weight.numpy(), [1, 1])

@@ -30,11 +30,6 @@ def test_conv1_is_slowed_and_then_frozen(epoch: int, rate: float) -> None:
         assert ALEXNET_2012.layer_lr(layer, "weight", epoch, [])[0] == ALEXNET_2012.lr(epoch, [])
 
 
-def test_the_logged_end() -> None:
-    assert not ALEXNET_2012.is_over(92, [50.0] * 92, None)
-    assert ALEXNET_2012.is_over(93, [50.0] * 93, None)
-
-
 @pytest.mark.parametrize(
     ("epochs", "rates"),  # of conv1, of the rest and of fc8
     [
@@ -60,16 +55,12 @@ def test_finetuning_by_its_log(epochs: tuple[int, int], rates: tuple[float, ...]
     [
         ([], 2, 0),
         ([9, 8, 7, 6], 2, 0),
-        ([9, 9], 2, 0),  # one epoch without a lower value
         ([9, 9, 9], 2, 1),  # two: as low is not lower
         ([9, 10, 8, 9, 7, 8], 2, 0),  # a lower value in between
         ([9, 10, 10, 10], 2, 1),  # the count starts afresh
         ([9, 10, 10, 10, 10], 2, 2),
         ([9, 10, 10, 9.5, 9.4], 2, 2),  # better than before the drop, but not the lowest
-        ([9, 10, 10, 8, 9, 9], 2, 2),
-        ([9, 10, 10, 8, 9, 7], 2, 1),
         ([5] * 16, 5, 3),
-        ([5] * 15, 5, 2),
         ([5, 5], 1, 1),
     ],
 )
@@ -85,17 +76,18 @@ def test_the_texts_rule_drops_three_times_and_then_ends() -> None:
     assert rates == pytest.approx([1e-2] * 6 + [1e-3] * 5 + [1e-4] * 5 + [1e-5] * 5, rel=1e-12)
 
 
+def test_the_logged_end() -> None:
+    assert [ALEXNET_2012.is_over(epoch, [50.0] * epoch, None) for epoch in (92, 93)] == [
+        False,
+        True,
+    ]
+
+
 def test_the_texts_rule_ends_with_the_budget_at_the_latest() -> None:
     falling = [90.0 - epoch for epoch in range(90)]
     assert not PAPER.is_over(89, falling[:89], None)
     assert PAPER.lr(89, falling[:89]) == 1e-2
     assert PAPER.is_over(90, falling, None)
-
-
-def test_a_drop_takes_effect_in_the_epoch_after_the_patience_ran_out() -> None:
-    recipe = replace(PAPER, plateau_patience=2)
-    assert recipe.lr(2, [9.0, 9.0]) == 1e-2
-    assert recipe.lr(3, [9.0, 9.0, 9.0]) == pytest.approx(1e-3, rel=1e-12)
 
 
 def test_a_shortened_course_keeps_its_shares() -> None:
