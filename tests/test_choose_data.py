@@ -1,6 +1,5 @@
 """Which images a claim gets."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,16 +57,6 @@ def test_broken_images_are_never_replaced_by_the_synthetic(cifar_folder: Path) -
         choose_data(CLAIMS["fig1_relu"], **{**NOTHING, "data": cifar_folder})
 
 
-def test_a_claim_without_images_needs_none(tmp_path: Path) -> None:
-    assert (
-        choose_data(
-            CLAIMS["fig2_architecture"],
-            **{**NOTHING, "data": tmp_path / "nowhere", "scale": "smoke"},
-        )[0]
-        == "paper"
-    )
-
-
 def scaled(**datasets: str | None) -> Claim:
     """A claim that uses these data sets at these scales."""
     return replace(
@@ -103,31 +92,6 @@ def test_the_most_faithful_scale_that_images_and_machine_allow(tiny_root: Path) 
     scale, _, note = choose_data(scaled(**FOUR), **here)
     assert scale == "reduced"
     assert "not a more faithful scale: the train images of imagenet2012 are not prepared" in note
-
-
-def test_a_scale_by_name_needs_no_gpu(tiny_root: Path) -> None:
-    assert (
-        choose_data(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "reduced"})[0]
-        == "reduced"
-    )
-    with pytest.raises(DataError, match="imagenet2012 are not prepared"):
-        choose_data(scaled(**FOUR), **{**NOTHING, "data": tiny_root, "scale": "paper"})
-
-
-def test_without_any_images_the_first_line_says_what_was_looked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(provenance, "computes_on_gpu", lambda _: True)
-    scale, _, note = choose_data(scaled(**FOUR), **{**NOTHING, "data": tmp_path})
-    assert scale == "smoke"
-    assert re.search(
-        r"NO REAL IMAGES \(.*imagenet2012 are not prepared.*Tiny ImageNet is not under", note
-    )
-    without_smoke = scaled(paper="imagenet2012", mini="tiny-imagenet")
-    with pytest.raises(
-        DataError, match=r"imagenet2012 are not prepared.*Tiny ImageNet is not under"
-    ):
-        choose_data(without_smoke, **{**NOTHING, "data": tmp_path})
 
 
 def test_a_part_of_imagenet_is_not_scale_paper(

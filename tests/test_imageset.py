@@ -6,15 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet.data import imageset
 from alexnet.data.imageset import (
     DataError,
     ImageSet,
     fingerprint,
-    finish,
     open_imageset,
     pack,
-    partial_of,
     rgb_covariance,
     statistics,
 )
@@ -84,62 +81,19 @@ def test_the_covariance_of_the_colours() -> None:
     assert rgb_covariance(two) == ((1.0, -5.0, 0.0), (-5.0, 25.0, 0.0), (0.0, 0.0, 0.0))
 
 
-def test_an_altered_covariance_is_found(packed: ImageSet, tmp_path: Path) -> None:
-    assert np.linalg.eigvalsh(packed.meta.rgb_covariance).min() > 0
-    path = tmp_path / "set" / "meta.json"
-    fields = json.loads(path.read_text())
-    fields["rgb_covariance"][1][2] += 0.5
-    path.write_text(json.dumps(fields))
-    with pytest.raises(DataError, match="another mean image"):
-        open_imageset(tmp_path / "set")
-
-
-def test_images_that_were_written_piece_by_piece_make_the_same_set(
-    packed: ImageSet, tmp_path: Path
-) -> None:
-    folder = tmp_path / "pieces"
-    partial_of(folder).mkdir()
-    pieces = np.lib.format.open_memmap(
-        partial_of(folder) / "images.npy", mode="w+", dtype=np.uint8, shape=packed.images.shape
-    )
-    for start in range(0, 12, 5):
-        pieces[start : start + 5] = packed.images[start : start + 5]
-    pieces.flush()
-    again = finish(
-        folder, packed.labels, name="n", split="train", classes="abc", canonical=True, source="s"
-    )
-    assert again.meta == packed.meta
-    assert not partial_of(folder).exists()
-
-
-def test_a_set_larger_than_the_memory_is_mapped(packed: ImageSet, tmp_path: Path) -> None:
-    """A sparse file of a terabyte: the first page is read, one byte written, in memory alone."""
-    path = tmp_path / "set" / "images.npy"
-    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(1 << 22, 256, 256, 4))
-    huge = imageset._mapped(path)
-    huge[0, 0, 0, 0] = 7
-    assert (huge.nbytes, huge[0, 0, 0].tolist(), imageset._mapped(path)[0, 0, 0, 0]) == (
-        1 << 40,
-        [7, 0, 0, 0],
-        0,
-    )
-
-
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "mean_image.npy", "meta.json"])
-@pytest.mark.parametrize("damage", ["missing", "truncated", "garbage"])
-def test_broken_files_are_named(packed: ImageSet, tmp_path: Path, name: str, damage: str) -> None:
+@pytest.mark.parametrize("change", [None, lambda old: old[: len(old) // 2], lambda _: b"\x80" * 99])
+def test_broken_files_are_named(packed: ImageSet, tmp_path: Path, name: str, change) -> None:
     path = tmp_path / "set" / name
     content = path.read_bytes()
     path.unlink()
-    if damage == "truncated":
-        path.write_bytes(content[: len(content) // 2])
-    elif damage == "garbage":
-        path.write_bytes(b"\x80garbage" * 20)
+    if change:
+        path.write_bytes(change(content))
     with pytest.raises(DataError, match=r"not a whole ImageSet .*data prepare"):
         open_imageset(tmp_path / "set")
 
 
-def test_an_altered_mean_image_is_found(packed: ImageSet, tmp_path: Path) -> None:
+def test_another_mean_image_is_found(packed: ImageSet, tmp_path: Path) -> None:
     np.save(tmp_path / "set" / "mean_image.npy", packed.mean_image + 1)
     with pytest.raises(DataError, match="another mean image"):
         open_imageset(tmp_path / "set")
@@ -165,9 +119,3 @@ def test_meta_that_does_not_fit_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
     with pytest.raises(DataError):
         open_imageset(tmp_path / "set")
-
-
-def test_training_never_writes_the_file(packed: ImageSet, tmp_path: Path) -> None:
-    before = (tmp_path / "set" / "images.npy").read_bytes()
-    packed.images[0] = 0
-    assert (tmp_path / "set" / "images.npy").read_bytes() == before

@@ -17,10 +17,9 @@ from PIL import Image
 from records import keep, make_alexnet, planned
 
 from alexnet.data import cifar10, imagenet, prepare
-from alexnet.data.imageset import BrokenSetError, DataError, pack
+from alexnet.data.imageset import BrokenSetError
 from alexnet.data.prepare import Listing, folder_items, pack_listing
 from alexnet.data.sources import open_dataset
-from alexnet.data.tiny_imagenet import list_tiny_imagenet
 from reproductions.harness.execute.parents import load_network
 from reproductions.harness.records.load import read_records
 
@@ -71,41 +70,12 @@ def a_packed_set(root: Path, name: str = "images.npy") -> Place:
     return Place(file, lambda: open_dataset("cifar10", root))
 
 
-def an_interrupted_packing(root: Path) -> Place:
-    listing, seen = pictures(root / "images"), list[int]()
-
-    def fails(content: bytes) -> np.ndarray:
-        seen.append(1)
-        if len(seen) > 2:
-            raise ValueError("broken")
-        return decode(content)
-
-    with pytest.raises(DataError, match="cannot be packed"):
-        pack_listing(root / "set", listing, (8, 8, 3), fails, **ABOUT)
-    return Place(
-        root / "set.partial" / "images.npy",
-        lambda: pack_listing(root / "set", listing, (8, 8, 3), decode, **ABOUT),
-    )
-
-
 def an_image(root: Path) -> Place:
     listing = pictures(root / "images")
     return Place(
         root / "images" / "2.png",
         lambda: pack_listing(root / "set", listing, (8, 8, 3), decode, **ABOUT),
     )
-
-
-def a_batch_of_the_publisher(root: Path) -> Place:
-    (root / "cifar-10-batches-py").mkdir()
-    file = root / "cifar-10-batches-py" / "data_batch_1"
-    file.write_bytes(b"anything")
-    return Place(file, lambda: open_dataset("cifar10", root))
-
-
-def a_list_of_classes(root: Path) -> Place:
-    (root / "wnids.txt").write_text("n01440764\n")
-    return Place(root / "wnids.txt", lambda: list_tiny_imagenet(root, "train"))
 
 
 def a_tar(root: Path) -> Place:
@@ -123,18 +93,7 @@ def weights(root: Path) -> Place:
     return Place(folder / "weights.safetensors", lambda: load_network(run, item))
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        a_packed_set,
-        an_interrupted_packing,
-        an_image,
-        a_batch_of_the_publisher,
-        a_list_of_classes,
-        a_tar,
-        weights,
-    ],
-)
+@pytest.mark.parametrize("make", [a_packed_set, an_image, a_tar, weights])
 def test_what_may_not_be_read_now_stays(shared: Path, make: Callable[[Path], Place]) -> None:
     place = make(shared)
     before = place.file.read_bytes()
@@ -168,7 +127,7 @@ def test_a_set_that_cannot_be_mapped_now_stays(
     place.read()
 
 
-@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "mean_image.npy", "meta.json"])
+@pytest.mark.parametrize("name", ["images.npy", "meta.json"])
 def test_a_set_that_is_proved_broken_is_moved_aside_and_packed_again(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -186,22 +145,3 @@ def test_a_set_that_is_proved_broken_is_moved_aside_and_packed_again(
     (line,) = (record.getMessage() for record in caplog.records)
     assert line.startswith(str(place.file.parent))
     assert line.endswith(f"moved aside to {aside} and packed again")
-
-
-def test_an_interrupted_packing_of_other_images_stays(tmp_path: Path) -> None:
-    """As when a disk with a part of them is away."""
-    place = an_interrupted_packing(tmp_path)
-    fewer = pictures(tmp_path / "fewer", 3)
-    with pytest.raises(
-        DataError, match="has images of an interrupted packing of 4, and these sources have 3"
-    ):
-        pack_listing(tmp_path / "set", fewer, (8, 8, 3), decode, **ABOUT)
-    assert place.file.is_file()
-    place.read()
-
-
-def test_a_set_that_is_in_the_way_is_moved_aside(tmp_path: Path) -> None:
-    images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.arange(4) % 2
-    for _ in range(2):
-        pack(tmp_path / "set", images, labels, classes=("a", "b"), **ABOUT)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "set.broken-1"]

@@ -1,7 +1,6 @@
 """Packing in chunks: killed for real, on a full disk, with broken images; whole or not at all."""
 
 import collections
-import os
 import shutil
 import signal
 import subprocess
@@ -137,14 +136,6 @@ def stopped_before_the_end(
             packed(tmp_path, listing, decode)
 
 
-def test_whoever_is_stopped_at_the_end_decodes_nothing_again(
-    tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stopped_before_the_end(tmp_path, listing, monkeypatch)
-    data = packed(tmp_path, listing, lambda _: pytest.fail("decoded again"))
-    np.testing.assert_array_equal(data.images, expected(listing))
-
-
 def test_broken_images_are_named_together_and_mending_them_costs_their_chunks_alone(
     tmp_path: Path, listing: Listing
 ) -> None:
@@ -171,16 +162,6 @@ def test_broken_images_are_named_together_and_mending_them_costs_their_chunks_al
     np.testing.assert_array_equal(data.images, expected(listing))
 
 
-def test_many_broken_images_stop_it_early(
-    tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prepare, "ENOUGH", 10)
-    with pytest.raises(
-        DataError, match=r"at least 1\d of 40 images cannot be packed.*; and \d+ more"
-    ):
-        packed(tmp_path, listing, partial(decode_square, side=SIDE + 1))
-
-
 def test_a_file_that_changed_since_is_decoded_again(
     tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,20 +184,6 @@ def test_chunks_that_another_library_decoded_are_decoded_again(
     np.testing.assert_array_equal(data.images, 255 - expected(listing))
 
 
-def test_what_another_library_has_decoded_in_between_is_decoded_again(
-    tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By this version, by the next and by this one again, and only the last gets to its end."""
-    stopped_before_the_end(tmp_path, listing, monkeypatch)
-    with monkeypatch.context() as next_version:
-        next_version.setitem(ABOUT, "source", "test, decoded by the next version")
-        stopped_before_the_end(
-            tmp_path, listing, next_version, lambda content: 255 - decode_square(content, SIDE)
-        )
-    data = packed(tmp_path, listing)
-    np.testing.assert_array_equal(data.images, expected(listing))
-
-
 def test_a_full_disk_is_said_before_anything_is_written(
     tmp_path: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,20 +192,3 @@ def test_a_full_disk_is_said_before_anything_is_written(
     with pytest.raises(DataError, match=r"GB free and .* are needed"):
         packed(tmp_path, listing)
     assert not (tmp_path / "set.partial" / "images.npy").exists()
-
-
-def test_the_key_sees_names_sizes_times_labels_and_classes(
-    tmp_path: Path, listing: Listing
-) -> None:
-    folder = tmp_path / "images"
-    keys = {
-        listing.key,
-        Listing(listing.items, 1 - listing.labels, ("a", "b")).key,
-        Listing(listing.items, listing.labels, "ac").key,
-    }
-    os.utime(folder / "00.png", ns=(1, 1))
-    keys.add(listing_of(folder).key)
-    (folder / "00.png").rename(folder / "000.png")
-    keys.add(listing_of(folder).key)
-    assert len(keys) == 5
-    assert folder_items(folder / "nowhere", folder, (".png",)) == []
