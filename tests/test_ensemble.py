@@ -72,9 +72,3 @@ def test_every_network_is_asked_in_its_own_precision(splits: dict[str, ImageSet]
     )
     expected = top_errors((long + short) / 2, torch.from_numpy(splits["test"].labels))
     assert metrics["top1_ten"].value == expected["top1"]
-
-
-def test_the_average_of_one_network_gains_nothing(splits: dict[str, ImageSet]) -> None:
-    metrics, _ = average([(net(3), RECIPE, "fp32")], splits["train"], splits["test"])
-    assert metrics["top1_ten"].value == metrics["top1_ten_member"].value
-    assert metrics["top5_ten"].value == metrics["top5_ten_member"].value

@@ -47,7 +47,7 @@ def made(claim: str, run: PlannedRun, context: RunContext) -> Record:
     return read_record(folder)
 
 
-@pytest.mark.parametrize("claim", ["fig1_relu", "cifar_lrn_gain", "lrn_gain"])
+@pytest.mark.parametrize("claim", ["fig1_relu", "lrn_gain"])
 def test_a_compiled_run_has_a_record_of_its_own(
     claim: str, context: RunContext, compiled: RunContext, calls: list[nn.Module]
 ) -> None:

@@ -14,18 +14,16 @@ from typer.testing import CliRunner
 from alexnet import precision as measuring
 from alexnet.precision import Choice, remembered
 from reproductions.__main__ import app
-from reproductions.harness.claims.claim import Claim, blocks, discover, planned_runs
+from reproductions.harness.claims.claim import Claim, discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute import precision
-from reproductions.harness.execute import run as running
-from reproductions.harness.execute.context import RunContext, set_up
+from reproductions.harness.execute.context import RunContext
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch import submit as dispatch
 from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig
 from reproductions.harness.plan.claim_plan import prepare
-from reproductions.harness.plan.missing import plan
 from reproductions.harness.records import provenance
-from reproductions.harness.records.load import read_record, read_records
+from reproductions.harness.records.load import read_record
 from reproductions.harness.records.schema import Record
 
 FIGURE1 = discover()["fig1_relu"]
@@ -105,34 +103,6 @@ def test_a_seed_is_finished_in_the_precision_that_it_began_in(
     assert choose(planned("tanh-rate0.004", 100), FIGURE1, context) == FP32
 
 
-def test_it_is_the_precision_in_which_the_plan_lacks_the_run(
-    context: RunContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is there in bf16, its partner in fp32: it is made again beside it.
-
-    The arms of another question do not matter.
-    """
-    native(monkeypatch, bf16=False)
-    stored(context, "tanh", started="2025-01-01T00:00:00Z")
-    stored(context, "relu", precision="fp32")
-    stored(context, "relu-modern", started="2026-02-01T00:00:00Z")
-    pair = next(block for block in blocks(FIGURE1, "smoke") if planned("tanh") in block)
-
-    def lacking() -> list[PlannedRun]:
-        where, dirty = ({}, context.hardware), provenance.uncommitted()
-        items = plan(pair, read_records(context.root)[0], *where, blocks=[pair], dirty=dirty)
-        return [item.run for item in items if not item.current]
-
-    assert lacking() == [planned("tanh")]
-    record, said = made(planned("tanh"), context)
-    assert (record.machine.precision, said) == (
-        "fp32",
-        ["precision fp32: same as relu seed 0 on this kind of machine"],
-    )
-    assert lacking() == []
-    assert made(planned("tanh"), context) == (record, [])
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -160,24 +130,6 @@ def test_the_option_decides_whatever_the_other_arm_has(
     for asked, note in (("bf16", f"; {EMULATED}"), ("fp32", "")):
         choice = choose(planned("tanh"), FIGURE1, replace(context, precision=asked))
         assert choice == Choice(asked, f"set by --precision{note}")
-
-
-def test_arms_of_two_precisions_leave_the_work_incomplete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The plan is made again at the end of a command."""
-    work = prepare(FIGURE1, tmp_path, scale="smoke", data=None, seeds="0")
-    here = RunContext(work.root, work.images, set_up("cpu", 1), 1)
-
-    def make_otherwise(run: PlannedRun, *_: object, **__: object) -> Path:
-        stored(here, run.variant, precision="fp32" if "relu" in run.variant else "bf16")
-        return next((work.root / "records" / run.claim / run.variant).iterdir())
-
-    monkeypatch.setattr(running, "make", make_otherwise)
-    command = "run fig1_relu --scale smoke --seeds 0 --threads 1 --device cpu --results"
-    done = CliRunner().invoke(app, [*command.split(), str(tmp_path)])
-    assert done.exit_code == 3
-    assert "where the other arm is missing" in done.output
 
 
 def test_after_a_kill_the_checkpoint_decides_but_for_the_option(
@@ -211,16 +163,6 @@ def test_the_options_reach_the_job(tmp_path: Path) -> None:
     ((request, _), *_), _ = dispatch._choose([work], options)
     job = pickle.loads(pickle.dumps(request.job("cpu", 1)))
     assert (job.precision, job.compiled) == ("fp32", True)
-
-
-def test_the_command_says_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    native(monkeypatch, bf16=False)
-    command = "run ten_view_gain --scale smoke --threads 1 --results"
-    done = CliRunner().invoke(app, [*command.split(), str(tmp_path)])
-    assert done.exit_code == 0, done.output
-    assert len(read_records(tmp_path / "smoke")[0]) == 2
-    assert done.output.count("precision") == 1
-    assert "  precision fp32: no native bf16 here\n" in done.output
 
 
 def test_an_unknown_precision_is_refused_before_anything_is_done(tmp_path: Path) -> None:
