@@ -48,17 +48,6 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], st
     home = tmp_path_factory.mktemp("newcomer")
     (home / "bin").mkdir()
     (home / "bin" / "git").symlink_to(shutil.which("git") or "/usr/bin/git")
-    command = [
-        sys.executable,
-        "-m",
-        "reproductions",
-        "run",
-        "fig1_relu",
-        "--seeds",
-        "0",
-        "--threads",
-        "1",
-    ]
     env = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parents[1]),
@@ -70,52 +59,40 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], st
     }
     code = "import sys; from alexnet.data import cifar10; cifar10.HOST = 'localhost.invalid'\n"
     code += "from reproductions.__main__ import app; sys.exit(app(sys.argv[1:]))"
-    command[1:3] = ["-c", code]
-    done = subprocess.run(
-        [*command, "--results", str(home / "results")],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = ["run", "fig1_relu", "--seeds", "0", "--threads", "1"]
+    command = [sys.executable, "-c", code, *options, "--results", str(home / "results")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return home / "results", done.stdout.splitlines(), done.stderr
 
 
-def test_it_says_first_that_no_real_images_are_there(first: tuple[Path, list[str], str]) -> None:
-    assert re.match(
-        r"fig1_relu: NO REAL IMAGES .*this proves that the code runs and is no evidence",
-        first[1][0],
-    )
-
-
-def test_the_committed_answer_comes_before_the_plan(first: tuple[Path, list[str], str]) -> None:
-    lines = first[1]
-    assert lines[1 : 1 + len(ANSWERS)] == ANSWERS
-    assert re.match(r"plan: 4 of 4 runs to make, .*\(at most 4 epochs\)", lines[1 + len(ANSWERS)])
-
-
-def test_it_ends_with_the_committed_answer_and_the_smoke_run_beside_it(
+def test_a_first_run_says_in_turn_what_is_known_missing_planned_and_found(
     first: tuple[Path, list[str], str],
 ) -> None:
-    *_, before, one, smoke_one, other, smoke_other = first[1]
+    results, lines, errors = first
+    no_images = r"fig1_relu: NO REAL IMAGES .*this proves that the code runs and is no evidence"
+    assert re.match(no_images, lines[0])
+    assert lines[1 : 1 + len(ANSWERS)] == ANSWERS
+    assert re.match(r"plan: 4 of 4 runs to make, .*\(at most 4 epochs\)", lines[1 + len(ANSWERS)])
+    assert "4 learning-rate sweep runs skipped; add --sweep to make them" in lines
+    assert re.search(
+        r"  fig1_relu/relu/smoke-seed0: epoch 1\.0 of 1, training error [\d.]+ %, [\d,]+ images/s, "
+        r"at most 0 s left\n",
+        "\n".join(lines),
+    )
+    assert re.search(
+        r"  fig1_relu/relu/smoke-seed0: \d+ % training error (not )?reached.*; record smoke-seed0-",
+        "\n".join(lines),
+    )
+    *_, before, one, smoke_one, other, smoke_other = lines
+    assert before.startswith("report: ")
     assert [one, other] == ANSWERS
     for question, line in zip(CLAIM.questions, (smoke_one, smoke_other), strict=True):
-        assert re.fullmatch(
-            rf"this smoke run says: +fig1_relu\.{question.name}: .*, paper 6×: none, no evidence",
-            line,
-        )
-    assert before.startswith("report: ")
-
-
-def test_it_says_once_that_there_is_no_compiler(first: tuple[Path, list[str], str]) -> None:
-    line = "response normalisation runs in plain torch, which is slower: no C compiler `cc` found"
-    assert first[2].splitlines().count(line) == 1
-
-
-def test_no_sweep_is_made_and_a_line_says_so(first: tuple[Path, list[str], str]) -> None:
-    assert "4 learning-rate sweep runs skipped; add --sweep to make them" in first[1]
-    stored, broken = read_records(first[0] / "smoke")
+        said = rf"this smoke run says: +fig1_relu\.{question.name}: .*, paper 6×: none, no evidence"
+        assert re.fullmatch(said, line)
+    plain = "response normalisation runs in plain torch, which is slower: no C compiler `cc` found"
+    assert errors.splitlines().count(plain) == 1
+    stored, broken = read_records(results / "smoke")
     assert ({item.record.purpose for item in stored}, broken) == ({"verdict"}, [])
 
 
@@ -135,19 +112,6 @@ def test_the_first_command_with_images_names_its_runs_and_epochs(
         lines[1 + len(ANSWERS)],
     )
     assert f"{SWEEPS} learning-rate sweep runs skipped; add --sweep to make them" in lines
-
-
-def test_the_own_records_answer_where_there_are_some(cifar_folder: Path, tmp_path: Path) -> None:
-    full_set(tmp_path)
-    lines = invoke(
-        "run", "fig1_relu", "--dry-run", "--data", cifar_folder, "--results", tmp_path
-    ).splitlines()
-    assert re.match(
-        rf"records in {tmp_path} say: fig1_relu.speedup: 5\.99× .*, n 5 of 5 at scale paper, a "
-        rf"processor",
-        lines[1],
-    )
-    assert lines[2] == f"records in {tmp_path} say: fig1_relu.speedup_modern: not run"
 
 
 @pytest.mark.parametrize(
@@ -188,38 +152,11 @@ def test_a_time_is_known_from_records_of_another_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reproductions.harness.records.provenance.cpu_model", lambda: "a new one")
-    said = json.loads(invoke("plan", "fig1_relu", "--json", "--results", tmp_path))
+    done = CliRunner().invoke(app, ["plan", "fig1_relu", "--json", "--results", str(tmp_path)])
+    assert "fig1_relu: NO REAL IMAGES" in done.stderr
+    said = json.loads(done.stdout)
     assert {row["minutes from records of"] for row in said} == {"AMD EPYC (AVX-512 bf16)"}
     assert all(row["minutes"] > 0 for row in said)
-
-
-def test_a_run_says_how_far_it_is_and_what_came_of_it(first: tuple[Path, list[str], str]) -> None:
-    text = "\n".join(first[1])
-    assert re.search(
-        r"  fig1_relu/relu/smoke-seed0: epoch 1\.0 of 1, training error [\d.]+ %, [\d,]+ images/s, "
-        r"at most 0 s left\n",
-        text,
-    )
-    result = (
-        r"  fig1_relu/relu/smoke-seed0: \d+ % training error (not )?reached.*; record smoke-seed0-"
-    )
-    assert re.search(result, text)
-
-
-def test_as_json_a_plan_says_it_on_standard_error(tmp_path: Path) -> None:
-    done = CliRunner().invoke(
-        app, ["plan", "fig1_relu", "dropout", "--json", "--results", str(tmp_path)]
-    )
-    assert {row["purpose"] for row in json.loads(done.stdout)} == {"verdict"}
-    assert "fig1_relu: NO REAL IMAGES" in done.stderr
-
-
-def test_claims_without_the_same_images_share_a_line(tmp_path: Path) -> None:
-    said = invoke(
-        "plan", "lrn_gain", "overlap_gain", "fig2_architecture", "--results", tmp_path
-    ).splitlines()
-    assert said[0].startswith("lrn_gain, overlap_gain: NO REAL IMAGES")
-    assert said[1] == "fig2_architecture: counting, no images needed"
 
 
 def test_status_misses_no_sweep_and_shows_those_that_were_made(tmp_path: Path) -> None:
