@@ -77,22 +77,14 @@ def test_every_committed_record_agrees_with_its_evidence() -> None:
 # record, what is edited in its record.json, the new value, what is said
 EDITS: list[tuple[str, str, Any, str]] = [
     ("cifar", "metrics.epochs_to_target.value", 5.1, "is 5.1, and history.csv that it is 6.1"),
-    ("cifar", "metrics.train_error.value", 20.0, "train_error is 20.0, and history.csv"),
     ("cifar", "metrics.test_error.value", 29.0, "is 29.0, and correct.npy that it is 30.0"),
-    ("cifar", "metrics.test_error.examples", 100, "correct.npy does not hold the answers"),
     ("cifar", "status", "censored", "the target was reached"),
-    ("cifar", "cost.images", 10, "history.csv counts 309,9"),
-    ("cifar", "cost.wall_seconds", 9.0, "took 90.0 seconds, and by record.json 9.0"),
     ("cifar", "cost.images_per_second", 1e6, "has an images_per_second"),
-    ("cifar", "data.train_images", 40_000, "does not follow from those before"),
-    ("cifar", "data.test_images", 9_992, "does not hold the answers for 9,992 images"),
     ("censored", "metrics.epochs_to_target.value", 30.0, "and history.csv that it is None"),
     ("alexnet", "metrics.first_epoch_error.value", 94.0, "first_epoch_error is 94.0"),
     ("alexnet", "metrics.top1.value", 79.0, "top1 is 79.0, and history.csv that it is 80.0"),
-    ("alexnet", "metrics.top1_ten.value", 78.25, "and correct.npy that it is 79.25"),
     ("alexnet", "metrics.gap.value", 11.0, "has a `gap`"),
     ("alexnet", "metrics.top5.value", 81.0, "top5 is above top1"),
-    ("alexnet", "metrics.top5_ten.value", -1.0, "top5_ten is -1.0 percent"),
     ("alexnet", "metrics.colour_gap.value", 50.0, "colour_gap is 50.0, and kernels.npy"),
     ("average", "metrics.top1_ten.value", 74.0, "and correct.npy that it is 75.0"),
 ]
@@ -135,22 +127,14 @@ def as_bytes(array: np.ndarray) -> bytes:
 # record, file, its new content (None: deleted), what is said
 SPOILT: list[tuple[str, str, Callable[[bytes], bytes | None], str]] = [
     ("cifar", CURVE, lambda old: first_lines(old, 9), "history.csv counts"),
-    ("censored", CURVE, lambda old: first_lines(old, 9), "history.csv counts"),
     ("alexnet", CURVE, lambda old: old.replace(b"156,", b"157,", 1), "does not follow"),
-    ("cifar", CURVE, lambda old: first_lines(old, 1), "history.csv counts 0 images"),
-    ("cifar", CURVE, lambda old: old.replace(b"train_error", b"x", 1), "(its columns are"),
     ("cifar", CURVE, lambda old: old[:-9], "history.csv is broken"),
     ("cifar", CURVE, lambda old: re.sub(rb",1\.\d+,", b",nan,", old, count=1), "not finite"),
-    ("cifar", CURVE, lambda old: re.sub(rb",1\.\d+,", b",x,", old, count=1), "csv is broken"),
     ("cifar", CURVE, lambda _: b"\xff\xfe\x00", "history.csv is broken (not UTF-8 text)"),
-    ("cifar", CURVE, lambda _: b"", "history.csv is broken"),
     ("cifar", CURVE, lambda _: None, "history.csv is missing"),
     ("cifar", CORRECT, lambda _: None, "correct.npy is missing"),
-    ("average", CORRECT, lambda _: None, "correct.npy is missing"),
     ("cifar", CORRECT, lambda old: old[:-1], "correct.npy is cut short"),
-    ("cifar", CORRECT, lambda old: old + b"\0", "correct.npy is too long"),
     ("cifar", CORRECT, lambda old: old[:-600] + bytes(600), "test_error is"),
-    ("cifar", CORRECT, lambda old: old.replace(b"|u1", b"|i1"), "is no array of |u1"),
     ("cifar", CORRECT, lambda old: old.replace(b"(1250,)", b"(9999,)"), "correct.npy is cut short"),
     ("cifar", CORRECT, lambda _: b"\x80\x04\x95 a pickle", "is no array"),
     ("alexnet", KERNELS, lambda _: as_bytes(kernels(1)), "colour_gap is"),
@@ -195,24 +179,20 @@ def test_ties_of_a_class_with_others_count_in_part(tmp_path: Path) -> None:
     assert read_records(tmp_path)[1] == []
 
 
-@pytest.mark.parametrize(
-    "ties", [[[0, 2]], [[9_000, 1]], [[10_000, 2]], [[9_001, 4], [9_000, 4]], [[9_000, 3]]]
-)
+@pytest.mark.parametrize("ties", [[[0, 2]], [[10_000, 2]], [[9_000, 3]]])
 def test_ties_that_cannot_be_are_refused(tmp_path: Path, ties: list[list[int]]) -> None:
-    """Of an image that is right, of one class, of no image, out of order; another error."""
+    """Of an image that is right, of no image; another error."""
     with pytest.raises(RecordError, match=r"would not agree with itself: (ties.npy does|record)"):
         with_ties(tmp_path, ties)
     assert not list(tmp_path.rglob("*.partial"))
 
 
-@pytest.mark.parametrize("part", ["claim", "variant", "name", "repeat"])
+@pytest.mark.parametrize("part", ["claim", "name"])
 def test_a_record_elsewhere_than_it_says_is_left_out(tmp_path: Path, part: str) -> None:
     folder = cifar(tmp_path)
     other = {
         "claim": tmp_path / "records" / "other" / folder.parent.name / folder.name,
-        "variant": folder.parent.with_name("other") / folder.name,
         "name": folder.with_name(f"{folder.name}-old"),
-        "repeat": folder.with_name(f"{folder.name}-r2b"),
     }[part]
     other.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(other)
@@ -283,7 +263,7 @@ def test_what_was_checked_is_remembered_until_a_file_changes(
     assert (checks(), checks()) == (1, 1), "a record that is left out is looked at every time"
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000, b'{"a": {}}'])
+@pytest.mark.parametrize("content", [b"\xff", b"[" * 100_000])
 def test_a_broken_memory_counts_as_empty(
     tmp_path: Path, checks: Callable[[], int], content: bytes
 ) -> None:
