@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 
-from records import full_set, make_alexnet, make_record, store, write_record
+from records import full_set, make_record, store
 from typer.testing import CliRunner
 
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover
 from reproductions.harness.records.load import read_records
-from reproductions.harness.records.store import Stored
-from reproductions.harness.report.compare import compare_sets, provenance_differences
+from reproductions.harness.report.compare import compare_sets
 from reproductions.harness.report.describe import describe
 from reproductions.harness.report.explain import explain_cell
 
@@ -72,29 +71,3 @@ def test_compare_also_sees_sets_of_other_code(tmp_path: Path) -> None:
     assert relu["theirs against ours [95 %]"].startswith("2.02× [")
     assert tanh["theirs"] == "– (n=0)"
     assert "version: " in relu["differs in"]
-
-
-def test_what_two_records_do_not_share() -> None:
-    a, b = (
-        Stored(make_record(hardware=h, precision=p), Path())
-        for h, p in (("x", "bf16"), ("y", "fp32"))
-    )
-    assert provenance_differences(a, b) == ["hardware: x → y", "precision: bf16 → fp32"]
-    assert provenance_differences(a, a) == []
-
-
-def test_compare_sets_of_alexnets(tmp_path: Path) -> None:
-    for seed in range(3):
-        for side, shift in (("ours", 0.0), ("theirs", 1.0)):
-            for variant in ("original", "without-dropout"):
-                write_record(
-                    tmp_path / side, make_alexnet(variant, seed, gap=2.0 + shift + seed / 10), 3.0
-                )
-    sides = (read_records(tmp_path / name)[0] for name in ("ours", "theirs"))
-    rows = {
-        (row["cell"], row["arm"], row["quantity"]): row["theirs against ours [95 %]"]
-        for row in compare_sets([discover()["dropout"]], *sides)
-    }
-    assert rows["dropout.gap", "original", "gap"] == "1.00 [0.77, 1.23]"
-    ratio = next(v for k, v in rows.items() if k[0] == "dropout.iterations" and "epochs" in k[2])
-    assert ratio.startswith("1.00× [")

@@ -111,9 +111,3 @@ def test_what_the_environment_names_is_not_asked(
     assert git_state(project) == own
     git_state.cache_clear()
     assert git_state(other).commit != own.commit
-
-
-def test_without_git(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    committed(project)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_state(project).why.startswith("git is not installed")

@@ -6,14 +6,7 @@ from pathlib import Path
 import pytest
 from records import planned
 
-from reproductions.harness.launch.job_files import (
-    JobEnd,
-    clear_end,
-    new_job,
-    read_job,
-    write_end,
-    write_job,
-)
+from reproductions.harness.launch.job_files import JobEnd, new_job, read_job, write_end, write_job
 
 RUN = planned("relu", 0)
 
@@ -32,15 +25,6 @@ def test_an_end_is_that_of_its_job_alone(tmp_path: Path) -> None:
     assert read_job(tmp_path, RUN) == (first, end)
     write_job(tmp_path, RUN, second)
     assert read_job(tmp_path, RUN) == (second, None)
-
-
-def test_an_end_is_deleted_when_its_job_starts_again(tmp_path: Path) -> None:
-    job = new_job("12", "slurm", tmp_path)
-    write_job(tmp_path, RUN, job)
-    clear_end(tmp_path, RUN)  # there is none
-    write_end(tmp_path, RUN, JobEnd("12", "failed", ""))
-    clear_end(tmp_path, RUN)
-    assert read_job(tmp_path, RUN) == (job, None)
 
 
 @pytest.mark.parametrize("change", [{"id": "../7"}, {"id": 12}, {"launcher": "ssh"}, {"folder": 3}])

@@ -55,11 +55,6 @@ def test_a_file_that_does_not_fit_ends_with_one_line(tmp_path: Path, text: str, 
     assert str(path) in str(error.value)
 
 
-def test_no_file_there(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"nothing\.toml cannot be read \(No such file"):
-        read_slurm_config(tmp_path / "nothing.toml", {})
-
-
 @pytest.mark.parametrize(
     ("scale", "run", "site", "shape"),
     [

@@ -28,12 +28,6 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return write
 
 
-def test_without_slurm_no_state_is_known(program) -> None:
-    assert slurm.states(["1"]) is None
-    with pytest.raises(slurm.SlurmError, match="scontrol is not on this machine"):
-        slurm.largest_array()
-
-
 def test_one_id_per_array_and_accounting_for_jobs_that_squeue_forgot(program) -> None:
     squeue = program(
         "squeue", "7_0|RUNNING None\n7_1|PENDING Resources\n7_2|PENDING None\n7_3|COMPLETING None"
@@ -72,14 +66,6 @@ def test_a_forgotten_job_is_no_error_and_a_lost_controller_no_answer(
     program("squeue", error, 1)
     program("sacct", "Slurm accounting storage is disabled", 1)
     assert slurm.states(["1"]) == states
-
-
-def test_many_jobs_are_asked_for_in_chunks(program) -> None:
-    calls = program("squeue", "")
-    program("sacct", "")
-    most = slurm.JOBS_PER_COMMAND
-    assert slurm.states([str(number) for number in range(1, 2 * most + 2)]) == {}
-    assert [line.count(",") + 1 for line in calls.read_text().splitlines()] == [most, most, 1]
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,10 @@ import pytest
 from records import make_record, planned, write_record
 
 from alexnet.io import locked, write_atomic
-from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.execute.heartbeat import STALE_SECONDS, Heartbeat
 from reproductions.harness.launch import slurm
 from reproductions.harness.launch.job_files import JobEnd, new_job, write_end, write_job
-from reproductions.harness.launch.status import (
-    RunStatus,
-    all_run_statuses,
-    cancel,
-    run_statuses,
-    sendable,
-)
+from reproductions.harness.launch.status import RunStatus, cancel, run_statuses, sendable
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.store import work_file
@@ -177,24 +170,3 @@ def test_another_process_with_the_id_of_a_local_job_is_not_cancelled(scene: Scen
     scene.heartbeat(lock=True)  # made in a terminal
     assert scene.status.state == "training"
     assert cancel([scene.status]) == [str(RUN)]  # raises no KeyboardInterrupt here
-
-
-def test_broken_files_are_ignored(scene: Scene) -> None:
-    scene.job()
-    scene.heartbeat()
-    for path in (*scene.root.glob(".work/*.json"), *scene.root.glob(".work/jobs/**/*.job")):
-        path.write_text("{")
-    assert scene.state == ("missing", "no record")
-
-
-def test_a_new_folder_lacks_everything_and_broken_records_are_named(tmp_path: Path) -> None:
-    claims = [discover()["fig1_relu"]]
-    rows, faults = all_run_statuses(claims, tmp_path / "new")
-    assert ({row.state for row in rows}, faults) == ({"missing"}, [])
-    runs = {str(run) for run in planned_runs(claims[0], "paper")}
-    assert {str(row.planned.run) for row in rows} == runs
-    folder = write_record(tmp_path, make_record())
-    (folder / "record.json").write_text("{}")
-    rows, (fault,) = all_run_statuses(claims, tmp_path)
-    assert {row.state for row in rows} == {"missing"}
-    assert str(fault).startswith(f"{folder.relative_to(tmp_path)}/record.json is not a record")

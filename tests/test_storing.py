@@ -53,29 +53,6 @@ def checkpoint_of(bench: RunContext, run: PlannedRun) -> Path:
     return path
 
 
-def losses(bench: RunContext, run: PlannedRun) -> list[float]:
-    (item,) = (item for item in read_records(bench.root)[0] if item.record.key == run.key)
-    assert item.record.cost.attempts == 1
-    return [row["train_loss"] for row in item.history()]
-
-
-def test_the_checkpoint_of_another_seed_is_not_taken(
-    bench: RunContext, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first, second = (checkpoint_of(bench, run) for run in RUNS[:2])
-    second.replace(first)
-    assert make(RUNS[0], CLAIM, bench) is not None
-    said = capsys.readouterr().out
-    assert (
-        "belongs to another run: run is 'fig1_relu/relu/smoke-seed1' and not "
-        "'fig1_relu/relu/smoke-seed0'" in said
-    )
-    assert f"renamed to {first.name}.broken-1, training restarts from the beginning" in said
-    alone = replace(bench, root=tmp_path / "alone")
-    make(RUNS[0], CLAIM, alone)
-    assert losses(bench, RUNS[0]) == losses(alone, RUNS[0])
-
-
 def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
     bench: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:

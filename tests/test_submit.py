@@ -16,7 +16,6 @@ from reproductions.harness.launch.job_files import new_job, write_job
 from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig
 from reproductions.harness.plan.claim_plan import ClaimPlan, prepare
 from reproductions.harness.plan.cost import ASSUMED_RATE, gpu_hours
-from reproductions.harness.plan.missing import plan
 from reproductions.harness.records import provenance
 from reproductions.harness.records.store import Stored
 
@@ -42,17 +41,6 @@ def test_gpu_hours_by_arithmetic(work: ClaimPlan) -> None:
         False,
     )
     assert gpu_hours(work, average) == (0.0, False)
-
-
-def test_gpu_hours_of_a_net_of_locally_connected_layers(tmp_path: Path) -> None:
-    work = prepare(discover()["cifar_lrn_gain"], tmp_path, scale="smoke", data=None)
-    run = next(item.run for item in work.planned if item.run.variant == "13pct")
-    # a quarter of the width
-    products = 24**2 * 16 * 75 + 12**2 * 16 * 400 + 6**2 * 8 * (144 + 72) + 6**2 * 8 * 10
-    assert gpu_hours(work, run) == (
-        pytest.approx(6 * products * 2_560 * 2 / ASSUMED_RATE / 3600),
-        False,
-    )
 
 
 def record(work: ClaimPlan, hardware: str, speed: float, processes: int, threads: int) -> Stored:
@@ -105,20 +93,6 @@ def test_what_is_sent_waits_for_what_is_under_way(
     assert busy
     assert not {need.key for need in average.needs} & orders.keys()
     assert set(orders[average.key].after) == ({"6", "7"} if len(average.needs) > 1 else {"6"})
-
-
-def test_what_failed_and_is_queued_again_is_under_way(
-    work: ClaimPlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(slurm, "states", lambda jobs: dict.fromkeys(jobs, "PENDING"))
-    planned = [
-        replace(item, failed=True) for item in plan([item.run for item in work.planned], [], {})
-    ]
-    for item in planned:
-        write_job(work.root, item.run, new_job("6", "slurm", work.root))
-    assert dispatch._choose(
-        [replace(work, planned=planned)], LaunchOptions("slurm", SlurmConfig(), retry_failed=True)
-    ) == ([], True)
 
 
 @pytest.mark.parametrize("launcher", ["local", "slurm"])
@@ -189,25 +163,6 @@ def test_without_slurm_one_line_says_so(tmp_path: Path, monkeypatch: pytest.Monk
             3,
             f"error: Slurm: {program} is not on this machine\n",
         )
-
-
-def test_only_a_terminal_is_drawn_on(tmp_path: Path) -> None:
-    for more in ([], ["--json"]):
-        done = CliRunner().invoke(app, ["status", "--watch", "--results", str(tmp_path), *more])
-        assert (done.exit_code, done.stdout) == (2, "")
-        assert "--watch draws on a terminal" in done.stderr
-
-
-def test_gpu_hours_of_images_that_are_not_packed_are_those_of_the_whole_set(
-    work: ClaimPlan,
-) -> None:
-    """A login node need not have the images."""
-    run = next(item.run for item in work.planned if item.run.kind == "train")
-    there, whole = (
-        gpu_hours(work, run),
-        gpu_hours(replace(work, images={}), replace(run, dataset="imagenet2012")),
-    )
-    assert whole[0] == pytest.approx(there[0] * 1_281_167 / len(work.images["synthetic"]["train"]))
 
 
 def test_gpus_that_are_not_numbered_are_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:

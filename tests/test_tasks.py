@@ -60,16 +60,6 @@ def test_a_planned_run_becomes_a_record(splits: Splits, tmp_path: Path) -> None:
     assert make(run, claim, bench) == folder, "it is there already"
 
 
-def test_a_run_that_diverged_has_no_metrics(splits: Splits, tmp_path: Path) -> None:
-    claim = discover()["cifar_lrn_gain"]
-    planned = planned_runs(claim, "smoke")[0]
-    recipe = replace(planned.training_recipe, learning_rate=1e30)
-    hasty = replace(planned, training_recipe=recipe)
-    make(hasty, claim, RunContext(tmp_path, {"synthetic": splits}, set_up("cpu", 1), 1))
-    (stored,), _ = read_records(tmp_path)
-    assert (stored.record.status, stored.record.metrics) == ("diverged", {})
-
-
 @pytest.mark.parametrize(
     ("network", "measure"), [(LOCAL, measure_locally_connected), (ALEXNET, measure_alexnet)]
 )

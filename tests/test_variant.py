@@ -6,14 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet.config import (
-    AlexNetConfig,
-    AlexNetRecipe,
-    CifarNetConfig,
-    LocallyConnectedConfig,
-    LocallyConnectedRecipe,
-    Recipe,
-)
+from alexnet.config import AlexNetConfig, AlexNetRecipe
 from reproductions.harness.claims.imagenet import (
     ALEXNET_2012,
     FIVE_CNNS,
@@ -21,7 +14,7 @@ from reproductions.harness.claims.imagenet import (
     imagenet_scales,
     pretraining_scales,
 )
-from reproductions.harness.claims.variant import Ensemble, Scale, Variant
+from reproductions.harness.claims.variant import Ensemble, Variant
 
 SCALES = pretraining_scales()
 TUNED = Variant("tuned", SIX_CONV.config, AlexNetRecipe.finetuning(), pretrained=SIX_CONV)
@@ -71,28 +64,3 @@ def test_a_network_has_the_classes_of_its_images(
     assert replace(tuned.pretrained.config, classes=classes) == tuned.config, "all other layers fit"
     assert len(tuned.config.conv_widths) == 6
     assert tuned.pretrained.pretrained is None
-
-
-def test_pretraining_at_paper_scale_is_the_same_course_in_eight_epochs() -> None:
-    tuned = TUNED.at("paper", SCALES["paper"])
-    assert tuned.recipe == AlexNetRecipe.finetuning()
-    assert tuned.pretrained is not None
-    assert tuned.pretrained.recipe == AlexNetRecipe.original().shortened(8)
-    assert tuned.pretrained.recipe.lr_milestones == (2, 4, 7)  # 23, 51 and 78 of 93
-
-
-def test_a_net_of_locally_connected_layers_at_every_scale() -> None:
-    variant = Variant(
-        "wide", LocallyConnectedConfig.published_11pct(), LocallyConnectedRecipe.published_11pct()
-    )
-    paper, mini = (variant.at(name, Scale("cifar10")) for name in ("paper", "mini"))
-    assert paper == variant
-    assert mini == replace(variant, recipe=LocallyConnectedRecipe.published_11pct().mini())
-    smoke = variant.at("smoke", Scale("synthetic-half"))
-    assert smoke.config == replace(LocallyConnectedConfig.published_11pct().smoke(), classes=5)
-    assert smoke.recipe.epochs == 2
-
-
-def test_figure_1s_network_is_the_same_everywhere() -> None:
-    cifar = Variant("relu", CifarNetConfig(), Recipe(0.1))
-    assert cifar.at("smoke", Scale("synthetic")) == cifar

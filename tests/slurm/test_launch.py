@@ -7,12 +7,10 @@ with many short runs.
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,12 +26,7 @@ SLOW = '''"""Long enough to be interrupted."""
 from dataclasses import replace
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from reproductions.harness import (
-    Claim,
-    Scale,
-    Value,
-    Variant,
-)
+from reproductions.harness import Claim, Scale, Value, Variant
 
 RECIPE = replace(AlexNetRecipe.original().smoke(), epochs=EPOCHS, lr_milestones=())
 NET = Variant("net", replace(AlexNetConfig.original().smoke(), dropout=DROPOUT), RECIPE)
@@ -60,11 +53,8 @@ class Checkout:
 
     def claim(self, name: str, epochs: int, seeds: str, *, dropout: bool = True) -> None:
         """Add a claim to the checkout, or change it."""
-        text = (
-            SLOW.replace("EPOCHS", str(epochs))
-            .replace("SEEDS", seeds)
-            .replace("DROPOUT", str(dropout))
-        )
+        text = SLOW.replace("EPOCHS", str(epochs)).replace("SEEDS", seeds)
+        text = text.replace("DROPOUT", str(dropout))
         (self.folder / "reproductions" / f"{name}.py").write_text(text)
 
     def call(
@@ -78,14 +68,8 @@ class Checkout:
             "OMP_NUM_THREADS": "1",
             **environment,
         }
-        command = [
-            sys.executable,
-            "-m",
-            "reproductions",
-            *map(str, arguments),
-            "--results",
-            str(self.results),
-        ]
+        options = [*map(str, arguments), "--results", str(self.results)]
+        command = [sys.executable, "-m", "reproductions", *options]
         done = subprocess.run(
             command, env=env, cwd=self.folder, capture_output=True, text=True, check=False
         )
@@ -146,10 +130,7 @@ def only_record(checkout: Checkout, uninterrupted: Path) -> dict[str, Any]:
     """The one record, which has the bits of the uninterrupted run in everything but the seconds."""
     (path,) = checkout.records()
     assert path.parent.name == uninterrupted.name
-    record, alone = (
-        json.loads(path.read_text()),
-        json.loads((uninterrupted / "record.json").read_text()),
-    )
+    record, alone = (json.loads(file.read_text()) for file in (path, uninterrupted / "record.json"))
     assert record["metrics"] == alone["metrics"]
     assert history(path.parent) == history(uninterrupted)
     for name in ("correct.npy", "kernels.npy"):
@@ -214,21 +195,6 @@ def test_preempted_with_children_alive_it_is_requeued_once(
     log = checkout.results / ".work" / "slurm" / job / f"{job}_0_log.err"
     assert log.read_text().count("Caught signal SIGUSR2") == 1
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
-
-
-def test_told_to_end_it_waits_for_the_kill(
-    slurm: Cluster, checkout: Checkout, uninterrupted: Path
-) -> None:
-    """Sites without preempt_send_user_signal signal at the start of the grace time.
-
-    Slurm requeues only what is still running after it.
-    """
-    job = checkout.submit()
-    slurm.wait_for(checkout.gets_on(), 60)
-    slurm.run("scancel", "--signal=TERM", job)
-    slurm.wait_for(checkout.gets_on(), 60)
-    slurm.wait_for(finished(slurm, job), 120)
-    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 1
 
 
 def test_killed_it_is_lost_then_sent_again(
@@ -304,18 +270,6 @@ def test_a_node_that_dies_loses_nothing(
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
 
 
-def test_where_slurmd_alone_dies_the_copy_waits_for_the_first(
-    slurm: Cluster, checkout: Checkout, uninterrupted: Path
-) -> None:
-    """Slurm takes the node for lost and starts the job on the other one; the process goes on."""
-    job = checkout.submit()
-    slurm.wait_for(checkout.gets_on(), 60)
-    slurm.kill_node(slurm.describe(job)["NodeList"], steps=False)
-    slurm.wait_for(lambda: slurm.describe(job)["Restarts"] == "1", 60)
-    slurm.wait_for(finished(slurm, job), 120)
-    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 1
-
-
 def test_a_job_of_more_priority_takes_its_place_and_it_goes_on(
     slurm: Cluster, checkout: Checkout, uninterrupted: Path
 ) -> None:
@@ -328,33 +282,6 @@ def test_a_job_of_more_priority_takes_its_place_and_it_goes_on(
     slurm.wait_for(finished(slurm, job), 120)
     assert slurm.describe(job)["Restarts"] == "1"
     assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 2
-
-
-def test_a_controller_that_is_away_is_no_loss(
-    slurm: Cluster, checkout: Checkout, uninterrupted: Path
-) -> None:
-    job = checkout.submit()
-    slurm.wait_for(checkout.gets_on(), 60)
-    slurm.restart_controller()
-    assert checkout.row()["state"] == "training"
-    slurm.wait_for(finished(slurm, job), 120)
-    assert only_record(checkout, uninterrupted)["cost"]["attempts"] == 1
-
-
-def test_without_an_answer_of_slurm_signs_of_life_count(slurm: Cluster, checkout: Checkout) -> None:
-    checkout.claim("slow", LONG, "(0,)")
-    job = checkout.submit()
-    slurm.wait_for(checkout.gets_on(), 60)
-    away = {"SLURM_CONF": "/nowhere"}
-    row = json.loads(checkout.call("status", "slow", "--json", **away).stdout)[0]
-    assert (row["state"], row["why"]) == ("training", "Slurm does not answer")
-    slurm.cancel()
-    slurm.wait_for(lambda: slurm.states()[job] == "CANCELLED" and not steps_of(job))
-    for path in (checkout.results / ".work").glob("*.json"):
-        path.write_text(json.dumps({**json.loads(path.read_text()), "time": time.time() - 3600}))
-    done = checkout.call("status", "slow", "--json", check=False, **away)
-    assert done.returncode == 3
-    assert json.loads(done.stdout)[0]["state"] == "lost"
 
 
 def test_code_of_another_version_than_was_submitted_is_not_run(
@@ -439,28 +366,14 @@ def test_many_runs_few_at_once_and_none_twice(slurm: Cluster, checkout: Checkout
     assert written == {path: path.read_bytes() for path in checkout.results.glob("report.*")}
 
 
-def test_a_thousand_runs_are_submitted_in_parts_and_looked_at_quickly(
-    slurm: Cluster, checkout: Checkout
-) -> None:
+def test_a_thousand_runs_are_submitted_in_parts(slurm: Cluster, checkout: Checkout) -> None:
     checkout.claim("slow", 1, "tuple(range(1000))")
-    (checkout.folder / "site.toml").write_text(
-        'max_array = 300\nsbatch.hold = true\nsbatch.comment = "of a test"\n'
-    )
-    sent = checkout.call(
-        "run", "slow", "--launch", "slurm", "--gpus", 0, "--site", checkout.folder / "site.toml"
-    )
-    assert re.findall(r"^  \d+: (\d+) runs, ", sent.stdout, re.MULTILINE) == [
-        "300",
-        "300",
-        "300",
-        "100",
-    ]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    rows = checkout.rows()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert (len(rows), {row["state"] for row in rows}) == (1000, {"queued"})
-    # of the processor: the machine may be busy
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+    site = checkout.folder / "site.toml"
+    site.write_text('max_array = 300\nsbatch.hold = true\nsbatch.comment = "of a test"\n')
+    sent = checkout.call("run", "slow", "--launch", "slurm", "--gpus", 0, "--site", site)
+    parts = re.findall(r"^  \d+: (\d+) runs, ", sent.stdout, re.MULTILINE)
+    assert parts == ["300", "300", "300", "100"]
+    assert [row["state"] for row in checkout.rows()] == ["queued"] * 1000
     assert "cancelled: " in checkout.call("cancel", "slow").stdout
     assert {row["state"] for row in checkout.rows()} == {"cancelled"}
 
