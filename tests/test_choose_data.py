@@ -46,11 +46,6 @@ def test_the_synthetic_where_there_are_none_and_nobody_insists(tmp_path: Path) -
     assert "NO REAL IMAGES" in note
 
 
-def test_a_scale_that_is_named_is_never_replaced(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="could not be downloaded"):
-        choose_data(CLAIMS["fig1_relu"], **{**NOTHING, "data": tmp_path, "scale": "paper"})
-
-
 def test_broken_images_are_never_replaced_by_the_synthetic(cifar_folder: Path) -> None:
     (cifar_folder / "train" / "cat" / "0000.png").write_bytes(b"")
     with pytest.raises(DataError, match="cat"):

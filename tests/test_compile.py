@@ -78,21 +78,6 @@ def test_other_gradients_are_refused(
     assert all(weight.grad is None for weight in probe[0].parameters())
 
 
-def test_what_the_compiler_cannot_do_is_one_line(probe, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(net: nn.Module, **_: Any) -> Any:
-        def call(images: Tensor) -> Tensor:
-            raise RuntimeError("No working C++ compiler found in cpp.cxx\nand more")
-
-        return call
-
-    monkeypatch.setattr(compiling.torch, "compile", fails)
-    with pytest.raises(
-        ValueError,
-        match=r"^torch\.compile failed \(No working C\+\+ compiler found in cpp\.cxx\); train",
-    ):
-        compile_net(*probe, "fp32")
-
-
 def test_a_step_calls_what_is_compiled_and_the_rest_the_network(
     splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,17 +1,16 @@
-"""Claims and numbers in words."""
+"""Claims and numbers in words; differences of two sets of records."""
 
-import json
 from pathlib import Path
 
+import pytest
 from records import full_set, make_record, store
-from typer.testing import CliRunner
 
-from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover
 from reproductions.harness.records.load import read_records
 from reproductions.harness.report.compare import compare_sets
 from reproductions.harness.report.describe import describe
 from reproductions.harness.report.explain import explain_cell
+from reproductions.harness.rule import text as wording
 
 CLAIM = discover()["fig1_relu"]
 
@@ -40,27 +39,6 @@ def test_explain_lists_every_value_behind_a_number(tmp_path: Path) -> None:
     assert "paper-seed3-" in text
 
 
-def test_explain_names_both_kinds_of_machine_of_a_row(tmp_path: Path) -> None:
-    for seed in range(5):
-        hardware = "an Intel" if seed < 2 else "an AMD"
-        store(
-            tmp_path,
-            make_record("relu", seed, hardware=hardware),
-            make_record("tanh", seed, epochs=36.0, hardware=hardware),
-        )
-    command = ["explain", "fig1_relu.speedup", "--json", "--results", str(tmp_path)]
-    (row,) = json.loads(CliRunner().invoke(app, command).stdout)
-    assert (row["n"], row["planned"]) == (5, 5)
-    assert row["kinds"] == [
-        {"hardware": "an AMD", "precision": "bf16", "seeds": [2, 3, 4]},
-        {"hardware": "an Intel", "precision": "bf16", "seeds": [0, 1]},
-    ]
-    assert {(record["seed"], record["hardware"]) for record in row["records"]} == {
-        (seed, "an Intel" if seed < 2 else "an AMD") for seed in range(5)
-    }
-    assert all("torch was 2.11.0" in " ".join(record["differs"]) for record in row["records"])
-
-
 def test_compare_also_sees_sets_of_other_code(tmp_path: Path) -> None:
     full_set(tmp_path / "ours")
     for seed in range(3):
@@ -71,3 +49,17 @@ def test_compare_also_sees_sets_of_other_code(tmp_path: Path) -> None:
     assert relu["theirs against ours [95 %]"].startswith("2.02× [")
     assert tanh["theirs"] == "– (n=0)"
     assert "version: " in relu["differs in"]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([], "–"),
+        ([2.5], "2.50"),
+        ([1.0, 3.0], "2.00 [-10.71, 14.71]"),
+        ([6.0, 6.0, 6.0], "6.00 [6.00, 6.00]"),
+    ],
+)
+def test_interval(values: list[float], text: str) -> None:
+    """For 1 and 3: t(0.975, 1) = 12.706, sd √2, so 2 ± 12.706."""
+    assert wording.interval(values) == text

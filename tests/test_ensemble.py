@@ -7,7 +7,7 @@ import torch
 from alexnet.config import AlexNetConfig, AlexNetRecipe
 from alexnet.data.imageset import ImageSet
 from alexnet.data.loader import Loader
-from alexnet.evaluation import predict, top_errors
+from alexnet.evaluation import predict
 from alexnet.models import AlexNet
 from reproductions.harness.execute.ensemble import average
 
@@ -59,16 +59,3 @@ def test_the_average_of_probabilities_and_the_mean_of_its_networks(
     assert found["top1_ten"] != pytest.approx(found["top1_ten_member"])
     np.testing.assert_array_equal(correct, mean.argmax(1) == labels)
     assert {(m.unit, m.split, m.examples) for m in metrics.values()} == {("percent", "test", 100)}
-
-
-def test_every_network_is_asked_in_its_own_precision(splits: dict[str, ImageSet]) -> None:
-    views = Loader(
-        splits["test"], splits["train"], CONFIG.image_size, RECIPE.augment, torch.device("cpu")
-    )
-    long, short = (predict(net(0), views, crops=10, precision=name)[0] for name in ("fp32", "bf16"))
-    assert not torch.equal(long, short)
-    metrics, _ = average(
-        [(net(0), RECIPE, "fp32"), (net(0), RECIPE, "bf16")], splits["train"], splits["test"]
-    )
-    expected = top_errors((long + short) / 2, torch.from_numpy(splits["test"].labels))
-    assert metrics["top1_ten"].value == expected["top1"]

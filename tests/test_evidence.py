@@ -23,7 +23,6 @@ from records import (
 
 from reproductions.harness.errors import RecordError
 from reproductions.harness.records import load
-from reproductions.harness.records.cache import Checked
 from reproductions.harness.records.files import CORRECT, CURVE, KERNELS, RECORD, TIES
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS
@@ -261,17 +260,3 @@ def test_what_was_checked_is_remembered_until_a_file_changes(
         assert checks() == 0
     edit(folders[0] / RECORD, "metrics.test_error.value", 1.0)
     assert (checks(), checks()) == (1, 1), "a record that is left out is looked at every time"
-
-
-@pytest.mark.parametrize("content", [b"\xff", b"[" * 100_000])
-def test_a_broken_memory_counts_as_empty(
-    tmp_path: Path, checks: Callable[[], int], content: bytes
-) -> None:
-    cifar(tmp_path)
-    checks()
-    memory = Checked(tmp_path)._file()
-    memory.write_bytes(content)
-    assert (checks(), checks()) == (1, 0)
-    memory.unlink()
-    memory.mkdir()
-    assert (checks(), checks()) == (1, 1), "one that cannot be written stops no command"

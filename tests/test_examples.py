@@ -33,7 +33,6 @@ from reproductions.harness.records.examples import (
     class_names,
     cut,
     read_examples,
-    thumbnails,
 )
 from reproductions.harness.records.files import EvidenceError
 
@@ -131,20 +130,6 @@ def test_classes_are_called_by_their_first_word(splits: dict[str, ImageSet]) -> 
     )
     assert class_names(meta) == ["crane (n1)", "goldfish", "crane (n3)"]
     assert class_names(replace(meta, words=())) == ["n1", "n2", "n3"]
-
-
-def test_large_images_are_made_smaller_and_small_ones_kept() -> None:
-    rng = np.random.default_rng(0)
-    small = rng.integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
-    assert (thumbnails(small) == small).all()
-    steps = (
-        np.kron(np.array([[0, 200], [100, 50]]), np.ones((128, 128)))[None, ..., None]
-        .repeat(3, -1)
-        .astype(np.uint8)
-    )
-    (reduced,) = thumbnails(steps)
-    assert reduced.shape == (64, 64, 3)
-    assert reduced[16::32, 16::32, 0].tolist() == [[0, 200], [100, 50]]
 
 
 def test_round_trip(tmp_path: Path) -> None:

@@ -93,21 +93,6 @@ def test_jobs_without_gpus_are_planned_for_processors(
     assert f"(scale {scale})" in done.stdout
 
 
-def test_a_gpu_that_torch_cannot_use_is_said_where_a_scale_is_left_for_it(
-    tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(provenance, "has_driver", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    command = ["run", "ten_view_gain", "--dry-run", "--data", str(tiny_images)]
-    done = CliRunner().invoke(app, [*command, "--results", str(tmp_path)])
-    assert done.exit_code == 0, done.output
-    assert "(scale mini); not a more faithful scale: " in done.stdout
-    assert (
-        "scale reduced needs an NVIDIA GPU that torch can use (`doctor` says why it cannot), or "
-        "--scale" in done.stdout
-    )
-
-
 OLD = "The NVIDIA driver on your system is too old (found version 11040)"
 
 

@@ -192,14 +192,6 @@ def test_light_is_one_shift_per_image_and_then_a_division(kind: str, divisor: fl
         )
 
 
-def test_the_light_goes_out_at_its_epoch() -> None:
-    data = noisy(10)
-    recipe = replace(PLAIN, color_noise="deviation", color_noise_divisor=1.1, color_noise_end=2)
-    for epoch, same in ((0, False), (1, False), (2, True), (5, True)):
-        lit, plain = (next(views(data, r).epoch(0, epoch, 10))[0] for r in (recipe, PLAIN))
-        assert torch.equal(lit, plain) is same
-
-
 @given(st.integers(1, 300), st.integers(0, 2**32), st.integers(0, 1000))
 def test_an_order_is_a_permutation_and_a_function_of_seed_and_epoch(
     count: int, seed: int, epoch: int

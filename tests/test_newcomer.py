@@ -138,16 +138,6 @@ def test_sweep_travels_with_every_launcher(launch: list[str], tmp_path: Path) ->
     assert ANSWERS[0] in without
 
 
-def test_a_plan_says_that_real_images_are_missing(tmp_path: Path) -> None:
-    said = invoke("plan", "fig1_relu", "--results", tmp_path)
-    assert re.match(r"fig1_relu: NO REAL IMAGES \(CIFAR-10 is not under", said)
-    assert "tanh-rate" not in said, "a sweep is planned"
-    assert "fig1_relu/tanh/paper-seed4" in said
-    skipped = f"{SWEEPS} learning-rate sweep runs skipped; add --sweep to make them"
-    assert said.splitlines()[-1] == skipped
-    assert "tanh-rate" in invoke("plan", "fig1_relu", "--sweep", "--results", tmp_path)
-
-
 def test_a_time_is_known_from_records_of_another_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

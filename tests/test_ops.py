@@ -63,30 +63,6 @@ def test_locally_connected_is_the_formula(
     torch.testing.assert_close(*gradients, rtol=1e-11, atol=1e-12)
 
 
-def test_local_products_in_bf16_have_sums_in_fp32() -> None:
-    """Under autocast all is bf16, rounded once: as near to fp32 as 576 products allow."""
-    x, weight = (
-        normal(8, 64, 6, 6, dtype=torch.float32),
-        normal(6, 6, 32, 3, 3, 64, seed=2, scale=0.04, dtype=torch.float32),
-    )
-    bias, above = (
-        normal(6, 6, 32, seed=3, dtype=torch.float32),
-        normal(8, 32, 6, 6, seed=1, dtype=torch.float32),
-    )
-    found = []
-    for narrow in (False, True):
-        # the inputs' own rounding is not asked about
-        inputs = [t.bfloat16().float().requires_grad_() for t in (x, weight, bias)]
-        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
-            y = locally_connected(*inputs)
-        assert y.dtype == (torch.bfloat16 if narrow else torch.float32)
-        gradients = torch.autograd.grad(y, inputs, above.bfloat16().to(y.dtype))
-        assert {gradient.dtype for gradient in gradients} == {torch.float32}
-        found.append([y.detach().float(), *gradients])
-    for exact, rounded in zip(*found, strict=True):
-        assert (exact - rounded).abs().max() <= 2**-8 * exact.abs().max()
-
-
 @pytest.mark.parametrize(
     ("x", "weight", "bias"),
     [

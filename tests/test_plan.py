@@ -8,8 +8,7 @@ from records import full_set, keep, make_alexnet, make_record, planned, store, w
 
 from reproductions.harness.claims.claim import blocks, discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
-from reproductions.harness.judge.rows import judge
-from reproductions.harness.plan.counted import ANY, Way, differences, not_deciding
+from reproductions.harness.plan.counted import ANY, Way, differences
 from reproductions.harness.plan.missing import WEIGHTS_ABSENT, PlanEntry, expected_seconds, plan
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.schema import ParentRun, Record
@@ -108,52 +107,6 @@ def test_a_pair_is_completed_as_runs_will_be_made(
     )
     items = plan(block, read_records(tmp_path)[0], COPY, blocks=[block], way=way)
     assert [item.current is None for item in items] == [both, True]
-
-
-@pytest.mark.parametrize(("dirty", "made_again"), [(False, {"tanh"}), (True, {"relu"})])
-def test_a_pair_of_clean_and_uncommitted_code_is_none(
-    tmp_path: Path, dirty: bool, made_again: set[str]
-) -> None:
-    store(tmp_path, make_record("relu", 0), make_record("tanh", 0, epochs=36.0, dirty=True))
-    claim = discover()["fig1_relu"]
-    block = next(block for block in blocks(claim, "paper") if planned("relu", 0) in block)
-
-    def lacking() -> list[PlanEntry]:
-        items = plan(
-            block, read_records(tmp_path)[0], COPY, "a processor", blocks=[block], dirty=dirty
-        )
-        return [item for item in items if item.current is None]
-
-    assert {item.run.variant for item in lacking()} == made_again
-    assert max(row.n for row in judge(claim, read_records(tmp_path)[0])) == 0
-    store(
-        tmp_path,
-        *(
-            make_record(item.run.variant, 0, epochs=30.0, dirty=dirty, wall=80.0)
-            for item in lacking()
-        ),
-    )
-    assert lacking() == []
-    assert max(row.n for row in judge(claim, read_records(tmp_path)[0])) == 1
-
-
-def test_what_differs_and_decides_nothing_is_named() -> None:
-    record, run = make_record(declaration="old"), planned("relu", 0)
-    versions = {**record.machine.versions, "norm": "c"}
-    machine = record.machine.model_copy(update={"processes": 2, "versions": versions})
-    record = record.model_copy(update={"machine": machine})
-    here = {"commit": "0" * 10, "threads": 1, "processes": 1, "torch": "9.9.0", "data.source": "x"}
-    found = not_deciding(record, run, here)
-    assert {
-        f"declaration was old, is {run.declaration}",
-        "commit was ffffffffff, is 0000000000",
-        "threads was 2, is 1",
-        "processes was 2, is 1",
-        "torch was 2.11.0, is 9.9.0",
-        "norm was c, today's is not known yet",
-        "precision was bf16, today's is not known yet",
-        "data.source was the tests, is x",
-    } <= {*found}
 
 
 def test_the_time_comes_from_records_of_this_hardware(tmp_path: Path) -> None:
@@ -282,18 +235,3 @@ def test_networks_of_another_copy_of_what_they_start_from_are_outdated() -> None
     assert differences(record, run, own | {"tiny-imagenet": "new"}) == [
         "made from networks of another copy of tiny-imagenet"
     ]
-
-
-def test_networks_of_a_scale_are_alike_on_all_images(tmp_path: Path) -> None:
-    """On half the images the same epochs take half as long; other schedules have other epochs."""
-    record = original(0)
-    fast = record.cost.model_copy(
-        update={"wall_seconds": record.cost.images / 1_000, "images_per_second": 1_000.0}
-    )
-    write_record(tmp_path, record.model_copy(update={"cost": fast}))
-    stored = read_records(tmp_path)[0]
-    runs = {run.key[:2]: run for run in planned_runs(discover()["pretraining"], "mini")}
-    half = runs["alexnet-tiny-imagenet-half", "original"]
-    assert half.recipe["epochs"] == 6
-    assert expected_seconds(half, stored, 50_000, MACHINE, 2) == pytest.approx(6 * 50_000 / 1_000)
-    assert expected_seconds(AVERAGES[0], stored, 100_000, MACHINE, 2) == pytest.approx(600)

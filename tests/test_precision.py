@@ -1,7 +1,6 @@
 """Which precision is taken: agrees with fp32 and is faster; measured once and remembered."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -151,14 +150,6 @@ def test_it_is_measured_once_for_a_network_batch_and_threads(cache: Path) -> Non
     assert all(f"torch {torch.__version__}" in key for key in remembered(cache))
 
 
-def test_what_is_remembered_decides(cache: Path) -> None:
-    choose()
-    (key,) = remembered(cache)
-    for speedup, chosen in ((3.0, "bf16"), (0.6, "fp32")):
-        cache.write_text(json.dumps({key: {"distance": 0.01, "speedup": speedup}}))
-        assert choose(never).precision == chosen
-
-
 BROKEN = [
     b"\xff\x00",
     b"[" * 100_000,
@@ -176,21 +167,6 @@ def test_a_broken_cache_is_measured_again(cache: Path, content: bytes) -> None:
     assert remembered(cache) == {}
     assert choose().precision in precision.PRECISIONS
     assert remembered(cache).keys() == {key}
-
-
-def a_pipe(cache: Path) -> None:
-    cache.parent.mkdir(parents=True)
-    os.mkfifo(cache)
-
-
-def no_folder_above(cache: Path) -> None:
-    cache.parent.write_text("a file")
-
-
-@pytest.mark.parametrize("harm", [a_pipe, no_folder_above])
-def test_a_cache_that_is_no_file_is_left(cache: Path, harm: Callable[[Path], None]) -> None:
-    harm(cache)
-    assert choose().precision in precision.PRECISIONS
 
 
 def test_gradients_that_overflow_do_not_agree_and_are_not_remembered(cache: Path) -> None:

@@ -1,8 +1,6 @@
 """Packing: killed for real, full disks, broken images; what cannot be read now stays."""
 
-import errno
 import logging
-import mmap
 import os
 import shutil
 import signal
@@ -221,23 +219,6 @@ def test_what_may_not_be_read_now_stays(
     file.chmod(0o777)
     assert file.read_bytes() == before
     assert not list(shared.rglob("*.broken-*"))
-
-
-def test_a_set_that_cannot_be_mapped_now_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = file_of_a_set(tmp_path, monkeypatch)
-
-    def fails(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mmap, "mmap", fails)
-        with pytest.raises(OSError, match=os.strerror(errno.ENOMEM)) as caught:
-            open_dataset("cifar10", tmp_path)
-    assert str(caught.value.filename) == str(file.parent)
-    assert not list(tmp_path.rglob("*.broken-*"))
-    open_dataset("cifar10", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["images.npy", "meta.json"])

@@ -68,21 +68,6 @@ def test_a_full_disk_loses_nothing_and_leaves_nothing_half_done(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"{", b"\x80\x81", b"null", b'{"schema_version": 1}'],
-    ids=["cut", "binary", "null", "fields missing"],
-)
-def test_what_is_no_record_is_named_and_left_out(tmp_path: Path, content: bytes) -> None:
-    folder = write_record(tmp_path, make_record())
-    write_record(tmp_path, make_record(seed=1))
-    (folder / "record.json").write_bytes(content)
-    stored, (fault,) = read_records(tmp_path)
-    assert [item.record.seed for item in stored] == [1]
-    assert fault.where == str((folder / "record.json").relative_to(tmp_path))
-    assert not fault.unreadable
-
-
-@pytest.mark.parametrize(
     ("field", "value", "why"),
     [
         ("version", {"training": "new", "metrics": {}}, "is not a record (version.training: "),

@@ -88,19 +88,6 @@ def test_is_the_formula_to_the_bit(drawn: Case) -> None:
         assert torch.equal(pixels, torch.from_numpy(expected).to(dtype))
 
 
-def test_any_strides() -> None:
-    images, mean, spec, divisor, factor = case(2, 6, (8, 8), (4, 4))
-    wide = BatchSpec(
-        *(torch.stack([t, t], -1)[..., 0] for t in (spec.index, spec.corners, spec.flipped)),
-        spec.color,
-    )
-    square = torch.stack([mean, mean], 3)[..., 0]
-    turned = images.transpose(1, 2).contiguous().transpose(1, 2)
-    assert torch.equal(
-        render(turned, square, wide, divisor, factor), render(images, mean, spec, divisor, factor)
-    )
-
-
 @pytest.mark.parametrize(
     ("index", "corner", "message"),
     [

@@ -34,7 +34,7 @@ class Scene:
         self.slurm_says({})
 
     def slurm_says(self, states: dict[str, str] | None) -> None:
-        """Set Slurm's answer; its words are tested in test_slurm_states.py and on the real one."""
+        """Set Slurm's answer; its words are tested in test_slurm.py and on the real one."""
         self.monkeypatch.setattr(slurm, "states", lambda jobs: states)
 
     def heartbeat(self, age: float = 0.0, *, lock: bool = False) -> None:
@@ -126,13 +126,6 @@ def test_a_cancelled_job_stays_so_when_slurm_forgot_it(scene: Scene) -> None:
     assert scene.status.state == "cancelled"
     scene.job(13)
     assert scene.status.state == "lost"
-
-
-def test_a_process_that_outlives_its_job_is_training(scene: Scene) -> None:
-    scene.job()
-    scene.heartbeat(lock=True)
-    scene.slurm_says({"12": "NODE_FAIL"})
-    assert scene.state == ("training", "its job has ended, but its process is still running")
 
 
 @pytest.mark.parametrize("state", ["failed", "refused"])

@@ -1,6 +1,5 @@
 """What a submission costs, waits for and refuses, before anything is sent."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig
 from reproductions.harness.plan.claim_plan import ClaimPlan, prepare
 from reproductions.harness.plan.cost import ASSUMED_RATE, gpu_hours
 from reproductions.harness.records import provenance
-from reproductions.harness.records.store import Stored
 
 
 @pytest.fixture
@@ -41,43 +39,6 @@ def test_gpu_hours_by_arithmetic(work: ClaimPlan) -> None:
         False,
     )
     assert gpu_hours(work, average) == (0.0, False)
-
-
-def record(work: ClaimPlan, hardware: str, speed: float, processes: int, threads: int) -> Stored:
-    from records import make_record
-
-    run = next(item.run for item in work.planned if item.run.kind == "train")
-    base = make_record()
-    machine = base.machine.model_copy(
-        update={"hardware": hardware, "device": "cuda", "processes": processes, "threads": threads}
-    )
-    cost = base.cost.model_copy(update={"images_per_second": speed})
-    changed = {
-        "claim": run.claim,
-        "variant": "another",
-        "scale": run.scale,
-        "kind": "train",
-        "question": "",
-        "machine": machine,
-        "cost": cost,
-    }
-    return Stored(base.model_copy(update=changed), Path())
-
-
-def test_gpu_hours_by_records_are_those_of_one_gpu_of_the_slowest_kind(work: ClaimPlan) -> None:
-    """Four GPUs at 400 images a second cost as much as one at 100; threads do not matter."""
-    run = next(item.run for item in work.planned if item.run.kind == "train")
-    images = len(work.images["synthetic"]["train"]) * run.recipe["epochs"]
-    alone, four, fast = (
-        record(work, "A", 100.0, 1, 8),
-        record(work, "A", 400.0, 4, 2),
-        record(work, "B", 900.0, 1, 1),
-    )
-    for known in ([alone], [four], [four, alone], [alone, fast], [fast, alone]):
-        assert gpu_hours(replace(work, stored=known), run) == (
-            pytest.approx(images / 100 / 3600),
-            True,
-        )
 
 
 def test_what_is_sent_waits_for_what_is_under_way(

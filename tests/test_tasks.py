@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import ALEXNET, CPU, LOCAL, Splits
+from networks import ALEXNET, LOCAL, Splits
 
 from alexnet.config import Recipe
-from alexnet.data.batches import batches_of
 from alexnet.data.loader import Loader
-from alexnet.evaluation import predict, top_errors
 from reproductions.harness.claims.claim import Claim, discover, faults_of, planned_runs
 from reproductions.harness.claims.questions import Difference, Value
 from reproductions.harness.claims.variant import Scale, Variant
@@ -22,25 +20,6 @@ from reproductions.harness.judge.rows import judge
 from reproductions.harness.records.load import read_records
 
 pytestmark = pytest.mark.numerical
-
-
-def test_metrics_of_a_locally_connected_net(splits: Splits) -> None:
-    done = LOCAL.train(splits, batch_size=32, epochs=8, lr_milestones=(6, 7))
-    found = measure_locally_connected(done, splits["train"], splits["test"], LOCAL.recipe, None)  # type: ignore[arg-type]
-    metrics, correct = found.metrics, found.correct
-    assert done.history[-1].train_error < 40
-    assert metrics["top1"].value < 60, "chance is 90"
-    assert metrics["top1_ten"].value == pytest.approx(100 * (1 - correct.mean()))
-    last = done.history[-5:]
-    error = sum(row.train_error * row.images for row in last) / 320
-    assert metrics["train_error"].value == pytest.approx(error)
-    batches = batches_of(splits["test"], done.net, LOCAL.recipe, CPU, mean_of=splits["train"])
-    assert metrics["top1"].value == top_errors(*predict(done.net, batches))["top1"]
-    assert {(name, m.split, m.examples) for name, m in metrics.items()} == {
-        ("top1", "test", 100),
-        ("top1_ten", "test", 100),
-        ("train_error", "train", 320),
-    }
 
 
 def test_a_planned_run_becomes_a_record(splits: Splits, tmp_path: Path) -> None:

@@ -101,15 +101,6 @@ def test_history_counts_every_image_once_per_epoch(
     assert validated == [False, False, False, False, network.validated] * epochs
 
 
-def test_the_first_row_is_the_untrained_network(splits: Splits) -> None:
-    """Each batch is counted before its update: one row of one batch is the initial network's."""
-    done = CIFAR.train(splits, batch_size=320, rows_per_epoch=1, epochs=1)
-    net = CIFAR.config.build(0)
-    errors = evaluate(net, splits["train"], mean_of=splits["train"], recipe=CIFAR.recipe)
-    # another order, another rounding: one image may tie
-    assert done.history[0].train_error == pytest.approx(errors["top1"], abs=100 / 320)
-
-
 def test_the_validation_error_is_the_central_crops(
     whole: dict[str, Training], splits: Splits
 ) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 from machine import without_privileges
-from records import make_record, planned, store, write_record
+from records import make_record, store, write_record
 from typer.testing import CliRunner
 
 from reproductions.__main__ import app
-from reproductions.harness.launch.job_files import new_job, write_job
 from reproductions.harness.records.files import CORRECT, CURVE, RECORD
 from reproductions.harness.records.load import read_records
 
@@ -123,16 +122,6 @@ def test_a_user_without_permission_is_told(results: Path, command: str) -> None:
         assert "cannot be read (Permission denied)" in said
         assert str(locked.relative_to(results)) in said
     assert {path: path.read_bytes() for path in before} == before
-
-
-@pytest.mark.parametrize("command", ["cancel fig1_relu", "logs fig1_relu/tanh/paper-seed1"])
-def test_commands_on_jobs_name_it_too(results: Path, command: str) -> None:
-    folder = record_of(results)
-    pointer(folder / CURVE)
-    write_job(results, planned("tanh", 1), new_job("1", "local", results))
-    status, said = run(command, results)
-    assert status == 4
-    assert f"{folder.name}/history.csv is a pointer of Git LFS" in said
 
 
 @pytest.mark.parametrize("command", READERS)

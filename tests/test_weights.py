@@ -68,16 +68,6 @@ def test_a_network_comes_back_whole(stored: Path, weights: dict[str, Tensor]) ->
     assert load_file(stored).keys() == weights.keys()  # any other reader sees the same
 
 
-def test_same_weights_same_bytes_in_any_memory_order(
-    stored: Path, weights: dict[str, Tensor], tmp_path: Path
-) -> None:
-    net = AlexNet(CONFIG)
-    net.load_state_dict(weights)
-    net = net.to(memory_format=torch.channels_last)
-    export_weights(tmp_path / "again", CONFIG, dict(reversed(net.state_dict().items())))
-    assert (tmp_path / "again").read_bytes() == stored.read_bytes()
-
-
 def test_nothing_broken_is_written(weights: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "net"
     path.write_text("as before")

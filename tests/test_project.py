@@ -1,11 +1,16 @@
-"""Imports run one way, and what only reads records never loads torch."""
+"""Imports run one way, libraries are locked, and no riddle comes back into words and names."""
 
 import ast
+import json
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from records import full_set
 
 ROOT = Path(__file__).parents[1]
@@ -87,3 +92,70 @@ app({[command] if command == "--help" else [command, "--results", str(tmp_path)]
     )
     assert shown in done.stdout
     assert done.stdout.endswith("loaded:\n")
+
+
+def locked() -> dict[str, str]:
+    """Versions by name."""
+    lines = (ROOT / "results" / "environment.lock").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def test_every_requirement_is_locked_to_a_version_that_it_allows() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    versions = locked()
+    for line in project["project"]["dependencies"] + project["dependency-groups"]["test"]:
+        asked = Requirement(line)
+        assert versions[canonicalize_name(asked.name)] in asked.specifier, (
+            f"{line}: lock the environment again"
+        )
+
+
+def test_the_newest_records_were_made_with_the_locked_libraries() -> None:
+    records = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "results" / "records").rglob("record.json")
+    ]
+    made_with = max(records, key=lambda record: record["started"])["machine"]["versions"]
+    assert {name: made_with[name] for name in ("torch", "numpy")} == {
+        name: locked()[name] for name in ("torch", "numpy")
+    }
+
+
+FOLDERS = ("alexnet", "reproductions", "examples")
+CODE = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+PAGES = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
+TABLES = sorted((ROOT / "reproductions").rglob("*.toml"))
+# metaphors for mechanisms, and clauses where a noun of the field would do
+PHRASES = re.compile(
+    r"takes away|taken away|what is shown of|stand-in|way through the house|worth having"
+    r"|goes on where it was|is no business of|this very|sent anywhere",
+    re.IGNORECASE,
+)
+NAMES = {"told", "heeds", "unshared", "kept", "heart", "wishes", "standing", "standings", "bench"}
+
+
+@pytest.mark.parametrize("path", [*CODE, *PAGES, *TABLES], ids=lambda path: path.name)
+def test_no_sentence_has_a_phrase_that_readers_stumbled_over(path: Path) -> None:
+    """In docs, docstrings, comments, messages and the tables that reports are made of."""
+    text = " ".join(path.read_text().split())
+    assert not PHRASES.findall(text)
+
+
+def names_of(tree: ast.AST) -> set[str]:
+    """Every name that a module defines or uses."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+    return found
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: path.name)
+def test_no_name_is_a_riddle(path: Path) -> None:
+    parts = {part for name in names_of(ast.parse(path.read_text())) for part in name.split("_")}
+    assert not {part.lower() for part in parts} & NAMES
