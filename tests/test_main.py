@@ -15,9 +15,12 @@ from typer.testing import CliRunner
 from alexnet.data.sources import open_dataset
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.cli.examine import examine
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
+from reproductions.harness.records.git import git_state
 from reproductions.harness.records.load import read_records
+from reproductions.harness.records.paths import REPOSITORY
 
 ROOT = Path(__file__).parents[1]
 # of each kind one; first and last share a network
@@ -169,58 +172,47 @@ def test_status_explain_and_compare_of_a_finished_set(smoke: Smoke, call: Call) 
     assert {row["differs in"] for row in compared} == {"nothing recorded"}
 
 
+def invoke(command: str, *more: object):
+    return CliRunner().invoke(app, [*command.split(), *map(str, more)])
+
+
+SMOKE_RUN = "run fig1_relu --scale smoke"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "status", "message"),
+    ("command", "status", "message"),
     [
-        (["run", "fig1_rleu"], 2, "no claim is called 'fig1_rleu'; did you mean 'fig1_relu'?"),
+        ("run fig1_rleu", 2, "no claim is called 'fig1_rleu'; did you mean 'fig1_relu'?"),
         (
-            ["run", "fig2_architecture", "--scale", "huge"],
+            "run all --scale huge",
             2,
-            "no scale is called 'huge'; there are paper, reduced, mini, smoke",
+            "no scale is called 'huge'; there are paper, reduced, mini, sm",
         ),
-        (["run", "fig1_relu", "--scale", "mini"], 2, "has no scale 'mini'; it has paper, smoke"),
-        (
-            ["run", "fig1_relu", "--scale", "smoke", "--device", "gpu"],
-            2,
-            "no device is called 'gpu'",
-        ),
-        (
-            ["run", "fig1_relu", "--scale", "smoke", "--seeds", "x"],
-            2,
-            "is no list of seeds; write it like 0-4 or 0,2",
-        ),
-        (["run", "fig1_relu", "--scale", "paper"], 4, "could not be downloaded"),
-        (["run", "all"], 4, "`data prepare` packs them, --scale smoke takes built-in ones"),
-        (["submit", "fig1_relu"], 4, "`data prepare` packs them, --scale smoke takes"),
-        *(
-            ([*command, "--data", "nowhere"], 4, "--data nowhere: no such folder")
-            for command in (["submit", "fig1_relu", "--scale", "smoke"], ["data", "verify"])
-        ),
-        (
-            ["run", "fig1_relu", "--scale", "smoke", "--device", "cuda"],
-            2,
-            "leave --device out or give --device cpu",
-        ),
-        (
-            ["explain", "fig1_relu.speed"],
-            2,
-            "fig1_relu.speed names no question; choose one of fig1_relu.speedup, ",
-        ),
-        (["show", "nothing_like_it"], 2, "no claim is called"),
-        (["compare", "nowhere"], 2, "there is no results folder nowhere"),
-        (["data", "verify"], 4, "CIFAR-10 is not under"),
-        (["data", "destroy"], 2, "say `data verify` or `data prepare`"),
-        (["data", "prepare", "mnist"], 2, "no data set is called 'mnist'"),
-        (["report", "--check"], 5, "differ from the records; run `nox -s report`"),
+        ("run fig1_relu --scale mini", 2, "has no scale 'mini'; it has paper, smoke"),
+        (f"{SMOKE_RUN} --device gpu", 2, "no device is called 'gpu'"),
+        (f"{SMOKE_RUN} --device cuda", 2, "leave --device out or give --device cpu"),
+        (f"{SMOKE_RUN} --seeds x", 2, "is no list of seeds; write it like 0-4 or 0,2"),
+        ("run fig1_relu --scale paper", 4, "could not be downloaded"),
+        ("run all", 4, "`data prepare` packs them, --scale smoke takes built-in ones"),
+        ("submit fig1_relu", 4, "`data prepare` packs them, --scale smoke takes"),
+        ("submit fig1_relu --scale smoke --data nowhere", 4, "--data nowhere: no such folder"),
+        ("data verify --data nowhere", 4, "--data nowhere: no such folder"),
+        ("explain fig1_relu.speed", 2, "names no question; choose one of fig1_relu.speedup, "),
+        ("show nothing_like_it", 2, "no claim is called"),
+        ("compare nowhere", 2, "there is no results folder nowhere"),
+        ("data verify", 4, "CIFAR-10 is not under"),
+        ("data destroy", 2, "say `data verify` or `data prepare`"),
+        ("data prepare mnist", 2, "no data set is called 'mnist'"),
+        ("report --check", 5, "differ from the records; run `nox -s report`"),
     ],
 )
 def test_bad_input_gets_one_line_and_its_status(
-    arguments: list[str], status: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, status: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "r" / "records").mkdir(parents=True)
-    where = [] if arguments[0] in ("show", "data") else ["--results", str(tmp_path / "r")]
-    done = CliRunner().invoke(app, [*arguments, *where])
+    where = [] if command.startswith(("show", "data")) else ["--results", tmp_path / "r"]
+    done = invoke(command, *where)
     assert done.exit_code == status, done.output
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -228,27 +220,15 @@ def test_bad_input_gets_one_line_and_its_status(
 
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = CliRunner().invoke(
-        app, ["run", "fig2_architecture", "--results", str(tmp_path / "file")]
-    )
+    done = invoke("run fig2_architecture --results", tmp_path / "file")
     assert done.exit_code == 3
     assert re.fullmatch(r"error: .*file.*: Not a directory.*\n", done.stderr)
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, cifar_folder: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    done = CliRunner().invoke(
-        app,
-        [
-            "run",
-            "fig1_relu",
-            "--dry-run",
-            "--data",
-            str(cifar_folder),
-            "--results",
-            str(tmp_path / "r"),
-        ],
-    )
+    where = ("--data", cifar_folder, "--results", tmp_path / "r")
+    done = invoke("run fig1_relu --dry-run", *where)
     assert done.exit_code == 0, done.output
     assert "plan: " in done.stdout
     assert "not packed yet" in done.stdout
@@ -256,12 +236,12 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, cifar_folder: Path) -> None:
 
 
 def test_a_broken_record_is_named_and_costs_nothing_else(tmp_path: Path) -> None:
-    arguments = ["run", "fig2_architecture", "--results", str(tmp_path)]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    command = f"run fig2_architecture --results {tmp_path}"
+    assert invoke(command).exit_code == 0
     record = next(tmp_path.glob("records/*/*/*/record.json"))
     record.write_text("{")
-    assert CliRunner().invoke(app, [*arguments, "--dry-run"]).exit_code == 4
-    again = CliRunner().invoke(app, arguments)
+    assert invoke(command, "--dry-run").exit_code == 4
+    again = invoke(command)
     assert again.exit_code == 4
     assert "not a record" in again.stdout
     assert "parameters: 60,965,224, paper 60,000,000: confirmed" in again.stdout
@@ -269,40 +249,34 @@ def test_a_broken_record_is_named_and_costs_nothing_else(tmp_path: Path) -> None
 
 
 def test_list_plan_show_and_doctor(tmp_path: Path) -> None:
-    runner = CliRunner()
-    listed = json.loads(runner.invoke(app, ["list", "--json", "--results", str(tmp_path)]).stdout)
+    listed = json.loads(invoke("list --json --results", tmp_path).stdout)
     assert [row["claim"] for row in listed] == list(discover())
     assert all(re.fullmatch(r"\d+ not run", row["verdicts"]) for row in listed)
-    rows = json.loads(
-        runner.invoke(
-            app, ["plan", "fig1_relu", "--json", "--scale", "smoke", "--results", str(tmp_path)]
-        ).stdout
-    )
+    rows = json.loads(invoke("plan fig1_relu --json --scale smoke --results", tmp_path).stdout)
     assert len(rows) == sum("-rate" not in variant for _, variant, _, _ in RUNS["fig1_relu"])
     assert any("paper 6×" in row["detects"] for row in rows)
-    assert "tanh differs in: config.activation" in runner.invoke(app, ["show", "fig1_relu"]).stdout
-    examined = runner.invoke(app, ["doctor", "--results", str(tmp_path)])
+    assert "tanh differs in: config.activation" in invoke("show fig1_relu").stdout
+    examined = invoke("doctor --results", tmp_path)
     assert examined.exit_code == 0
     assert "can be written" in examined.stdout
+    # of the code, not of the results
+    (git,) = (row for row in examine(tmp_path, tmp_path) if row["what"] == "git")
+    assert git["state"] == ("ok" if git_state(REPOSITORY).commit else "missing")
 
 
 def test_run_without_a_claim_lists(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["run", "--results", str(tmp_path)])
+    done = invoke("run --results", tmp_path)
     assert done.exit_code == 0
     assert "fig1_relu" in done.stdout
     assert not any(tmp_path.iterdir())
 
 
 def test_data_prepare_and_verify(cifar_folder: Path) -> None:
-    runner = CliRunner()
-    assert (
-        "not packed yet"
-        in runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)]).stdout
-    )
-    assert "ready" in runner.invoke(app, ["data", "prepare", "--data", str(cifar_folder)]).stdout
-    assert "verified" in runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)]).stdout
+    assert "not packed yet" in invoke("data verify --data", cifar_folder).stdout
+    assert "ready" in invoke("data prepare --data", cifar_folder).stdout
+    assert "verified" in invoke("data verify --data", cifar_folder).stdout
     packed = next((cifar_folder / "prepared").glob("cifar10-*-train-*")) / "images.npy"
     packed.write_bytes(packed.read_bytes()[:-1] + b"\x07")
-    broken = runner.invoke(app, ["data", "verify", "--data", str(cifar_folder)])
+    broken = invoke("data verify --data", cifar_folder)
     assert broken.exit_code == 4
     assert "does not match its fingerprint" in broken.stderr

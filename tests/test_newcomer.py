@@ -114,27 +114,14 @@ def test_the_first_command_with_images_names_its_runs_and_epochs(
     assert f"{SWEEPS} learning-rate sweep runs skipped; add --sweep to make them" in lines
 
 
-@pytest.mark.parametrize(
-    "launch", [[], ["--launch", "local"], ["--launch", "slurm", "--partition", "x"]], ids=" ".join
-)
-def test_sweep_travels_with_every_launcher(launch: list[str], tmp_path: Path) -> None:
-    arguments = [
-        "run",
-        "fig1_relu",
-        "--scale",
-        "smoke",
-        "--dry-run",
-        "--results",
-        tmp_path,
-        *launch,
-    ]
-    without, with_sweep = invoke(*arguments), invoke(*arguments, "--sweep")
+@pytest.mark.parametrize("launch", ["", "--launch local", "--launch slurm --partition x"])
+def test_sweep_travels_with_every_launcher(launch: str, tmp_path: Path) -> None:
+    command = f"run fig1_relu --scale smoke --dry-run --results {tmp_path} {launch}".split()
+    without, with_sweep = invoke(*command), invoke(*command, "--sweep")
     assert re.search(r"^plan: 8 (of 8 )?runs", without, re.MULTILINE)
     assert re.search(r"^plan: 12 (of 12 )?runs", with_sweep, re.MULTILINE)
-    assert (
-        "4 learning-rate sweep runs skipped; add --sweep to make them" in without,
-        "skipped" in with_sweep,
-    ) == (True, False)
+    assert "4 learning-rate sweep runs skipped; add --sweep to make them" in without
+    assert "skipped" not in with_sweep
     assert ANSWERS[0] in without
 
 

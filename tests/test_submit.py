@@ -76,31 +76,19 @@ def test_uncommitted_code_is_said_before_anything_is_sent(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("options", "said"),
     [
-        (["--partition", "gpu"], "No such option: --partition"),
-        (["--retry", "failed"], "No such option: --retry"),
-        (["--launch", "local", "--gpus", "2"], "--gpus has an effect only without --local"),
-        (
-            ["--launch", "local", "--max-gpu-hours", "2"],
-            "--max-gpu-hours has an effect only without --local",
-        ),
-        (["--launch", "slurm", "--threads", "2"], "--threads has an effect only with --local"),
-        (
-            ["--launch", "slurm", "--gpus", "2", "--device", "cpu"],
-            "--gpus 2 with --device cpu: nothing would use them",
-        ),
-        (["--launch", "slrum"], "--launch slrum: say debug, local or slurm"),
-        (["--launch", "slurm", "--retry", "all"], "--retry all: say --retry failed"),
-        (["--launch", "slurm", "--force"], "No such option: --force"),
+        ("--partition gpu", "No such option: --partition"),
+        ("--launch local --gpus 2", "--gpus has an effect only without --local"),
+        ("--launch slurm --threads 2", "--threads has an effect only with --local"),
+        ("--launch slurm --gpus 2 --device cpu", "--gpus 2 with --device cpu: nothing would use"),
+        ("--launch slrum", "--launch slrum: say debug, local or slurm"),
+        ("--launch slurm --retry all", "--retry all: say --retry failed"),
     ],
 )
-def test_options_without_effect_are_refused(
-    tmp_path: Path, arguments: list[str], said: str
-) -> None:
-    done = CliRunner().invoke(
-        app, ["run", "fig2_architecture", "--results", str(tmp_path), *arguments]
-    )
+def test_options_without_effect_are_refused(tmp_path: Path, options: str, said: str) -> None:
+    command = f"run fig2_architecture --results {tmp_path} {options}"
+    done = CliRunner().invoke(app, command.split())
     assert done.exit_code == 2
     assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -110,20 +98,11 @@ def test_without_slurm_one_line_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     site = tmp_path / "site.toml"
     site.write_text("max_array = 10\n")
     monkeypatch.setenv("PATH", str(tmp_path))
-    slurm_run = [
-        "run",
-        "fig2_architecture",
-        "--launch",
-        "slurm",
-        "--results",
-        str(tmp_path / "results"),
-    ]
-    for more, program in (([], "scontrol"), (["--site", str(site)], "srun")):
-        done = CliRunner().invoke(app, [*slurm_run, *more])
-        assert (done.exit_code, done.stderr) == (
-            3,
-            f"error: Slurm: {program} is not on this machine\n",
-        )
+    command = f"run fig2_architecture --launch slurm --results {tmp_path / 'results'}"
+    for more, program in (("", "scontrol"), (f" --site {site}", "srun")):
+        done = CliRunner().invoke(app, (command + more).split())
+        said = f"error: Slurm: {program} is not on this machine\n"
+        assert (done.exit_code, done.stderr) == (3, said)
 
 
 def test_gpus_that_are_not_numbered_are_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
