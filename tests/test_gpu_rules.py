@@ -14,23 +14,30 @@ from reproductions.harness.execute import context
 from reproductions.harness.launch.local import run_locally
 from reproductions.harness.launch.request import JobRequest
 from reproductions.harness.launch.slurm_arrays import job_arrays
-from reproductions.harness.launch.slurm_config import SlurmConfig, computing_on, resources_of
+from reproductions.harness.launch.slurm_config import SlurmConfig, computing_on
 from reproductions.harness.records import provenance
 
 # torch 2.15 + cu132
 WHEEL = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
+RUN = planned_runs(discover()["ten_view_gain"], "smoke")[0]
 
 
-def test_a_card_that_torch_has_no_code_for_is_named() -> None:
+def test_a_card_that_torch_has_no_code_for_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for capability in ((7, 5), (8, 9), (9, 0), (10, 3), (13, 0)):
         context.check_card(capability, WHEEL)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 0))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: WHEEL)
+    state, found = examine._gpu()
+    assert state == "broken"
+    assert found.startswith("Tesla V100: this PyTorch build supports sm_75")
     with pytest.raises(ValueError, match=r"supports sm_75.*, not this GPU \(sm_70\)"):
-        context.check_card((7, 0), WHEEL)
+        context.choose_device(None)
+    assert context.choose_device("cpu").type == "cpu"
 
 
-def test_fp32_is_fp32_and_cublas_has_its_workspace(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fp32_is_fp32_and_cublas_has_its_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     context.set_up("cpu", 1)
     assert not torch.backends.cudnn.allow_tf32
@@ -45,26 +52,19 @@ def test_a_job_with_a_gpu_trains_on_it(tmp_path: Path) -> None:
     assert computing_on(SlurmConfig(partition="gpu"), "cuda") == asked
     with pytest.raises(ValueError, match="--device cuda with 0 GPUs"):
         computing_on(SlurmConfig(gpus=0), "cuda")
-    run = planned_runs(discover()["ten_view_gain"], "smoke")[0]
-    request = JobRequest(run, "ten_view_gain", tmp_path, None)
+    request = JobRequest(RUN, "ten_view_gain", tmp_path, None)
     for gpus, device in ((1, "cuda"), (0, "cpu")):
-        site = SlurmConfig(gpus=gpus)
-        (array,) = job_arrays([request], site, 1000)
-        assert array.resources == resources_of(run, site)
+        (array,) = job_arrays([request], SlurmConfig(gpus=gpus), 1000)
         assert (array.resources.gpus, array.device("cpu")) == (gpus, device)
 
 
-NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-
-
-@NO_GPU
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_job_with_a_gpu_never_trains_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A local job given a GPU that torch does not see: it ends with one line and makes nothing."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    run = planned_runs(discover()["ten_view_gain"], "smoke")[0]
-    request = JobRequest(run, "ten_view_gain", tmp_path / "smoke", None)
+    request = JobRequest(RUN, "ten_view_gain", tmp_path / "smoke", None)
     lines: list[str] = []
     run_locally([request], tmp_path, None, 1, [0], 1, lines.append)
     (line,) = lines
@@ -74,19 +74,14 @@ def test_a_job_with_a_gpu_never_trains_without(
 
 
 @pytest.mark.parametrize(
-    ("options", "scale"),
-    [([], "reduced"), (["--gpus", "0"], "mini"), (["--device", "cpu"], "mini")],
+    ("options", "scale"), [("", "reduced"), ("--gpus 0", "mini"), ("--device cpu", "mini")]
 )
 def test_jobs_without_gpus_are_planned_for_processors(
-    options: list[str],
-    scale: str,
-    tiny_images: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    options: str, scale: str, tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the submitting machine has a GPU."""
     monkeypatch.setattr(provenance, "computes_on_gpu", lambda device: device != "cpu")
-    command = ["run", "ten_view_gain", "--launch", "slurm", "--dry-run", *options]
+    command = f"run ten_view_gain --launch slurm --dry-run {options}".split()
     folders = ["--data", str(tiny_images), "--results", str(tmp_path)]
     done = CliRunner().invoke(app, [*command, *folders])
     assert done.exit_code == 0, done.output
@@ -101,12 +96,12 @@ OLD = "The NVIDIA driver on your system is too old (found version 11040)"
     [
         (None, "", "", "this torch is built without CUDA"),
         ("13.2", "", "", "CUDA_VISIBLE_DEVICES hides every GPU"),
-        ("13.2", None, f"{OLD}. Please update your GPU driver", OLD),
+        ("13.2", "0", f"{OLD}. Please update your GPU driver", OLD),
         ("13.2", "0", "", "no CUDA device found"),
     ],
 )
 def test_why_there_is_no_gpu(
-    built: str | None, visible: str | None, driver: str, why: str, monkeypatch: pytest.MonkeyPatch
+    built: str | None, visible: str, driver: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def init() -> None:
         if driver:
@@ -114,22 +109,5 @@ def test_why_there_is_no_gpu(
 
     monkeypatch.setattr(torch.version, "cuda", built)
     monkeypatch.setattr(torch.cuda, "init", init)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert context.why_no_cuda() == why
-
-
-def test_the_doctor_names_a_card_that_torch_does_not_serve(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 0))
-    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: WHEEL)
-    state, found = examine._gpu()
-    assert state == "broken"
-    assert found.startswith("Tesla V100: this PyTorch build supports sm_75")
-    with pytest.raises(ValueError, match="not this GPU"):
-        context.choose_device(None)
-    assert context.choose_device("cpu").type == "cpu"

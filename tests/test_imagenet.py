@@ -114,35 +114,26 @@ def test_the_publishers_archives(tmp_path: Path) -> None:
 def test_the_same_images_however_they_come(tmp_path: Path) -> None:
     """From archives in one folder, class folders, tars of class folders, an unpacked devkit."""
     flat = publishers(tmp_path / "archives")
+    train = {f"train/{name}": content for name, content in TRAIN.items()}
     val = {f"val/{VAL_LABELS[name]}/{name}": content for name, content in VAL.items()}
-    folders = write(
-        tmp_path / "folders", {f"train/{name}": content for name, content in TRAIN.items()} | val
-    )
-    train = (
-        write(
-            tmp_path,
-            {"train.tar": tar_of({f"./{name}": content for name, content in TRAIN.items()})},
-        )
-        / "train.tar"
-    )
+    deep = {f"ILSVRC/Data/CLS-LOC/val/{name}": content for name, content in VAL.items()}
+    folders = write(tmp_path / "folders", train | val)
+    nested = write(tmp_path / "nested", deep)
+    tar = {"train.tar": tar_of({f"./{name}": content for name, content in TRAIN.items()})}
+    write(tmp_path, tar)
     unpacked = tmp_path / "ILSVRC2012_devkit_t12"
     with tarfile.open(flat / "ILSVRC2012_devkit_t12.tar.gz") as kit:
         kit.extractall(tmp_path, filter="data")
-    nested = write(
-        tmp_path / "nested",
-        {f"ILSVRC/Data/CLS-LOC/val/{name}": content for name, content in VAL.items()},
-    )
     ways = [
         [flat],
         [folders],
-        [train, flat / "ILSVRC2012_img_val.tar", unpacked],
+        [tmp_path / "train.tar", flat / "ILSVRC2012_img_val.tar", unpacked],
         [folders / "train", nested, unpacked],
     ]
     prints = set()
     for number, way in enumerate(ways):
-        root = tmp_path / str(number)
-        root.mkdir()
-        splits = prepare_imagenet("imagenet2012", root, way)
+        (tmp_path / str(number)).mkdir()
+        splits = prepare_imagenet("imagenet2012", tmp_path / str(number), way)
         prints.add((splits["train"].meta.fingerprint, splits["test"].meta.fingerprint))
     assert len(prints) == 1
 
@@ -284,15 +275,15 @@ def test_a_broken_image_in_a_tar_is_named_and_nothing_is_packed(tmp_path: Path) 
 def test_the_data_command(tmp_path: Path) -> None:
     folder, root = publishers(tmp_path / "given"), tmp_path / "root"
     root.mkdir()
-    call = CliRunner()
-    absent = call.invoke(app, ["data", "verify", "imagenet2012", "--data", str(root)])
+
+    def call(command: str):
+        return CliRunner().invoke(app, [*command.split(), "--data", str(root)])
+
+    absent = call("data verify imagenet2012")
     assert absent.exit_code == 4
     assert "are not prepared under" in absent.output
     assert list(root.iterdir()) == []
-    made = call.invoke(
-        app,
-        ["data", "prepare", "imagenet2012", "--source", str(folder), "--data", str(root), "--json"],
-    )
+    made = call(f"data prepare imagenet2012 --source {folder} --json")
     assert made.exit_code == 0, made.output
     assert [(row["split"], row["images"], row["state"]) for row in json.loads(made.stdout)] == [
         ("train", "9", "ready, 9 of 1,281,167 images"),
@@ -300,12 +291,8 @@ def test_the_data_command(tmp_path: Path) -> None:
     ]
     pixels = root / "prepared" / "imagenet2012-train-3" / "images.npy"
     pixels.write_bytes(pixels.read_bytes()[:-1] + b"?")
-    altered = call.invoke(app, ["data", "verify", "imagenet2012", "--data", str(root)])
+    altered = call("data verify imagenet2012")
     assert (altered.exit_code, altered.output.count("\n")) == (4, 1)
-    for words in (
-        ["mnist"],
-        ["cifar10", "--source", "x"],
-        ["imagenet2012", "--source", "x", "--split", "dev"],
-        ["imagenet2012", "--split", "test"],
-    ):
-        assert call.invoke(app, ["data", "prepare", *words, "--data", str(root)]).exit_code == 2
+    wrong = ("mnist", "cifar10 --source x", "imagenet2012 --split test")
+    for options in (*wrong, "imagenet2012 --source x --split dev"):
+        assert call(f"data prepare {options}").exit_code == 2

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -53,15 +54,8 @@ def send(orders: list[Shell], root: Path, parallel: int) -> list[str]:
 def test_two_at_once_and_never_three(tmp_path: Path) -> None:
     """Each waits until two have started: so two are at work together."""
     runs = [run for run in RUNS if not run.needs][:4]
-    lines = send(
-        shells(
-            tmp_path,
-            runs,
-            "echo + >> {log}; until [ $(grep -c + {log}) -ge 2 ]; do :; done; echo - >> {log}",
-        ),
-        tmp_path,
-        2,
-    )
+    line = "echo + >> {log}; until [ $(grep -c + {log}) -ge 2 ]; do :; done; echo - >> {log}"
+    lines = send(shells(tmp_path, runs, line), tmp_path, 2)
     at_work = [lines[: k + 1].count("+") - lines[: k + 1].count("-") for k in range(len(lines))]
     assert (max(at_work), at_work[-1], lines.count("+")) == (2, 0, len(runs))
     assert all(read_job(tmp_path, run)[0] for run in runs)
@@ -69,15 +63,8 @@ def test_two_at_once_and_never_three(tmp_path: Path) -> None:
 
 def test_a_run_waits_for_what_it_needs(tmp_path: Path) -> None:
     average = next(run for run in RUNS if run.needs)
-    lines = send(
-        shells(
-            tmp_path,
-            [average, *average.needs[:2]],
-            "echo '+{name}' >> {log}; echo '-{name}' >> {log}",
-        ),
-        tmp_path,
-        3,
-    )
+    line = "echo '+{name}' >> {log}; echo '-{name}' >> {log}"
+    lines = send(shells(tmp_path, [average, *average.needs[:2]], line), tmp_path, 3)
     assert lines.index(f"+{average.variant}") == len(lines) - 2
 
 
@@ -93,16 +80,14 @@ def test_on_slurm_a_wave_for_each_depth_in_parts() -> None:
         made |= {order.run.key for order in part.requests}
 
 
-def session_of(leader: int) -> list[int]:
+def session_of(leader: int) -> list[Path]:
     """Living processes of the session that this one leads."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
+        with suppress(OSError):
             state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
-        except OSError:
-            continue
-        if int(session) == leader and state not in "ZX":
-            found.append(int(stat.parent.name))
+            if int(session) == leader and state not in "ZX":
+                found.append(stat)
     return found
 
 
@@ -121,18 +106,8 @@ def test_stopped_it_leaves_no_process_and_goes_on(
 ) -> None:
     """Ctrl-C while it trains; a kill of the parent alone while its first run starts."""
     results = tmp_path / "results"
-    command = [
-        sys.executable,
-        "-m",
-        "reproductions",
-        "run",
-        "ten_view_gain",
-        "--scale",
-        "smoke",
-        "--launch",
-        "local",
-    ]
-    command += ["--max-parallel", "1", "--device", "cpu", "--results", str(results)]
+    options = "run ten_view_gain --scale smoke --launch local --max-parallel 1 --device cpu"
+    command = [sys.executable, "-m", "reproductions", *options.split(), "--results", str(results)]
     env = {**clean_env, "TMPDIR": str(tmp_path)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=env, start_new_session=True, **pipes) as process:  # type: ignore[call-overload]
@@ -147,6 +122,4 @@ def test_stopped_it_leaves_no_process_and_goes_on(
     assert said[1].splitlines()[-1] == "error: interrupted; run the same command again to resume"
     killed = time.monotonic()
     while left := session_of(process.pid):  # the kernel takes a moment for what submitit kills
-        assert time.monotonic() < killed + 5, [
-            Path(f"/proc/{number}/cmdline").read_bytes() for number in left
-        ]
+        assert time.monotonic() < killed + 5, left
