@@ -253,25 +253,6 @@ def test_golden_counts(variant: str) -> None:
     assert sum(p.numel() for p in net.parameters()) == parameters
 
 
-@pytest.mark.parametrize(("size", "kernel", "stride", "border"), [(224, 11, 4, 3), (28, 5, 2, 1)])
-def test_what_conv1_reads_beyond_the_edge_is_zero_to_the_right_and_below(
-    size: int, kernel: int, stride: int, border: int
-) -> None:
-    config = replace(
-        PROFILES["original"],
-        image_size=size,
-        conv_kernels=(kernel, 5, 3, 3, 3),
-        conv1_stride=stride,
-    )
-    whole = replace(config, image_size=size + border)
-    assert (config.input_padding, whole.input_padding) == (border, 0)
-    net, explicit = built(config).eval(), built(whole).eval()
-    images = pictures(config, 1)
-    padded = torch.zeros(1, 3, size + border, size + border, dtype=torch.float64)
-    padded[..., :size, :size] = images
-    assert torch.equal(net(images), explicit(padded))
-
-
 def test_first_weights_are_the_configs() -> None:
     net = AlexNet(replace(AlexNetConfig.original(), fc_widths=(256, 256), image_size=64), seed=0)
     stds = {f"conv{k}": 0.01 if k < 3 else 0.03 for k in range(1, 6)}

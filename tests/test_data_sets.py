@@ -1,7 +1,6 @@
 """CIFAR-10 and Tiny ImageNet in the publishers' layouts, whole, incomplete, hostile."""
 
 import hashlib
-import io
 import os
 import pickle
 import tarfile
@@ -9,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import WNIDS
 from PIL import Image
 
-from alexnet.data import cifar10, tiny_imagenet
+from alexnet.data import cifar10
 from alexnet.data.imageset import DataError, statistics
 from alexnet.data.sources import data_root, dataset, open_dataset
 
@@ -108,18 +108,12 @@ def publishers_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder.parent
 
 
-def archive_of(
-    root: Path, monkeypatch: pytest.MonkeyPatch, extra: tuple[str, bytes] | None = None
-) -> Path:
+def archive_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder as the publisher's tar.gz in a root of its own, its md5 accepted."""
     archive = root.parent / "archived" / "cifar-10-python.tar.gz"
     archive.parent.mkdir()
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(root / "cifar-10-batches-py", "cifar-10-batches-py")
-        if extra:
-            member = tarfile.TarInfo(extra[0])
-            member.size = len(extra[1])
-            tar.addfile(member, io.BytesIO(extra[1]))
     md5 = hashlib.md5(archive.read_bytes()).hexdigest()
     monkeypatch.setattr(cifar10, "ARCHIVE", (archive.name, md5))
     return archive.parent
@@ -182,60 +176,27 @@ def test_absent_data_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.Mo
     assert data_root(tmp_path) == tmp_path
 
 
-WNIDS = ("n01443537", "n01629819", "n09256479")
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data root with `tiny-imagenet-200`: three classes, 4 + 2 images each, one of them grey."""
-    monkeypatch.setattr(tiny_imagenet, "CLASSES", 3)
-    monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 4, "test": 2})
-    folder, rng = tmp_path / "tiny-imagenet-200", np.random.default_rng(0)
-    (folder / "val" / "images").mkdir(parents=True)
-    lines = []
-    for number, wnid in enumerate(WNIDS):
-        (folder / "train" / wnid / "images").mkdir(parents=True)
-        files = [folder / "train" / wnid / "images" / f"{wnid}_{k}.JPEG" for k in range(4)]
-        names = [f"val_{number + 3 * k}.JPEG" for k in range(2)]
-        lines += [f"{name}\t{wnid}\t0\t32\t44\t62\n" for name in names]
-        for file in [*files, *(folder / "val" / "images" / name for name in names)]:
-            Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(
-                file, quality=95
-            )
-    Image.fromarray(rng.integers(0, 256, (64, 64), dtype=np.uint8)).save(
-        folder / "train" / WNIDS[1] / "images" / f"{WNIDS[1]}_2.JPEG"
-    )
-    (folder / "val" / "val_annotations.txt").write_text("".join(lines))
-    (folder / "wnids.txt").write_text("\n".join(reversed(WNIDS)))
-    (folder / "words.txt").write_text(
-        f"n00001740\tentity\n{WNIDS[0]}\tgoldfish, Carassius auratus\n{WNIDS[2]}\tgeyser\n"
-    )
-    return tmp_path
-
-
-def test_classes_splits_and_pixels(root: Path) -> None:
-    splits = open_dataset("tiny-imagenet", root)
+def test_classes_splits_and_pixels(tiny_images: Path) -> None:
+    splits = open_dataset("tiny-imagenet", tiny_images)
     train, test = splits["train"], splits["test"]
     assert train.meta.classes == test.meta.classes == WNIDS
     assert train.meta.words == ("goldfish, Carassius auratus", WNIDS[1], "geyser")
     np.testing.assert_array_equal(train.labels, np.repeat(range(3), 4))
     np.testing.assert_array_equal(test.labels, [0, 0, 1, 1, 2, 2])
     assert np.ptp(train.images[6], axis=-1).max() == 0  # the grey one
-    with Image.open(root / "tiny-imagenet-200" / "val" / "images" / "val_4.JPEG") as picture:
+    with Image.open(tiny_images / "tiny-imagenet-200" / "val" / "images" / "val_4.JPEG") as picture:
         np.testing.assert_array_equal(test.images[3], np.asarray(picture))
     assert not train.meta.canonical
     assert "validation images as test" in test.meta.source
 
 
-def test_it_is_packed_once_and_found_also_where_the_root_is_its_folder(root: Path) -> None:
-    first = open_dataset("tiny-imagenet", root)["train"].meta
+def test_it_is_packed_once_and_found_also_where_the_root_is_its_folder(tiny_images: Path) -> None:
+    first = open_dataset("tiny-imagenet", tiny_images)["train"].meta
     seen: list[str] = []
-    assert (
-        open_dataset("tiny-imagenet", root, lambda what, *_: seen.append(what))["train"].meta
-        == first
-    )
+    again = open_dataset("tiny-imagenet", tiny_images, lambda what, *_: seen.append(what))
+    assert again["train"].meta == first
     assert seen == []
-    inner = root / "tiny-imagenet-200"
+    inner = tiny_images / "tiny-imagenet-200"
     assert dataset("tiny-imagenet").find(inner) == inner
     assert open_dataset("tiny-imagenet", inner, pack_missing=False) == {}
     assert open_dataset("tiny-imagenet", inner)["train"].meta.fingerprint == first.fingerprint
@@ -250,12 +211,12 @@ def test_it_is_packed_once_and_found_also_where_the_root_is_its_folder(root: Pat
         "val/images/val_0.JPEG",
     ],
 )
-def test_an_incomplete_tiny_imagenet_is_refused(root: Path, name: str) -> None:
-    (root / "tiny-imagenet-200" / name).unlink()
+def test_an_incomplete_tiny_imagenet_is_refused(tiny_images: Path, name: str) -> None:
+    (tiny_images / "tiny-imagenet-200" / name).unlink()
     with pytest.raises(DataError, match="unpack") as error:
-        open_dataset("tiny-imagenet", root)
+        open_dataset("tiny-imagenet", tiny_images)
     assert "\n" not in str(error.value)
-    assert not (root / "prepared").exists()
+    assert not (tiny_images / "prepared").exists()
 
 
 @pytest.mark.parametrize(
@@ -267,33 +228,35 @@ def test_an_incomplete_tiny_imagenet_is_refused(root: Path, name: str) -> None:
         "val_1.JPEG\tn01443537",
     ],
 )
-def test_annotations_that_do_not_fit_are_refused(root: Path, line: str) -> None:
+def test_annotations_that_do_not_fit_are_refused(tiny_images: Path, line: str) -> None:
     """Names are looked up among the files of val/images, so none leads outside."""
-    (root / "secret.JPEG").write_bytes(b"")
-    listed = root / "tiny-imagenet-200" / "val" / "val_annotations.txt"
+    (tiny_images / "secret.JPEG").write_bytes(b"")
+    listed = tiny_images / "tiny-imagenet-200" / "val" / "val_annotations.txt"
     listed.write_text(listed.read_text() + line + "\n")
     with pytest.raises(DataError, match=r"val_annotations\.txt (has|names) "):
-        open_dataset("tiny-imagenet", root)
+        open_dataset("tiny-imagenet", tiny_images)
 
 
-def test_half_of_it_follows_the_whole(root: Path) -> None:
-    assert open_dataset("tiny-imagenet-half", root, pack_missing=False) == {}
-    half = open_dataset("tiny-imagenet-half", root)
+def test_half_of_it_follows_the_whole(tiny_images: Path) -> None:
+    assert open_dataset("tiny-imagenet-half", tiny_images, pack_missing=False) == {}
+    half = open_dataset("tiny-imagenet-half", tiny_images)
     assert half["train"].meta.classes == half["test"].meta.classes == (WNIDS[0], WNIDS[2])
     assert half["train"].meta.words == ("goldfish, Carassius auratus", "geyser")
     np.testing.assert_array_equal(half["train"].labels, [0] * 4 + [1] * 4)
-    picture = root / "tiny-imagenet-200" / "train" / WNIDS[2] / "images" / f"{WNIDS[2]}_1.JPEG"
+    picture = (
+        tiny_images / "tiny-imagenet-200" / "train" / WNIDS[2] / "images" / f"{WNIDS[2]}_1.JPEG"
+    )
     picture.write_bytes((picture.parent / f"{WNIDS[2]}_0.JPEG").read_bytes())
-    again = open_dataset("tiny-imagenet-half", root)["train"].meta
+    again = open_dataset("tiny-imagenet-half", tiny_images)["train"].meta
     assert again.fingerprint != half["train"].meta.fingerprint
 
 
-def test_wrong_class_lists_are_refused(root: Path) -> None:
-    wnids = root / "tiny-imagenet-200" / "wnids.txt"
+def test_wrong_class_lists_are_refused(tiny_images: Path) -> None:
+    wnids = tiny_images / "tiny-imagenet-200" / "wnids.txt"
     for text in ("n01443537\nn01629819\n", "n01443537\nn01443537\nn01629819\n"):
         wnids.write_text(text)
         with pytest.raises(DataError, match="does not name 3 classes"):
-            open_dataset("tiny-imagenet", root)
+            open_dataset("tiny-imagenet", tiny_images)
     wnids.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot be read"):
-        open_dataset("tiny-imagenet", root)
+        open_dataset("tiny-imagenet", tiny_images)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -22,7 +21,6 @@ from records import (
 )
 
 from reproductions.harness.errors import RecordError
-from reproductions.harness.records import load
 from reproductions.harness.records.files import CORRECT, CURVE, KERNELS, RECORD, TIES
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS
@@ -221,42 +219,3 @@ def test_runs_that_diverge_in_their_first_row_are_no_copies(tmp_path: Path) -> N
     for _ in range(2):
         stored, faults = read_records(tmp_path)
         assert (len(stored), faults) == (3, [])
-
-
-@pytest.fixture
-def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """How many records are compared with their evidence by the next reading of `tmp_path`."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
-    examined: list[Path] = []
-    before = load.examine
-
-    def counted(record: Any, folder: Path) -> Any:
-        examined.append(folder)
-        return before(record, folder)
-
-    monkeypatch.setattr(load, "examine", counted)
-
-    def count(**options: bool) -> int:
-        examined.clear()
-        read_records(tmp_path, **options)
-        return len(examined)
-
-    return count
-
-
-def test_what_was_checked_is_remembered_until_a_file_changes(
-    tmp_path: Path, checks: Callable[..., int]
-) -> None:
-    folders = [cifar(tmp_path), censored(tmp_path), alexnet(tmp_path)]
-    assert [checks(), checks(), checks(recheck=True), checks()] == [3, 0, 3, 0]
-    for name in (RECORD, CURVE, KERNELS):
-        path = folders[2] / name
-        before = path.stat()
-        path.write_bytes(path.read_bytes())
-        # same size, same time: not the same file
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        if name != RECORD:
-            assert checks() == 1, name
-        assert checks() == 0
-    edit(folders[0] / RECORD, "metrics.test_error.value", 1.0)
-    assert (checks(), checks()) == (1, 1), "a record that is left out is looked at every time"

@@ -144,14 +144,6 @@ def test_bits_depend_on_no_other_image_and_on_no_number_of_threads(
         )
 
 
-@needs_c
-@pytest.mark.parametrize("n", NORMS)
-@pytest.mark.parametrize("shape", [(0, 6, 4, 4), (2, 0, 4, 4), (2, 6, 0, 4), (2, 6, 4, 0)])
-def test_images_without_a_value(n: LRN, shape: tuple[int, ...]) -> None:
-    x = torch.zeros(shape)
-    assert [y.shape for y in both(x, x, n)] == [x.shape, x.shape]
-
-
 def test_a_gradient_of_any_strides() -> None:
     x = draw((2, 6, 4, 4), 0, 10.0)
     wide = draw((2, 6, 4, 8), 1)
