@@ -70,8 +70,8 @@ class Training:
 
     def is_over(self, recipe: TrainingRecipe, steps: int) -> bool:
         """Whether the recipe is at its end or the loss diverged; an epoch has so many steps."""
-        last = self.history[-1].train_error if self.history else None
-        return self.diverged or recipe.is_over(self.step // steps, self.validation_errors, last)
+        epoch, errors = self.step // steps, self.validation_errors
+        return self.diverged or recipe.is_over(epoch, errors, self.history)
 
 
 def train(

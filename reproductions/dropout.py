@@ -29,6 +29,7 @@ CLAIM = Claim(
             minus=ALEXNET_2012,
             of=WITHOUT,
             metric="gap",
+            gate="overfits",
             paper=None,
             # points: substantial is at least what §3.2–§3.4 gain together, 1.7 + 1.4 + 0.4
             min_effect=3.5,

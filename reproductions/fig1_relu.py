@@ -17,9 +17,11 @@ from alexnet.config import CifarNetConfig, Recipe
 from reproductions.harness import NEW_ORDER, Claim, EpochRatio, Scale, Sweep, Variant
 
 TARGET = 25.0  # training error in percent: the dashed line of Figure 1
-RECIPE = Recipe(learning_rate=0.002, epochs=60, target_train_error=TARGET)
+RECIPE = Recipe(learning_rate=0.002, epochs=60, target_train_error=TARGET, target_window="row")
 # layer-params-19pct.cfg ships 0.001
-SWEEP = Sweep(rates=(0.001, 0.002, 0.004, 0.008, 0.016), seeds=(100,), epochs=15)
+SWEEP = Sweep(
+    rates=(0.001, 0.002, 0.004, 0.008, 0.016), seeds=(100,), epochs=15, target_window="row"
+)
 
 RELU = Variant("relu", CifarNetConfig(activation="relu"), RECIPE)
 TANH = Variant("tanh", CifarNetConfig(activation="tanh"), replace(RECIPE, learning_rate=0.008))

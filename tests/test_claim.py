@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import reproductions
 from alexnet.config import AlexNetConfig, CifarNetConfig, Recipe
 from alexnet.data.catalogue import RELEASES
 from reproductions.harness.claims.claim import (
     Claim,
     asked_runs,
     discover,
+    examine,
     faults_of,
     load,
     planned_runs,
@@ -405,7 +407,12 @@ CLAIM = Claim(
         ('"error"', '"an error"', "an error: the name 'an error' is not of a-z, 0-9 and _"),
         ("paper=40.0),)", "paper=40.0))", "its declaration cannot be read (TypeError: "),
         ("paper=40.0)", "paper=40.0, seeds=(0, 0))", "error: it has a seed twice"),
-        ("scales=", "own_metrics={'gap': max}, scales=", "own_metrics: 'gap' is the name of"),
+        (
+            "scales=",
+            "own_metrics=(MetricSpec(type('gap', (), {})),), scales=",
+            "own_metrics: 'gap' is the name of",
+        ),
+        ("scales=", "own_metrics={'odd': max}, scales=", "own_metrics: 'odd' is no MetricSpec"),
         ("CLAIM =", "CLAMI =", "declares no CLAIM = Claim(...)"),
         ("CLAIM =", "CLAIM = 1 +", "cannot be loaded (TypeError: "),
         ('"""Two is two (§1)."""', "", "has no docstring"),
@@ -425,3 +432,19 @@ def test_what_is_wrong_with_a_claim_file_is_one_line(
     _, faults = load("a_claim_to_load")
     assert [line[: len(fault)] for line in faults] == [fault]
     (tmp_path / "a_claim_to_load.py").write_text(SOUND)
+
+
+def test_two_claims_may_not_give_two_metrics_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "def odd(net):\n    return 1.0\n\n\nCLAIM ="
+    text = SOUND.replace("CLAIM =", own).replace(
+        "scales=", "own_metrics=(MetricSpec(odd),), scales="
+    )
+    for name in ("odd_one", "odd_two"):
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.setattr(reproductions, "__path__", [str(tmp_path)])
+    claims, faults = examine()
+    assert list(claims) == ["odd_one"]
+    line = "own_metrics: 'odd' is the name of another metric, of odd_one"
+    assert faults == [f"reproductions/odd_two.py: {line}"]

@@ -22,9 +22,10 @@ from alexnet.optim import PaperSGD
 from alexnet.training import Training
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.execute.context import RunContext, set_up
-from reproductions.harness.execute.metrics import examples_of
+from reproductions.harness.execute.examples import examples_of
 from reproductions.harness.execute.run import make
 from reproductions.harness.execute.tasks import EXAMPLES_RUN
+from reproductions.harness.execute.trained import Trained
 from reproductions.harness.records.examples import (
     COLUMNS,
     NEAREST,
@@ -51,6 +52,11 @@ def untrained() -> Training:
     return Training(net, PaperSGD(net.parameters(), lr=0.0), "fp32")
 
 
+def trained(done: Training, splits: dict[str, ImageSet]) -> Trained:
+    run = planned_runs(discover()["fig4_retrieval"], "smoke")[0]
+    return Trained(done, splits["train"], splits["test"], RECIPE, run)
+
+
 def unpacked(files: dict[str, bytes], folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     for name, content in files.items():
@@ -69,7 +75,7 @@ def test_what_is_taken_is_what_a_slow_search_finds(
 ) -> None:
     train, test = splits["train"], splits["test"]
     found, sheet = read_examples(
-        unpacked(examples_of(untrained, train, test, RECIPE), tmp_path / "record")
+        unpacked(examples_of(trained(untrained, splits)), tmp_path / "record")
     )
     asked, known = (
         Loader(split, train, CONFIG.image_size, RECIPE.augment, CPU) for split in (test, train)
@@ -108,7 +114,7 @@ def test_a_network_that_was_lost_at_the_end_has_none(
 ) -> None:
     with torch.no_grad():
         untrained.net.layers["fc8"].bias.fill_(torch.nan)
-    assert examples_of(untrained, splits["train"], splits["test"], RECIPE) == {}
+    assert examples_of(trained(untrained, splits)) == {}
 
 
 def test_one_run_alone_has_examples(splits: dict[str, ImageSet], tmp_path: Path) -> None:

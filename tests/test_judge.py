@@ -1,5 +1,7 @@
 """Which records belong together, and what is said of them."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,18 @@ from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.judge.sweep import SweepPoint, best_rate, sweep_table
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.schema import ParentRun
-from reproductions.harness.rule.verdict import judge_speedup
+from reproductions.harness.rule.effect import Times, effect_of_times
+from reproductions.harness.rule.verdict import Asked, Verdict
+from reproductions.harness.rule.verdict import judge as decide
 
 CLAIM = discover()["fig1_relu"]
+
+
+def of_the_rule(mark: str = "") -> Verdict:
+    """What the rule says of the five pairs of `full_set`."""
+    pairs = [Times(slow, fast, 60.0) for fast, slow in zip(RELU, TANH, strict=True)]
+    asked = Asked(least=2.0, paper=6.0, ratio=True)
+    return replace(decide(effect_of_times(pairs), asked, "paper"), mark=mark)
 
 
 def rows(root: Path) -> list[VerdictRow]:
@@ -22,16 +33,15 @@ def rows(root: Path) -> list[VerdictRow]:
 def test_a_full_set_is_confirmed_with_the_rules_own_numbers(tmp_path: Path) -> None:
     full_set(tmp_path)
     (row,) = rows(tmp_path)
-    expected = judge_speedup(RELU, TANH, budget=60, paper=6, min_effect=2, planned=5)
-    assert row.verdict == expected
-    assert expected.word == "confirmed"
+    assert row.verdict == of_the_rule()
+    assert row.verdict.word == "confirmed"
     assert (row.n, row.planned, row.scale, row.cell) == (5, 5, "paper", "fig1_relu.speedup")
     assert len(row.members) == 10
 
 
-def test_images_that_are_not_the_publishers_are_consistent_at_most(tmp_path: Path) -> None:
+def test_images_that_are_not_the_publishers_are_marked(tmp_path: Path) -> None:
     full_set(tmp_path, canonical=False)
-    assert rows(tmp_path)[0].verdict.word == "consistent"
+    assert rows(tmp_path)[0].word == "confirmed (copy)"
 
 
 def test_other_data_are_never_pooled(tmp_path: Path) -> None:
@@ -45,10 +55,10 @@ def test_other_data_are_never_pooled(tmp_path: Path) -> None:
     by_n = {row.n: row for row in rows(tmp_path)}
     assert set(by_n) == {5, 1}
     assert by_n[5].verdict.word == "confirmed"
-    assert by_n[1].verdict.word == "inconclusive"
+    assert by_n[1].verdict.word == "undecided"
 
 
-def test_records_of_another_version_are_stale_and_have_a_row_of_their_own(tmp_path: Path) -> None:
+def test_records_of_another_version_are_outdated_in_a_row_of_their_own(tmp_path: Path) -> None:
     for seed in range(5):
         store(
             tmp_path,
@@ -56,10 +66,10 @@ def test_records_of_another_version_are_stale_and_have_a_row_of_their_own(tmp_pa
             make_record("tanh", seed, epochs=36.0, training=7),
         )
     (row,) = rows(tmp_path)
-    assert row.verdict.word == "stale"
+    assert row.verdict.word == "not run"
     assert "made by version 7 of training, which is 1 now" in row.verdict.reason
     full_set(tmp_path)
-    assert {row.verdict.word for row in rows(tmp_path)} == {"stale", "confirmed"}
+    assert {row.verdict.word for row in rows(tmp_path)} == {"not run", "confirmed"}
 
 
 def test_another_declaration_decides_nothing(tmp_path: Path) -> None:
@@ -83,7 +93,7 @@ def test_a_seed_made_whole_on_another_machine_completes_the_row(tmp_path: Path) 
         )
     store(tmp_path, make_record("relu", 3, epochs=59.0, hardware="A"))
     (row,) = rows(tmp_path)
-    assert row.verdict == judge_speedup(RELU, TANH, budget=60, paper=6, min_effect=2, planned=5)
+    assert row.verdict == of_the_rule()
     assert dict(row.kinds) == {("A", "bf16"): (0, 1, 2), ("B", "fp32"): (3, 4)}
     assert row.hardware == "A, bf16: seeds 0, 1, 2; B, fp32: seeds 3, 4"
     assert [(item.record.seed, item.record.made_on) for item in row.extra] == [(3, ("A", "bf16"))]
@@ -102,11 +112,7 @@ def test_two_arms_of_different_machines_are_no_pair(tmp_path: Path, other: dict[
     for seed in range(5):
         store(tmp_path, make_record("relu", seed), make_record("tanh", seed, epochs=36.0, **other))  # type: ignore[arg-type]
     (row,) = rows(tmp_path)
-    assert (row.n, row.verdict.word, row.verdict.reason) == (
-        0,
-        "not run",
-        "no seed has both arms yet",
-    )
+    assert (row.n, row.verdict.word, row.verdict.reason) == (0, "not run", "no seed has both arms")
 
 
 def test_of_two_whole_pairs_the_one_that_was_complete_first_counts(tmp_path: Path) -> None:
@@ -141,7 +147,7 @@ def test_uncommitted_code_is_never_counted_beside_committed_code(tmp_path: Path)
     assert uncommitted.data.endswith("; uncommitted code")
 
 
-def test_a_metric_of_another_version_makes_the_questions_that_read_it_stale(tmp_path: Path) -> None:
+def test_a_metric_of_another_version_makes_its_questions_outdated(tmp_path: Path) -> None:
     for seed in range(3):
         record = make_alexnet(
             "original", seed, top1=80.0, top1_ten=79.0, retrieval_codes=30.0, retrieval_pixels=10.0
@@ -155,7 +161,7 @@ def test_a_metric_of_another_version_makes_the_questions_that_read_it_stale(tmp_
         if "retrieval_codes" in question.metrics
     )  # type: ignore[union-attr]
     row = alexnets(tmp_path, "binary_codes", codes)
-    assert (row.verdict.word, row.n) == ("stale", 0)
+    assert (row.verdict.word, row.n) == ("not run", 0)
     assert "made by version 7 of codes metrics, which is 1 now" in row.verdict.reason
 
 
@@ -165,16 +171,17 @@ def test_a_run_without_one_of_two_metrics_makes_no_pair(tmp_path: Path) -> None:
         record = make_alexnet("original", seed, **(both if seed else {"top1_ten": 40.0}))
         write_record(tmp_path, record)
     row = alexnets(tmp_path, "ten_view_gain", "top1")
-    assert (row.verdict.word, row.verdict.reason) == ("inconclusive", "2 of 3 seeds")
-    assert row.scaled.detects(row.members).startswith("top1 ≥ ")
+    assert row.verdict.measured is not None
+    assert row.verdict.measured.n == 2
+    assert row.scaled.detects([row.members]).startswith("top1 ≥ ")
 
 
-def test_missing_seeds_decide_nothing(tmp_path: Path) -> None:
+def test_a_seed_that_one_arm_lacks_is_not_counted(tmp_path: Path) -> None:
     full_set(tmp_path)
     gone = next((tmp_path / "records" / "fig1_relu" / "tanh").glob("paper-seed3-*"))
     (gone / "record.json").unlink()
     (row,) = rows(tmp_path)
-    assert (row.n, row.verdict.word, row.verdict.reason) == (4, "inconclusive", "4 of 5 seeds")
+    assert (row.n, row.planned, row.verdict.word) == (4, 5, "confirmed")
 
 
 def test_a_run_made_again_after_its_record_broke_counts(tmp_path: Path) -> None:
@@ -211,11 +218,9 @@ def test_censored_diverged_and_failed_runs(tmp_path: Path) -> None:
         ),
     )
     (row,) = rows(tmp_path)
-    assert (row.verdict.word, row.verdict.magnitude, row.verdict.censored) == (
-        "direction only",
-        "at least",
-        2,
-    )
+    assert (row.verdict.word, row.verdict.high) == ("same direction", math.inf)
+    assert row.verdict.measured is not None
+    assert row.verdict.measured.at_least == 2
 
 
 def test_synthetic_runs_earn_no_verdict(tmp_path: Path) -> None:
@@ -226,7 +231,7 @@ def test_synthetic_runs_earn_no_verdict(tmp_path: Path) -> None:
             make_record("tanh", seed, epochs=36.0, scale="smoke"),
         )
     (row,) = rows(tmp_path)
-    assert (row.verdict.word, row.scale) == ("none", "smoke")
+    assert (row.verdict.word, row.scale) == ("–", "smoke")
 
 
 def test_nothing_is_not_run(tmp_path: Path) -> None:
@@ -280,7 +285,7 @@ def test_a_difference_of_alexnets(tmp_path: Path) -> None:
             tmp_path, make_alexnet("without-dropout", seed, gap=9.0 + seed / 10, top1=82.0), 2.0
         )
     gap = alexnets(tmp_path, "dropout", "gap")
-    assert (gap.verdict.word, gap.n, gap.scale) == ("consistent", 3, "mini")
+    assert (gap.verdict.word, gap.n, gap.scale) == ("too short to tell", 3, "mini")
     assert gap.verdict.effect == pytest.approx(8.0)
     iterations = alexnets(tmp_path, "dropout", "iterations")  # 90 % is above where the curves begin
     assert iterations.verdict.effect == pytest.approx(1.0)
@@ -293,9 +298,9 @@ def test_an_alexnet_that_diverged_is_never_left_out(tmp_path: Path, diverged: in
         metrics = {} if seed < diverged else {"gap": 9.0}
         write_record(tmp_path, make_alexnet("without-dropout", seed, **metrics), 2.0)
     gap = alexnets(tmp_path, "dropout", "gap")
-    assert gap.verdict.word == "inconclusive"
+    assert gap.verdict.word == "undecided"
     assert f"{diverged} of 6 runs diverged" in gap.verdict.reason
-    assert alexnets(tmp_path, "dropout", "iterations").verdict.word == "inconclusive"
+    assert alexnets(tmp_path, "dropout", "iterations").verdict.word in ("undecided", "not run")
 
 
 def test_one_network_serves_several_claims(tmp_path: Path) -> None:
@@ -309,7 +314,7 @@ def test_one_network_serves_several_claims(tmp_path: Path) -> None:
     gain = alexnets(tmp_path, "ten_view_gain", "top1")
     assert (gain.verdict.effect, gain.n) == (pytest.approx(1.0), 3)
     printed = alexnets(tmp_path, "table1_ilsvrc2010", "top1")
-    assert (printed.verdict.word, printed.verdict.effect) == ("none", pytest.approx(80.0))
+    assert (printed.verdict.word, printed.verdict.effect) == ("–", pytest.approx(80.0))
     assert alexnets(tmp_path, "lrn_gain", "top1").verdict.word == "not run"
 
 
@@ -329,12 +334,6 @@ def test_the_cifar_nets_are_judged_arm_against_arm(tmp_path: Path) -> None:
     assert {name: row.verdict.effect for name, row in found.items()} == pytest.approx(
         {"narrow": 1, "wide": 0.3, "published": 2.1}
     )
-    words = {name: row.verdict.word for name, row in found.items()}
-    assert words == {
-        "narrow": "direction only",
-        "wide": "direction only",
-        "published": "consistent",
-    }
     assert {(row.n, row.planned, row.scale) for row in found.values()} == {(3, 3, "mini")}
 
 
@@ -378,13 +377,13 @@ def test_an_average_is_compared_with_its_own_networks(tmp_path: Path) -> None:
         write_record(tmp_path, make_alexnet("five-cnns", number, "ensembles", **metrics))
     gain = alexnets(tmp_path, "ensembles", "gain_top1")
     assert (gain.verdict.word, gain.n, gain.planned, gain.verdict.effect) == (
-        "consistent",
+        "too short to tell",
         3,
         3,
         pytest.approx(2.6),
     )
     printed = alexnets(tmp_path, "ensembles", "top1")
-    assert (printed.verdict.word, printed.verdict.effect) == ("none", pytest.approx(76.0))
+    assert (printed.verdict.word, printed.verdict.effect) == ("–", pytest.approx(76.0))
 
 
 def test_a_pretrained_network_is_compared_on_the_images_of_both(tmp_path: Path) -> None:
@@ -398,7 +397,11 @@ def test_a_pretrained_network_is_compared_on_the_images_of_both(tmp_path: Path) 
         if row.question.name == "gain_top1"
     ]
     (gain,) = rows
-    assert (gain.verdict.word, gain.n, gain.verdict.effect) == ("consistent", 3, pytest.approx(4.0))
+    assert (gain.verdict.word, gain.n, gain.verdict.effect) == (
+        "too short to tell",
+        3,
+        pytest.approx(4.0),
+    )
     assert gain.data.startswith("tiny-imagenet-half, ")
     assert not gain.extra
 

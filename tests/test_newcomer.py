@@ -12,8 +12,10 @@ import pytest
 from records import full_set
 from typer.testing import CliRunner
 
+from alexnet.data.sources import open_dataset
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
+from reproductions.harness.execute import trial
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS
 
@@ -30,7 +32,7 @@ def committed(question: str) -> str:
         f"{row['measured']:.2f}× [{row['low']:.2f}, {row['high']:.2f}], paper {row['paper']:g}×"
     )
     rests = f"n {row['n']} of {row['planned']} at scale paper, {row['hardware']}"
-    return f"committed records say: {row['cell']}: {number}, {rests}: {row['verdict']}"
+    return f"committed records say: {row['cell']}: {number}, {rests}: {row['word']}"
 
 
 ANSWERS = [committed(question.name) for question in CLAIM.questions]
@@ -88,7 +90,7 @@ def test_a_first_run_says_in_turn_what_is_known_missing_planned_and_found(
     assert before.startswith("report: ")
     assert [one, other] == ANSWERS
     for question, line in zip(CLAIM.questions, (smoke_one, smoke_other), strict=True):
-        said = rf"this smoke run says: +fig1_relu\.{question.name}: .*, paper 6×: none, no evidence"
+        said = rf"this smoke run says: +fig1_relu\.{question.name}: .*, paper 6×: –, no evidence"
         assert re.fullmatch(said, line)
     plain = "response normalisation runs in plain torch, which is slower: no C compiler `cc` found"
     assert errors.splitlines().count(plain) == 1
@@ -134,6 +136,23 @@ def test_a_time_is_known_from_records_of_another_machine(
     said = json.loads(done.stdout)
     assert {row["minutes from records of"] for row in said} == {"AMD EPYC (AVX-512 bf16)"}
     assert all(row["minutes"] > 0 for row in said)
+
+
+def test_a_time_is_measured_once_where_the_images_are(
+    cifar_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reproductions.harness.records.provenance.cpu_model", lambda: "a new one")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    open_dataset("cifar10", cifar_folder)
+    (tmp_path / "results").mkdir()
+    where = "--scale", "paper", "--data", cifar_folder, "--results", tmp_path / "results"
+    plan = invoke("plan", "fig1_relu", "--json", *where)
+    rows = json.loads(plan[plan.index("[") :])
+    (source,) = {row["minutes from records of"] for row in rows}
+    assert re.fullmatch(r"none, measured here for \d+\.\d s", source)
+    monkeypatch.setattr(trial, "measure_speeds", None)
+    said = invoke("run", "fig1_relu", "--dry-run", *where)
+    assert f", {source.removeprefix('none, ')} (at most " in said
 
 
 def test_status_misses_no_sweep_and_shows_those_that_were_made(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_finetuning_by_its_log(epochs: tuple[int, int], rates: tuple[float, ...]
         found = [recipe.layer_lr(name, "weight", epoch, [])[0] for name in ("conv1", "fc6", "fc8")]
         assert found == pytest.approx(rates, rel=1e-12)
     assert recipe.color_noise_end == 38
-    assert [recipe.is_over(epoch, [], None) for epoch in (53, 54)] == [False, True]
+    assert [recipe.is_over(epoch, [], []) for epoch in (53, 54)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_plateaus(errors: list[float], patience: int, drops: int) -> None:
 
 def test_the_texts_rule_drops_three_times_and_then_ends() -> None:
     rates, errors = [], []
-    while not PAPER.is_over(len(errors), errors, None):
+    while not PAPER.is_over(len(errors), errors, []):
         rates.append(PAPER.lr(len(errors), errors))
         errors.append(50.0)
     assert rates == pytest.approx([1e-2] * 6 + [1e-3] * 5 + [1e-4] * 5 + [1e-5] * 5, rel=1e-12)
@@ -161,14 +161,11 @@ def test_the_texts_rule_drops_three_times_and_then_ends() -> None:
 
 def test_the_texts_rule_ends_with_the_budget_at_the_latest() -> None:
     falling = [90.0 - epoch for epoch in range(90)]
-    assert [PAPER.is_over(epoch, falling[:epoch], None) for epoch in (89, 90)] == [False, True]
+    assert [PAPER.is_over(epoch, falling[:epoch], []) for epoch in (89, 90)] == [False, True]
 
 
 def test_the_logged_end() -> None:
-    assert [ALEXNET_2012.is_over(epoch, [50.0] * epoch, None) for epoch in (92, 93)] == [
-        False,
-        True,
-    ]
+    assert [ALEXNET_2012.is_over(epoch, [50.0] * epoch, []) for epoch in (92, 93)] == [False, True]
 
 
 def test_a_shortened_course_keeps_its_shares() -> None:

@@ -11,15 +11,14 @@ from machine import without_privileges
 from records import git_tree
 from typer.testing import CliRunner
 
-from alexnet.config import AlexNetConfig
 from alexnet.io import is_locked
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.errors import RecordError, UnreadableError
 from reproductions.harness.execute import run as running
+from reproductions.harness.execute import tasks
 from reproductions.harness.execute.context import RunContext
-from reproductions.harness.execute.metrics import MEASURES
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch import job as segment
 from reproductions.harness.launch import request as requests
@@ -114,7 +113,7 @@ def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
 ) -> None:
     rows = list[object]()
     with monkeypatch.context() as short:
-        short.setitem(MEASURES, AlexNetConfig, no_memory)
+        short.setattr(tasks, "measure", no_memory)
         make(NET, CLAIM, context, rows.append)
     (failed,) = read_records(context.root)[0]
     assert (failed.record.status, failed.record.failure) == ("failed", "CUDA out of memory")
@@ -129,7 +128,7 @@ def test_a_run_that_fails_at_its_end_keeps_what_it_trained(
 def test_a_command_whose_run_fails_ends_with_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(MEASURES, AlexNetConfig, no_memory)
+    monkeypatch.setattr(tasks, "measure", no_memory)
     command = ["run", "ten_view_gain", "--scale", "smoke", "--results", str(tmp_path)]
     done = CliRunner().invoke(app, [*command, "--seeds", "0", "--threads", "1"])
     assert done.exit_code == 3

@@ -71,8 +71,8 @@ def test_words_stand_in_the_order_of_the_questions(tmp_path: Path) -> None:
     """A row of which one question alone has an answer."""
     claim = CLAIMS["fig2_architecture"]
     (row,) = (row for row in judge(claim, []) if row.question.name == "convolution_share")
-    refuted = replace(row, verdict=Verdict("refuted", "the paper's number is at most 1"))
-    assert rows_of(ledger_table([refuted]))["10"][-1] == "refuted; 3 × not run"
+    wrong = replace(row, verdict=Verdict("does not hold", "the paper's number is at most 1"))
+    assert rows_of(ledger_table([wrong]))["10"][-1] == "does not hold; 3 × not run"
 
 
 GOOD = """[[statement]]

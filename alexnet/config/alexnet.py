@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from alexnet.config.layers import Augment, Layer
+from alexnet.config.recipe import RunningError
 
 if TYPE_CHECKING:
     from alexnet.models import AlexNet
@@ -330,7 +331,7 @@ class AlexNetRecipe:
         return 1.0
 
     def is_over(
-        self, epoch: int, validation_errors: Sequence[float], train_error: float | None
+        self, epoch: int, validation_errors: Sequence[float], rows: Sequence[RunningError]
     ) -> bool:
         """When all epochs are done, or the error stopped improving after the last drop (§5)."""
         patience = self.plateau_patience

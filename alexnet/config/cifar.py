@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from alexnet.config.layers import Augment, Layer, LocalLayer
+from alexnet.config.recipe import RunningError
 
 if TYPE_CHECKING:
     from alexnet.models import CifarNet, LocallyConnectedNet
@@ -191,7 +192,7 @@ class LocallyConnectedRecipe:
         return self.lr(epoch, validation_errors), decay[layer]
 
     def is_over(
-        self, epoch: int, validation_errors: Sequence[float], train_error: float | None
+        self, epoch: int, validation_errors: Sequence[float], rows: Sequence[RunningError]
     ) -> bool:
         """When all epochs are done."""
         return epoch >= self.epochs

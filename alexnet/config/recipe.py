@@ -7,6 +7,18 @@ from typing import Literal, Protocol
 from alexnet.config.layers import Augment
 
 
+class RunningError(Protocol):
+    """A row of history, as far as a recipe reads it."""
+
+    @property
+    def images(self) -> int:
+        """Images of the row."""
+
+    @property
+    def train_error(self) -> float:
+        """Their error before each update, percent."""
+
+
 class TrainingRecipe(Protocol):
     """What `train` asks of a recipe. Epochs count from 0; validation errors are top-1, percent."""
 
@@ -43,9 +55,9 @@ class TrainingRecipe(Protocol):
         """Learning rate and weight decay of one layer's "weight" or "bias"; a rate of 0 freezes."""
 
     def is_over(
-        self, epoch: int, validation_errors: Sequence[float], train_error: float | None
+        self, epoch: int, validation_errors: Sequence[float], rows: Sequence[RunningError]
     ) -> bool:
-        """Whether training ends now: asked before every epoch and after every row of history."""
+        """Whether training ends now, asked before every epoch and after every row of history."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,10 @@ class Recipe:
     weight_decay: float = 0.0  # caption of Figure 1: no regularisation of any kind
     bias_lr_multiplier: float = 2.0  # layer-params-19pct.cfg: epsW 0.001, epsB 0.002
     epochs: int = 60
-    target_train_error: float | None = None  # percent; training ends at the first row below it
+    target_train_error: float | None = None  # percent; training ends where the error is below it
+    # the images whose running error that is: of the last row, or of the last whole pass, since the
+    # error of reshuffled images saws within each epoch
+    target_window: Literal["row", "pass"] = "pass"
     rows_per_epoch: int = 5  # the 2012 code printed one per data batch: five of 10,000 images
     inputs: Literal["raw", "standardised"] = "raw"  # 0–255 minus the mean image; over their std
 
@@ -87,9 +102,15 @@ class Recipe:
         return self.learning_rate, self.weight_decay
 
     def is_over(
-        self, epoch: int, validation_errors: Sequence[float], train_error: float | None
+        self, epoch: int, validation_errors: Sequence[float], rows: Sequence[RunningError]
     ) -> bool:
         """When all epochs are done, or the training error has fallen below the target."""
-        target = self.target_train_error
-        reached = target is not None and train_error is not None and train_error < target
-        return epoch >= self.epochs or reached
+        return epoch >= self.epochs or self._reached(rows)
+
+    def _reached(self, rows: Sequence[RunningError]) -> bool:
+        count = 1 if self.target_window == "row" else self.rows_per_epoch
+        last = rows[-count:]
+        if self.target_train_error is None or len(last) < count:
+            return False
+        wrong = sum(row.images * row.train_error for row in last)
+        return wrong / sum(row.images for row in last) < self.target_train_error

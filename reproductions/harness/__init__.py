@@ -18,6 +18,7 @@ from reproductions.harness.claims.imagenet import (
     imagenet_scales,
     pretraining_scales,
 )
+from reproductions.harness.claims.metrics import MetricSpec
 from reproductions.harness.claims.questions import Count, Difference, Value
 from reproductions.harness.claims.variant import Ensemble, Scale, Variant
 
@@ -37,6 +38,7 @@ __all__ = [
     "Difference",
     "Ensemble",
     "EpochRatio",
+    "MetricSpec",
     "Scale",
     "Sweep",
     "Value",

@@ -3,12 +3,12 @@
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from alexnet.data.catalogue import DATASETS
-from reproductions.harness.claims.metrics import METRICS
+from reproductions.harness.claims.metrics import METRICS, MetricSpec
 from reproductions.harness.claims.questions import Question
 from reproductions.harness.claims.runs import Key, PlannedRun, digest, with_needs
 from reproductions.harness.claims.variant import Scale
@@ -27,8 +27,7 @@ class Claim:
     questions: tuple[Question, ...]
     scales: dict[str, Scale]
     differs: tuple[str, ...] = ()  # from the paper, a sentence each
-    # of its own, in percent: functions of the trained network and a Loader of its test images
-    own_metrics: dict[str, Callable[[Any, Any], float]] = field(default_factory=dict)
+    own_metrics: tuple[MetricSpec, ...] = ()  # beside those of claims/metrics.py
     name: str = ""
     statement: str = ""
     protocol: str = ""
@@ -101,10 +100,23 @@ def examine() -> tuple[dict[str, Claim], list[str]]:
         if module.ispkg or module.name.startswith("_"):
             continue
         claim, wrong = load(f"reproductions.{module.name}")
+        if claim and not wrong:
+            wrong = _metrics_of_others(claim, claims.values())
         faults += [f"reproductions/{module.name}.py: {line}" for line in wrong]
         if claim and not wrong:
             claims[module.name] = claim
     return claims, faults
+
+
+def _metrics_of_others(claim: Claim, others: Iterable[Claim]) -> list[str]:
+    """Own metrics that have the name of another claim's: a run that both share would have one."""
+    mine = {spec.name: spec for spec in claim.own_metrics}
+    return [
+        f"own_metrics: {spec.name!r} is the name of another metric, of {other.name}"
+        for other in others
+        for spec in other.own_metrics
+        if mine.get(spec.name, spec) != spec
+    ]
 
 
 def load(module: str) -> tuple[Claim | None, list[str]]:
@@ -150,16 +162,31 @@ def faults_of(claim: Claim) -> list[str]:
     faults += [
         f"two questions are called {n!r}" for n in dict.fromkeys(names) if names.count(n) > 1
     ]
-    taken = METRICS.keys() & claim.own_metrics.keys()
-    faults += [f"own_metrics: {name!r} is the name of a metric of the suite" for name in taken]
+    own = [f"own_metrics: {line}" for line in _own_metric_faults(claim.own_metrics)]
     for question in claim.questions:
-        faults += [f"{question.name}: {line}" for line in question.faults()]
-        faults += [f"{question.name}: {line}" for line in _metric_faults(claim, question)]
+        lines = question.faults() + ([] if own else _metric_faults(claim, question))
+        faults += [f"{question.name}: {line}" for line in lines]
+    faults += own
     return faults or _plan_faults(claim)
 
 
+def _own_metric_faults(own: Iterable[Any]) -> list[str]:
+    found = list(own)
+    if wrong := [
+        f"{spec!r} is no MetricSpec" for spec in found if not isinstance(spec, MetricSpec)
+    ]:
+        return wrong
+    names = [spec.name for spec in found]
+    twice = dict.fromkeys(name for name in names if names.count(name) > 1)
+    taken = (name for name in names if name in METRICS)
+    return [
+        *(f"{name!r} is the name of a metric of the suite" for name in taken),
+        *(f"two are called {name!r}" for name in twice),
+    ]
+
+
 def _metric_faults(claim: Claim, question: Question) -> list[str]:
-    names = METRICS.keys() | claim.own_metrics.keys()
+    names = METRICS.keys() | {spec.name for spec in claim.own_metrics}
     return [
         f"no metric is called {name!r}{_near(name, names)}"
         for name in question.metrics

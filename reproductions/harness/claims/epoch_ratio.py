@@ -4,16 +4,25 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from reproductions.harness.claims.questions import FinishedRun, Question, Runs, is_finite, value_of
+from reproductions.harness.claims.questions import (
+    FinishedRun,
+    Question,
+    Runs,
+    by_seed,
+    is_finite,
+    value_of,
+)
 from reproductions.harness.claims.runs import PlannedRun, as_data, digest
 from reproductions.harness.claims.variant import Scale, Variant
-from reproductions.harness.rule.curves import epochs_to
-from reproductions.harness.rule.verdict import Verdict, detectable, judge_speedup
+from reproductions.harness.rule.curves import Point, epochs_to, pass_means
+from reproductions.harness.rule.effect import Effect, Times, effect_of_times
+from reproductions.harness.rule.power import detectable
+from reproductions.harness.rule.verdict import Asked, Verdict, Word, judge
 
 SPEED_METRICS = ("epochs_to_target", "train_error")
-ASSUMED_SPREAD = 0.1  # of log(epochs to the target) over seeds, where an arm has no records yet
+ASSUMED_SPREAD = 0.1  # of log(ratio) over seeds, where there are no records yet
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class Sweep:
     rates: tuple[float, ...]
     seeds: tuple[int, ...]  # never among the seeds of the verdict
     epochs: int  # budget; a rate that has not reached the target by then is censored
+    target_window: str = "pass"  # by which its runs read the target, as in `Recipe`
 
     def __str__(self) -> str:
         rates = ", ".join(f"{rate:g}" for rate in self.rates)
@@ -49,8 +59,8 @@ class EpochRatio(Question):
 
     is_ratio: ClassVar[bool] = True
     formula: ClassVar[str] = (
-        "exp(mean log epochs of the slow arm − mean log epochs of the fast arm), "
-        "Welch's t interval over seeds"
+        "exp of the mean over seeds of log(epochs of the slow arm / epochs of the fast arm); "
+        "t interval"
     )
 
     over: Variant  # the faster one
@@ -114,7 +124,12 @@ class EpochRatio(Question):
         declaration = digest([as_data(self.sweep), self.target])
         tune = replace(run, purpose="sweep", declaration=declaration)
         recipes = {
-            rate: replace(arm.recipe, learning_rate=rate, epochs=self.sweep.epochs)
+            rate: replace(
+                arm.recipe,
+                learning_rate=rate,
+                epochs=self.sweep.epochs,
+                target_window=self.sweep.target_window,
+            )
             for rate in self.sweep.rates
         }
         return [
@@ -133,8 +148,8 @@ class EpochRatio(Question):
             return None
         if (metric := record.metrics.get("epochs_to_target")) is not None:
             return float(metric.value)
-        curve = [(row["epoch"], row["train_error"]) for row in run.history()]
-        return epochs_to(curve, self.target)
+        curve = [Point(row["epoch"], row["images"], row["train_error"]) for row in run.history()]
+        return epochs_to(pass_means(curve, record.data.train_images), self.target)
 
     def values(self, run: FinishedRun) -> dict[str, float | None]:
         """The epochs, and the test error of the trained network where it was measured."""
@@ -143,23 +158,42 @@ class EpochRatio(Question):
             "test_error": value_of(run, "test_error"),
         }
 
-    def judge(self, arms: Sequence[Runs]) -> Verdict:
-        """A run that diverged has not reached the target."""
-        fast, slow = ([self.epochs(run) for run in arm] for arm in arms)
-        return judge_speedup(
-            fast,
-            slow,
-            budget=self.over.recipe.epochs,
-            paper=self.paper,
-            min_effect=self.min_effect,
-            planned=len(self.seeds),
-        )
+    @property
+    def asked(self) -> Asked:
+        """What the paper says of the ratio."""
+        return Asked(least=self.min_effect, paper=self.paper, ratio=True)
+
+    def judge(self, arms: Sequence[Runs], scale: str) -> Verdict:
+        """By the ratio per seed; a run that diverged has not reached the target."""
+        times = self._times(arms)
+        verdict = self.decide(effect_of_times(times), scale)
+        if verdict.word == "not run" and times:
+            word: Word = "–" if scale == "smoke" else "not run"
+            return Verdict(word, "in no pair did a run reach the target")
+        return verdict
+
+    def decide(self, effect: Effect, scale: str, gate: str = "", level: float = 0.95) -> Verdict:
+        """By the rule of effects."""
+        return judge(effect, self.asked, scale, gate, level)
+
+    def rule_as_data(self) -> dict[str, Any]:
+        """With the smallest ratio of interest, the target, how it is read, and the rates tried."""
+        window = getattr(self.over.recipe, "target_window", "pass")
+        rates = None if self.sweep is None else list(self.sweep.rates)
+        sizes = {"least": self.min_effect, "target": self.target, "window": window, "rates": rates}
+        return super().rule_as_data() | sizes
+
+    def _times(self, arms: Sequence[Runs]) -> list[Times]:
+        budget = float(self.over.recipe.epochs)
+        pairs = [(self.epochs(slow), self.epochs(fast)) for fast, slow in by_seed(arms)]
+        return [Times(slow, fast, budget) for slow, fast in pairs]
 
     def faults(self) -> list[str]:
-        """The smallest ratio of interest must be above one and below the paper's."""
+        """The smallest ratio of interest must be above one and at most half the paper's excess."""
         sizes = is_finite(self.min_effect) and is_finite(self.paper)
-        wrong = sizes and not 1 < self.min_effect < self.paper
-        line = f"min_effect {self.min_effect} must be between 1 and the paper's {self.paper}"
+        most = self.asked.paper_range[0] if sizes else 0.0
+        wrong = sizes and not 1 < self.min_effect <= most
+        line = f"min_effect {self.min_effect} must be above 1 and at most {most:g}"
         return super().faults() + [line] * wrong
 
     def rule(self) -> str:
@@ -169,8 +203,9 @@ class EpochRatio(Question):
             f"training error in {self.over.recipe.epochs} epochs is censored."
         )
 
-    def detects(self, runs: Runs) -> str:
-        """A ratio, by the spread of log epochs."""
-        logs = [math.log(e) for e in map(self.epochs, runs) if e is not None]
+    def detects(self, arms: Sequence[Runs]) -> str:
+        """A ratio, by the spread of the pairs so far."""
+        pairs = [(pair.slow, pair.fast) for pair in self._times(arms)]
+        logs = [math.log(slow / fast) for slow, fast in pairs if slow and fast]
         spread = statistics.stdev(logs) if len(logs) > 1 else ASSUMED_SPREAD
         return f"≥ {math.exp(detectable(spread, len(self.seeds))):.2f}× (paper {self.paper:g}×)"

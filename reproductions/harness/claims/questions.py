@@ -9,21 +9,18 @@ import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 from reproductions.harness.claims.runs import PlannedRun, shared_run
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
-from reproductions.harness.rule.text import UNITS, count
-from reproductions.harness.rule.verdict import (
-    Verdict,
-    detectable,
-    judge_difference,
-    judge_exact,
-    judge_value,
-)
+from reproductions.harness.rule.effect import Answers, Effect, effect_of, images_variance
+from reproductions.harness.rule.gates import first_drop, not_ended, not_overfitted
+from reproductions.harness.rule.power import detectable
+from reproductions.harness.rule.text import UNITS, count, interval_text
+from reproductions.harness.rule.verdict import Asked, Verdict, judge, judge_exact, judge_value
 
-# Standard deviation of a metric in percent over seeds, where an arm has no records yet: that of
-# ten-crop top-1 in the first mini records was 0.26 to 0.54 (n = 3 each).
+# Standard deviation of the difference of two arms in percent over seeds, where there are no records
+# yet: that of ten-crop top-1 in the first mini records was 0.17 to 1.8 (n = 3 each).
 ASSUMED_POINTS = 0.5
 
 
@@ -36,6 +33,12 @@ class FinishedRun(Protocol):
 
     def history(self) -> list[dict[str, float]]:
         """Its training curve."""
+
+    def histories(self) -> list[list[dict[str, float]]]:
+        """Its training curve, or those of the networks that it averages."""
+
+    def answers(self, metric: str) -> Answers | None:
+        """Which images it has right, for an error that it stored per image."""
 
 
 Runs = Sequence[FinishedRun]
@@ -57,7 +60,7 @@ class Question(ABC):
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     unit: str = "points"
     figure: str = ""  # of figures.FIGURES
-    note: str = ""  # what a reader should know when it is refuted
+    note: str = ""  # what a reader should know when it does not hold
     sensitivity: bool = False  # asked apart from the verdict
 
     @property
@@ -70,6 +73,11 @@ class Question(ABC):
         """The metrics of a record that it reads."""
         return ()
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The metrics that its runs are to have: also those that are shown beside it."""
+        return self.metrics
+
     def at(self, name: str, scale: Scale) -> Self:
         """The question with the networks, seeds and budgets of a scale."""
         return replace(self, seeds=self.seeds[: scale.seeds])
@@ -78,7 +86,7 @@ class Question(ABC):
         """The runs that it rests on at a scale, arm by arm."""
         scaled = self.at(name, scale)
         return [
-            replace(shared_run(arm, name, seed, scale), metrics=scaled.metrics)
+            replace(shared_run(arm, name, seed, scale), metrics=scaled.measured)
             for arm in scaled.arms
             for seed in scaled.seeds
         ]
@@ -88,12 +96,20 @@ class Question(ABC):
         return {name: value_of(run, name) for name in dict.fromkeys(self.metrics)}
 
     @abstractmethod
-    def judge(self, arms: Sequence[Runs]) -> Verdict:
-        """The verdict on the counted runs, one sequence per arm; of a question at its scale."""
+    def judge(self, arms: Sequence[Runs], scale: str) -> Verdict:
+        """The verdict on the counted runs, one sequence per arm; of the question at the scale."""
+
+    def decide(self, effect: Effect, scale: str, gate: str = "", level: float = 0.95) -> Verdict:
+        """The verdict on an effect; `gate` is why trainings cannot answer, "" if they can."""
+        raise NotImplementedError(f"{type(self).__name__} is not judged by an interval")
 
     @abstractmethod
     def rule(self) -> str:
         """What is fixed before the runs, as one sentence; of a question at its scale."""
+
+    def rule_as_data(self) -> dict[str, Any]:
+        """What is fixed before the runs, under names that stay; of a question at its scale."""
+        return {"paper": self.paper, "seeds": list(self.seeds), "metrics": list(self.metrics)}
 
     def faults(self) -> list[str]:
         """What is wrong with its declaration, a line each."""
@@ -109,8 +125,8 @@ class Question(ABC):
         wrong = [arm for arm in arms if not isinstance(arm, Variant | Ensemble)]
         return faults + [f"{arm!r} is no variant and no ensemble" for arm in wrong]
 
-    def detects(self, runs: Runs) -> str:
-        """The smallest effect seen in four of five attempts, by the spread of one arm's runs."""
+    def detects(self, arms: Sequence[Runs]) -> str:
+        """The smallest effect seen in four of five attempts, by the spread of the runs so far."""
         return ""
 
     @property
@@ -134,10 +150,9 @@ class Question(ABC):
         if v.effect is None:
             return "–"
         if v.low is not None and v.high is not None:
-            return f"{v.effect:.2f}{unit} [{v.low:.2f}, {v.high:.2f}]"
-        if v.magnitude:
-            return f"{v.magnitude} {v.effect:.2f}{unit} (no interval)"
-        return f"{v.effect:.2f}{unit} (one run)"
+            return f"{v.effect:.2f}{unit} {interval_text(v.low, v.high)}"
+        bound = "" if v.measured is None else v.measured.bound
+        return f"{bound}{v.effect:.2f}{unit} (no interval)"
 
     def _sizes(self, min_effect: float) -> str:
         """How the rule of an effect begins."""
@@ -150,14 +165,32 @@ class Question(ABC):
         )
 
 
-def diverged(arms: Sequence[Runs]) -> Verdict | None:
-    """The verdict where runs diverged, which have no error; None where none did."""
+def by_seed(arms: Sequence[Runs]) -> list[tuple[FinishedRun, ...]]:
+    """The runs of each seed that all arms have, in the order of the arms."""
+    found = [{run.record.seed: run for run in arm} for arm in arms]
+    seeds = sorted(set.intersection(*map(set, found)))
+    return [tuple(runs[seed] for runs in found) for seed in seeds]
+
+
+def diverged(arms: Sequence[Runs]) -> str:
+    """Which runs diverged and have no error; "" where none did."""
     found = [run.record for arm in arms for run in arm if run.record.status == "diverged"]
     if not found:
-        return None
+        return ""
     names = ", ".join(f"{record.variant} seed {record.seed}" for record in found)
-    runs = f"{len(found)} of {sum(map(len, arms))} runs"
-    return Verdict("inconclusive", f"{runs} diverged and have no error: {names}")
+    return f"{len(found)} of {sum(map(len, arms))} runs diverged and have no error: {names}"
+
+
+def course_not_ended(arms: Sequence[Runs], scale: str) -> str:
+    """Why the course of one of the arms had not ended; "" if all had."""
+    for arm in arms:
+        histories = [rows for run in arm for rows in run.histories()]
+        ends = [[row for row in rows if "validation_error" in row] for rows in histories]
+        courses = [[row["validation_error"] for row in rows] for rows in ends]
+        rates = [row["learning_rate"] for row in ends[0]] if ends else []
+        if why := not_ended(courses, first_drop(rates), scale):
+            return f"{arm[0].record.variant}: {why}" if arm else why
+    return ""
 
 
 def is_finite(value: Any) -> bool:
@@ -186,8 +219,7 @@ class Difference(Question):
     """
 
     formula: ClassVar[str] = (
-        "mean of the higher arm − mean of the lower arm, Welch's t interval over "
-        "seeds (of one arm: run by run)"
+        "mean over seeds of (first arm − second arm); interval ± √(t² V_seeds + 1.96² V_images)"
     )
 
     of: Arm
@@ -196,6 +228,9 @@ class Difference(Question):
     minus_metric: str = ""  # where it is another one than `metric`
     min_effect: float  # the smallest difference of interest
     at_least: bool = False  # the paper says "over"
+    no_difference: bool = False  # the paper says that there is none
+    # when trainings can answer it: their course "ended", or the arm `of` "overfits"; "": always
+    gate: Literal["ended", "overfits", ""] = "ended"
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -207,41 +242,74 @@ class Difference(Question):
         """The metric that is taken off, then the other."""
         return self.minus_metric or self.metric, self.metric
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Of a claim on overfitting also the errors that a gap is made of."""
+        beside = ("gap", "top1", "top1_train") if self.gate == "overfits" else ()
+        return tuple(dict.fromkeys((*self.metrics, *beside)))
+
     def at(self, name: str, scale: Scale) -> Self:
         """With both arms at the scale."""
         scaled = super().at(name, scale)
         return replace(scaled, of=self.of.at(name, scale), minus=self.minus.at(name, scale))
 
-    def judge(self, arms: Sequence[Runs]) -> Verdict:
-        """By the mean of each arm, or run by run; runs that diverged leave it open."""
-        if any_diverged := diverged(arms):
-            return any_diverged
-        if len(arms) == 1:
-            arms = [self._whole(arms[0])]
-        lower, higher = (
-            values_of(arm, name)
-            for arm, name in zip((arms[0], arms[-1]), self.metrics, strict=True)
-        )
-        return judge_difference(
-            lower,
-            higher,
-            paired=len(arms) == 1,
+    @property
+    def asked(self) -> Asked:
+        """What the paper says of the difference."""
+        return Asked(
+            least=self.min_effect,
             paper=self.paper,
-            min_effect=self.min_effect,
-            planned=len(self.seeds),
+            over=self.at_least,
+            none=self.no_difference,
             unit=self.unit,
-            at_least=self.at_least,
         )
 
-    def _whole(self, runs: Runs) -> Runs:
-        """The runs with both metrics; one of them may be older than a record."""
-        return [run for run in runs if None not in self.values(run).values()]
+    def judge(self, arms: Sequence[Runs], scale: str) -> Verdict:
+        """By the differences per seed; runs that diverged leave it undecided."""
+        verdict = self.decide(self._effect(arms), scale, self._gate_failure(arms, scale))
+        if (lost := diverged(arms)) and verdict.word != "–":
+            return replace(verdict, word="undecided", reason=lost)
+        return verdict
+
+    def decide(self, effect: Effect, scale: str, gate: str = "", level: float = 0.95) -> Verdict:
+        """By the rule of effects."""
+        return judge(effect, self.asked, scale, gate, level)
+
+    def rule_as_data(self) -> dict[str, Any]:
+        """With the smallest effect of interest and what the paper says of it."""
+        sizes = {"least": self.min_effect, "over": self.at_least, "none": self.no_difference}
+        return super().rule_as_data() | sizes
+
+    def _effect(self, arms: Sequence[Runs]) -> Effect:
+        pairs = [(runs[0], runs[-1]) for runs in by_seed(arms)]
+        return effect_of(self._differences(pairs), self._images(pairs))
+
+    def _differences(self, pairs: Iterable[tuple[FinishedRun, FinishedRun]]) -> list[float]:
+        """The metric of each pair minus the other; NaN where one has none."""
+        less, metric = self.metrics
+        both = [(value_of(of, metric), value_of(minus, less)) for minus, of in pairs]
+        return [math.nan if None in (x, y) else x - y for x, y in both]  # type: ignore[operator]
+
+    def _images(self, pairs: Sequence[tuple[FinishedRun, FinishedRun]]) -> float | None:
+        """What the test images add; None where a run did not store its answers per image."""
+        less, metric = self.metrics
+        found = [(of.answers(metric), minus.answers(less)) for minus, of in pairs]
+        known = [(one, other) for one, other in found if one and other]
+        return images_variance(known) if known and len(known) == len(found) else None
+
+    def _gate_failure(self, arms: Sequence[Runs], scale: str) -> str:
+        """Why the trainings cannot answer the question."""
+        if self.gate == "ended":
+            return course_not_ended(arms, scale)
+        if self.gate == "overfits":
+            return not_overfitted([value_of(run, "gap") for run in arms[-1]])
+        return ""
 
     def faults(self) -> list[str]:
-        """The smallest difference of interest must be above zero and below the paper's."""
-        paper = math.inf if self.paper is None else self.paper
-        wrong = is_finite(self.min_effect) and not 0 < self.min_effect < paper
-        limits = "above 0" if self.paper is None else f"between 0 and the paper's {self.paper}"
+        """The smallest difference of interest must be above zero and at most half the paper's."""
+        most = math.inf if self.paper is None or self.no_difference else self.asked.paper_range[0]
+        wrong = is_finite(self.min_effect) and not 0 < self.min_effect <= most
+        limits = "above 0" if most == math.inf else f"above 0 and at most {most:g}"
         line = f"min_effect {self.min_effect} must be {limits}"
         same = self.of == self.minus and len(set(self.metrics)) == 1
         return super().faults() + [line] * wrong + ["it compares an arm with itself"] * same
@@ -258,15 +326,13 @@ class Difference(Question):
         """With a sign where it is a lower bound."""
         return "> " * self.at_least + super().paper_text
 
-    def detects(self, runs: Runs) -> str:
-        """A difference, by the spread of one arm, or of the differences run by run."""
-        values, arms = values_of(runs, self.metrics[0]), len(self.arms)
-        if arms == 1:
-            both = (values_of(self._whole(runs), name) for name in self.metrics)
-            values = [more - less for less, more in zip(*both, strict=True)]
-        spread = statistics.stdev(values) if len(values) > 1 else ASSUMED_POINTS
-        least = detectable(spread, len(self.seeds), arms=arms)
+    def detects(self, arms: Sequence[Runs]) -> str:
+        """A difference, by the spread of the pairs so far."""
+        differences = self._differences((runs[0], runs[-1]) for runs in by_seed(arms))
+        found = [value for value in differences if math.isfinite(value)]
+        spread = statistics.stdev(found) if len(found) > 1 else ASSUMED_POINTS
         printed = "" if self.paper is None else f" (paper {self.paper:g})"
+        least = detectable(spread, len(self.seeds))
         return f"{self.name} ≥ {least:.2f} {self.unit}{printed}"
 
 
@@ -275,13 +341,13 @@ class Value(Question):
     """A metric of a network is the number that the paper prints."""
 
     comparable: ClassVar[bool] = False
-    formula: ClassVar[str] = (
-        "mean over seeds with its t interval, against the prediction interval of one more run"
-    )
+    formula: ClassVar[str] = "mean over seeds; interval ± √(t² V_seeds + 1.96² V_images)"
 
     arm: Arm
     metric: str
     paper: float
+    # how far from the printed number it may be: the sampling error and the spread of one run
+    tolerance: float = 1.0
     unit: str = "percent"
 
     @property
@@ -298,24 +364,40 @@ class Value(Question):
         """With the arm at the scale."""
         return replace(super().at(name, scale), arm=self.arm.at(name, scale))
 
-    def judge(self, arms: Sequence[Runs]) -> Verdict:
-        """By the spread of the arm; runs that diverged leave it open."""
-        if any_diverged := diverged(arms):
-            return any_diverged
-        values = values_of(arms[0], self.metric)
-        return judge_value(values, paper=self.paper, planned=len(self.seeds))
+    def judge(self, arms: Sequence[Runs], scale: str) -> Verdict:
+        """By the spread of the arm; runs that diverged leave it undecided."""
+        values = [value_of(run, self.metric) for run in arms[0]]
+        answers = [run.answers(self.metric) for run in arms[0]]
+        known = [(found, None) for found in answers if found]
+        images = images_variance(known) if known and len(known) == len(answers) else None
+        effect = effect_of([math.nan if value is None else value for value in values], images)
+        verdict = self.decide(effect, scale)
+        if (lost := diverged(arms)) and verdict.word != "–":
+            return replace(verdict, word="undecided", reason=lost)
+        return verdict
+
+    def decide(self, effect: Effect, scale: str, gate: str = "", level: float = 0.95) -> Verdict:
+        """By the rule of printed values."""
+        return judge_value(effect, self.paper, self.tolerance, scale, level)
+
+    def rule_as_data(self) -> dict[str, Any]:
+        """With the tolerance."""
+        return super().rule_as_data() | {"tolerance": self.tolerance}
 
     def rule(self) -> str:
         """The paper's number and the metric."""
         number = f"{self.paper:g}{self.unit_text}"
-        return f"{len(self.seeds)} seeds; the paper's number is {number}; `{self.metric}`."
+        return (
+            f"{len(self.seeds)} seeds; the paper's number is {number}, tolerance "
+            f"{self.tolerance:g}; `{self.metric}`."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Count(Question):
     """A number that is computed without training, and the paper's.
 
-    Confirmed if it is within `tolerance` of the paper's number, else refuted.
+    The statement holds if it is within `tolerance` of the paper's number.
     """
 
     trained: ClassVar[bool] = False
@@ -342,15 +424,14 @@ class Count(Question):
         """One run counts for all questions of a claim; see `claim.asked_runs`."""
         return [PlannedRun(claim, "", "count", name, 0, "count", None, metrics=self.metrics)]
 
-    def judge(self, arms: Sequence[Runs]) -> Verdict:
+    def judge(self, arms: Sequence[Runs], scale: str) -> Verdict:
         """By the one record."""
         found = [value for run in arms[0] if (value := value_of(run, self.name)) is not None]
         if not found:
             return Verdict("not run", "no records")
-        verdict = judge_exact(
+        return judge_exact(
             found[0], paper=self.paper, tolerance=self.tolerance, at_most=self.at_most
         )
-        return replace(verdict, effect=found[0])
 
     def rule(self) -> str:
         """The paper's number and its tolerance."""

@@ -1,5 +1,6 @@
 """`plan`: every run of a claim, done or missing and why, and what it takes."""
 
+import os
 from typing import Any
 
 import typer
@@ -35,6 +36,7 @@ def plan(
     Example: `plan fig1_relu`
     """
     from reproductions.harness.cli.scales import recorded_scale
+    from reproductions.harness.cli.train_here import Computing, measure_here
     from reproductions.harness.judge.power import plan_rows
     from reproductions.harness.plan.claim_plan import notes, prepare
     from reproductions.harness.plan.missing import sweep_note
@@ -47,6 +49,7 @@ def plan(
     ]
     for line in notes(works):
         typer.echo(line, err=as_json)
+    measure_here(works, Computing(None, len(os.sched_getaffinity(0))))
     # claims share runs
     rows = {row["run"]: row for work in reversed(works) for row in reversed(plan_rows(work))}
     shown = list(rows.values())[::-1]

@@ -14,7 +14,7 @@ from reproductions.harness.execute.cpu_affinity import own_cores
 from reproductions.harness.launch.signals import interrupt
 from reproductions.harness.plan.choose_data import needs_gpu
 from reproductions.harness.plan.claim_plan import ClaimPlan
-from reproductions.harness.plan.cost import duration_note
+from reproductions.harness.plan.cost import duration_note, to_measure
 from reproductions.harness.plan.missing import PlanEntry, plan, sweep_note
 from reproductions.harness.records import provenance
 from reproductions.harness.records.load import read_record, read_records
@@ -32,6 +32,11 @@ class Computing:
     precision: str | None = None
     compiled: bool = False
 
+    @property
+    def way(self) -> str | None:
+        """What decides the speed beside the machine."""
+        return "compiled" if self.compiled else self.precision
+
 
 def execute(work: ClaimPlan, computing: Computing, *, dry_run: bool) -> tuple[bool, bool]:
     """Print the plan, make what is missing, rebuild the report.
@@ -43,12 +48,24 @@ def execute(work: ClaimPlan, computing: Computing, *, dry_run: bool) -> tuple[bo
         from reproductions.harness.report.answers import recorded
 
         say(*recorded(work.claim, work.results))
+    measure_here([work], computing)
     say(*_plan_lines(work, computing))
     say(*sweep_note(work.sweeps_left_out))
     if dry_run:
         return True, not work.faults
     complete = not work.missing or _make_on_own_cores(work, computing)
     return complete, conclude([work])
+
+
+def measure_here(works: Sequence[ClaimPlan], computing: Computing) -> None:
+    """Time a few training steps of networks that this machine has no record of."""
+    how = computing.threads, computing.device, computing.way
+    each = {kind: (work, run) for work in works for kind, run in to_measure(work, *how).items()}
+    if each and not computing.compiled:  # compiling takes minutes
+        from reproductions.harness.execute.trial import measure_speeds
+
+        on_gpu = provenance.computes_on_gpu(computing.device)
+        measure_speeds(each, "cuda" if on_gpu else "cpu", computing.threads, computing.precision)
 
 
 def _make_on_own_cores(work: ClaimPlan, computing: Computing) -> bool:
@@ -63,7 +80,7 @@ def _plan_lines(work: ClaimPlan, computing: Computing) -> Iterator[str]:
     if not work.missing:
         yield from _nothing_to_do(work)
         return
-    time = duration_note(work, computing.threads, computing.device)
+    time = duration_note(work, computing.threads, computing.device, computing.way)
     budget = sum(item.run.recipe.get("epochs", 0) for item in work.missing)
     yield (
         f"plan: {len(work.missing)} of {len(work.planned)} runs to make, {time} (at most "

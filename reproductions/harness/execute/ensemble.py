@@ -1,7 +1,7 @@
 """Metrics of an average of several networks (§6, Table 2): its errors and its members'."""
 
-import statistics
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,16 @@ from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet
 from alexnet.evaluation import mean_probabilities, predict, top_errors, topk_correct
 from alexnet.models import AlexNet
+from reproductions.harness.claims.metrics import OF_AVERAGES
 from reproductions.harness.records.schema import Metric
+
+
+@dataclass(frozen=True)
+class Average:
+    """What the metrics of an average read: errors of ten crops on the test images, percent."""
+
+    ten_crop_errors: dict[str, float]
+    member_errors: list[dict[str, float]]
 
 
 def average(
@@ -21,21 +30,19 @@ def average(
     """Errors of the equally weighted average of ten-crop probabilities, and each image's credit.
 
     A network comes with its recipe and the precision that it was trained in, on the device that it
-    is to run on. top1_ten and top5_ten are errors of the average on the test split, top1_ten_member
-    and top5_ten_member the means of its networks' own.
+    is to run on.
     """
     found: list[Tensor] = []
     for net, recipe, precision in nets:
         batches = batches_of(test, net, recipe, next(net.parameters()).device, mean_of=train)
         probabilities, labels = predict(net, batches, crops=10, precision=precision)
         found.append(probabilities)
-    whole, single = mean_probabilities(found), [top_errors(each, labels) for each in found]
-    values = {f"{name}_ten": value for name, value in top_errors(whole, labels).items()}
-    values |= {
-        f"{name}_ten_member": statistics.fmean(each[name] for each in single) for name in single[0]
-    }
+    whole = mean_probabilities(found)
+    asked = Average(top_errors(whole, labels), [top_errors(each, labels) for each in found])
     metrics = {
-        name: Metric(value=value, unit="percent", split="test", examples=len(test))
-        for name, value in values.items()
+        name: Metric(
+            value=spec.measure(asked), unit=spec.unit, split=spec.split, examples=len(test)
+        )
+        for name, spec in OF_AVERAGES.items()
     }
     return metrics, topk_correct(whole, labels, 1).numpy()

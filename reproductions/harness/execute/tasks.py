@@ -1,6 +1,5 @@
 """What each kind of run does: train a network and measure it, average several, or count."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,25 +11,20 @@ from torch import nn
 
 from alexnet.checkpoint import Checkpoint
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet
 from alexnet.models import AlexNet
 from alexnet.training import Row, Training, train
 from alexnet.weights import load_matching
-from reproductions.harness.claims.claim import Claim, discover, planned_runs
+from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.imagenet import ALEXNET_2012
 from reproductions.harness.claims.questions import Count
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute.context import RunContext
 from reproductions.harness.execute.ensemble import average
-from reproductions.harness.execute.metrics import (
-    MEASURES,
-    Measured,
-    examples_of,
-    kernels,
-    measure_network,
-)
+from reproductions.harness.execute.examples import examples_of
+from reproductions.harness.execute.measure import measure
 from reproductions.harness.execute.parents import load_network
+from reproductions.harness.execute.trained import Trained
 from reproductions.harness.records.schema import COMPILED, Metric
 from reproductions.harness.records.store import Stored
 
@@ -100,51 +94,26 @@ def _train(
         checkpoint=checkpoint,
         on_row=on_row,
     )
-    outcome = _outcome(done)
-    measure: Callable[..., Measured] = MEASURES.get(type(config), measure_network)
-    measured = measure(done, training, test, recipe, run)
-    outcome.metrics, outcome.correct = measured.metrics, measured.correct
-    outcome.status = measured.status or outcome.status
-    own = own_metrics(run, claim) if outcome.status == "ok" else {}
-    if own:
-        batches = batches_of(test, done.net, recipe, context.device, mean_of=training)
-        outcome.metrics |= {
-            name: _own_metric(name, measure, done.net, batches) for name, measure in own.items()
-        }
-    if outcome.status == "ok" and isinstance(done.net, AlexNet):
-        outcome.kernels, outcome.net = kernels(done.net), done.net
-        if (run.variant, run.seed) == EXAMPLES_RUN:
-            outcome.files = examples_of(done, training, test, recipe)
+    trained, outcome = Trained(done, training, test, recipe, run), _outcome(done)
+    outcome.metrics = measure(trained, claim)
+    if trained.diverged:
+        outcome.status = "diverged"
+        return outcome
+    outcome.correct = trained.correct
+    if any(metric.value is None for metric in outcome.metrics.values()):
+        outcome.status = "censored"
+    elif isinstance(done.net, AlexNet):
+        outcome.kernels, outcome.net = trained.kernels, done.net
+        if (run.variant, run.seed) == EXAMPLES_RUN and "retrieval_features" in outcome.metrics:
+            outcome.files = examples_of(trained)
     return outcome
 
 
-def own_metrics(run: PlannedRun, claim: Claim) -> dict[str, Callable[[Any, Any], float]]:
-    """The metrics of their own of all claims that this run serves."""
-    found: dict[str, Callable[[Any, Any], float]] = {}
-    for other in {**discover(), claim.name: claim}.values():
-        serves = other.own_metrics and run.scale in other.scales
-        asked = planned_runs(other, run.scale) if serves else []
-        if run.key in {planned.key for planned in asked}:
-            found |= other.own_metrics
-    return found
-
-
-def _own_metric(name: str, measure: Callable[[Any, Any], float], net: Any, batches: Any) -> Metric:
-    """Raises RuntimeError, which fails the run and keeps its checkpoint, without a number."""
-    try:
-        value = float(measure(net, batches))
-    except Exception as error:
-        raise RuntimeError(f"the metric {name}: {type(error).__name__}: {error}") from error
-    if not math.isfinite(value):
-        raise RuntimeError(f"the metric {name} is {value} and not a finite number")
-    return Metric(value=value, unit="percent", split="test", examples=batches.count)
-
-
 def _outcome(done: Training) -> Outcome:
-    """A training's history and cost: the finite part of it, and whether it diverged."""
+    """A training's history, the finite part of it, and cost."""
     finite = [row for row in done.history if np.isfinite(row.train_loss)]
     return Outcome(
-        "diverged" if done.diverged else "ok",
+        "ok",
         {},
         done.precision,
         finite,

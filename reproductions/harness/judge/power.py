@@ -48,18 +48,20 @@ def of_images(splits: Mapping[str, ImageSet]) -> dict[str, Any]:
 def detects(work: ClaimPlan, run: PlannedRun) -> str:
     """The smallest effect that each question of the run tells from none in four of five attempts.
 
-    By the spread over the seeds of the run's arm, where it has two records; else by what
-    `claims/questions.py` assumes.
+    By the spread of the pairs that have records, where there are two; else by what the question
+    assumes.
     """
     if not run.of_verdict:
         return ""
     current = [item.current for item in work.planned if item.current]
-    arm = [s for s in current if s.record.key[:3] == run.key[:3] and s.record.status == "ok"]
-    scale = work.claim.scales[work.scale]
+    counted = [item for item in current if item.record.status == "ok"]
     found = []
     for question in work.claim.questions:
-        scaled = question.at(work.scale, scale)
+        scaled = question.at(work.scale, work.claim.scales[work.scale])
         keys = {other.key for other in question_runs(work.claim, question, work.scale)}
         if run.key in keys and len(scaled.seeds) > 1:
-            found.append(scaled.detects(arm))
+            arms = [
+                [item for item in counted if item.record.variant == arm.name] for arm in scaled.arms
+            ]
+            found.append(scaled.detects(arms))
     return "; ".join(filter(None, found))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from reproductions.harness.claims.claim import Claim, planned_runs, question_runs, seed_blocks
 from reproductions.harness.claims.questions import Question
 from reproductions.harness.claims.runs import Key, PlannedRun
+from reproductions.harness.judge import rule_dates
 from reproductions.harness.plan.counted import (
     Kind,
     block_kind,
@@ -19,7 +20,7 @@ from reproductions.harness.plan.counted import (
 )
 from reproductions.harness.records.schema import Record, metric_versions
 from reproductions.harness.records.store import Stored
-from reproductions.harness.rule.verdict import Verdict, at_most_earned
+from reproductions.harness.rule.verdict import DECIDED, Verdict
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class VerdictRow:
     sweep: tuple[Stored, ...] = ()
     # repeats and seeds outside the plan: shown, not counted
     extra: tuple[Stored, ...] = field(default=())
+    survives: bool = False  # whether the word survives Holm's adjustment within its scale
+    rule_since: str | None = None  # the day on which the question's rule was fixed, if it is dated
 
     @property
     def cell(self) -> str:
@@ -79,6 +82,24 @@ class VerdictRow:
     def scaled(self) -> Question:
         """The question with the networks, seeds and target of this row's scale."""
         return self.question.at(self.scale, self.claim.scales[self.scale])
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What a reader should know beside the word."""
+        first = min((item.record.started for item in (*self.members, *self.sweep)), default="")
+        marks = ("survives Holm",) if self.survives else ()
+        if not first or not self.question.trained or self.verdict.word == "–":
+            return marks
+        if self.rule_since is None:
+            return (*marks, "rule not dated")
+        late = self.rule_since > first[:10]
+        return (*marks, "rule younger than its first record") if late else marks
+
+    @property
+    def word(self) -> str:
+        """The verdict's word with its mark."""
+        mark = self.verdict.mark
+        return f"{self.verdict.word} ({mark})" if mark else self.verdict.word
 
     @property
     def measured_text(self) -> str:
@@ -163,7 +184,7 @@ def _judge_group(
     items: Sequence[Stored],
     runs: dict[Key, PlannedRun],
 ) -> VerdictRow:
-    answers, stale = _sort(items, runs)
+    answers, outdated = _sort(items, runs)
     tried = [
         firsts[0] for key, firsts in answers.items() if firsts and runs[key].purpose == "sweep"
     ]
@@ -171,20 +192,18 @@ def _judge_group(
     scaled = question.at(scale, claim.scales[scale])
     names = [arm.name for arm in scaled.arms] or ["count"]
     arms = [[item for item in members if item.record.variant == name] for name in names]
-    planned, n, verdict = len(scaled.seeds), min(map(len, arms)), scaled.judge(arms)
-    outdated = [(item, why) for item, why in stale if item.record.purpose != "sweep"]
-    if n < planned and outdated:
-        verdict = Verdict("stale", f"{len(outdated)} records: {'; '.join(outdated[0][1])}")
-    if not members and verdict.reason == "no records" and question.trained:
-        verdict = replace(verdict, reason="no seed has both arms yet")
+    planned, n, verdict = len(scaled.seeds), min(map(len, arms)), scaled.judge(arms, scale)
+    reasons = [why for item, why in outdated if item.record.purpose != "sweep"]
+    if verdict.word == "not run" and reasons:
+        why = f"{len(reasons)} records are outdated: {'; '.join(reasons[0])}"
+        verdict = replace(verdict, reason=why)
     shown = {id(item) for item in (*members, *tried)}
     first = min(items, key=lambda item: item.record.id).record
-    canonical = first.data is None or first.data.canonical
     return VerdictRow(
         claim,
         question,
         scale,
-        at_most_earned(verdict, scale, canonical, comparable=question.comparable),
+        _marked(verdict, first),
         planned,
         n,
         _data_words(first),
@@ -192,7 +211,15 @@ def _judge_group(
         tuple(members),
         tuple(sorted(tried, key=_by_arm)),
         tuple(sorted((item for item in items if id(item) not in shown), key=_by_arm)),
+        rule_since=rule_dates.since(claim, question, scale),
     )
+
+
+def _marked(verdict: Verdict, record: Record) -> Verdict:
+    """The verdict with the mark of an unofficial copy of the right images."""
+    if record.data is None or record.data.canonical or verdict.word not in DECIDED:
+        return verdict
+    return replace(verdict, mark=", ".join(filter(None, (verdict.mark, "copy"))))
 
 
 def _by_arm(item: Stored) -> tuple[str, str, str, int, int, str]:
@@ -216,16 +243,16 @@ def _sort(
 ) -> tuple[dict[Key, list[Stored]], list[tuple[Stored, list[str]]]]:
     """The records that answer each planned run, earliest first, and rejected ones with reasons."""
     answers: dict[Key, list[Stored]] = {}
-    stale = []
+    outdated = []
     for item in earliest_first(items):
         run = runs.get(item.record.key)
         if run is None:
             continue
         if why := differences(item.record, run, {}):
-            stale.append((item, why))
+            outdated.append((item, why))
         elif not why_not(item, run, {}, dirty=True):
             answers.setdefault(run.key, []).append(item)
-    return answers, stale
+    return answers, outdated
 
 
 def _members(

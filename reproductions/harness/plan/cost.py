@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from alexnet.data.catalogue import DATASETS
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.plan.claim_plan import ClaimPlan
-from reproductions.harness.plan.missing import expected_seconds
+from reproductions.harness.plan.missing import expected_epochs, expected_seconds
+from reproductions.harness.plan.speeds import kind_of, read_speeds
 from reproductions.harness.records import provenance
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import RESULTS, root_of
@@ -22,45 +23,85 @@ class Estimate:
     """The time of a run, and whose records it comes from."""
 
     seconds: float
-    machine: str  # "" for this one
+    machine: str  # "" for this one; of a measurement what it is
+    measured: float = 0.0  # seconds of training steps that it comes from instead
 
 
 def estimates(
-    work: ClaimPlan, threads: int, device: str | None = None
+    work: ClaimPlan, threads: int, device: str | None = None, precision: str | None = None
 ) -> Callable[[PlannedRun], Estimate | None]:
     """The time of a run by these records or the committed ones.
 
-    Records of this machine go first; else they are of the kind of machine that made the most.
+    Records of this machine go first, then a measurement of `execute/trial.py`; else they are of the
+    kind of machine that made the most.
     """
+    here, known, cores = _records(work, threads, device)
+    kinds, speeds = Counter(item.record.machine.hardware for item in known), read_speeds()
+
+    def estimate(run: PlannedRun) -> Estimate | None:
+        images = _images(work, run)
+        seconds = expected_seconds(run, known, images, here, cores)
+        if seconds is not None:
+            return Estimate(seconds, "")
+        if run.kind == "train" and (speed := speeds.get(kind_of(run, threads, device, precision))):
+            seconds = expected_epochs(run, known) * images / speed.images_per_second
+            seconds *= operations(run) / speed.operations if speed.operations else 1.0
+            words = f"none, measured here for {speed.seconds:.1f} s"
+            return Estimate(seconds, words, speed.seconds)
+        for machine, _ in kinds.most_common():
+            seconds = expected_seconds(run, known, images, machine, cores)
+            if seconds is not None:
+                return Estimate(seconds, machine)
+        return None
+
+    return estimate
+
+
+def to_measure(
+    work: ClaimPlan, threads: int, device: str | None = None, precision: str | None = None
+) -> dict[str, PlannedRun]:
+    """A missing run of each kind whose speed on this machine is not known, and images are open."""
+    if work.scale == "smoke":
+        return {}
+    runs = [item.run for item in work.missing if work.images.get(str(item.run.dataset))]
+    kinds = {
+        kind_of(run, threads, device, precision): run for run in runs[::-1] if run.kind == "train"
+    }
+    if unknown := kinds.keys() - read_speeds().keys():
+        here, known, cores = _records(work, threads, device)
+        unknown = {
+            kind for kind in unknown if expected_seconds(kinds[kind], known, 1, here, cores) is None
+        }
+    return {kind: kinds[kind] for kind in sorted(unknown)}
+
+
+def _records(work: ClaimPlan, threads: int, device: str | None) -> tuple[str, list[Stored], int]:
+    """The kind of this machine, records of processors or of GPUs as it has, and the threads."""
     on_gpu = provenance.computes_on_gpu(device)
     stored = {item.folder: item for item in work.stored}
     stored |= {item.folder: item for item in read_records(root_of(RESULTS, work.scale))[0]}
     known = [item for item in stored.values() if (item.record.machine.device == "cuda") == on_gpu]
     if on_gpu:
         known, threads = list(map(_on_one_gpu, known)), 1
-    here = provenance.hardware(device)
-    kinds = Counter(item.record.machine.hardware for item in known)
-
-    def estimate(run: PlannedRun) -> Estimate | None:
-        for machine in (here, *(kind for kind, _ in kinds.most_common() if kind != here)):
-            seconds = expected_seconds(run, known, _images(work, run), machine, threads)
-            if seconds is not None:
-                return Estimate(seconds, "" if machine == here else machine)
-        return None
-
-    return estimate
+    return provenance.hardware(device), known, threads
 
 
-def duration_note(work: ClaimPlan, threads: int, device: str | None = None) -> str:
-    """The time of all missing runs in words, with the machine whose records it comes from."""
-    estimate = estimates(work, threads, device)
+def duration_note(
+    work: ClaimPlan, threads: int, device: str | None = None, precision: str | None = None
+) -> str:
+    """The time of all missing runs in words, with what it comes from."""
+    estimate = estimates(work, threads, device, precision)
     found = [estimate(item.run) for item in work.missing]
     known = [each for each in found if each is not None]
     if len(known) < len(found):
         return "time unknown before the first run on this machine"
-    machines = " and ".join(dict.fromkeys(each.machine for each in known if each.machine))
+    machines = [each.machine for each in known if each.machine and not each.measured]
+    measured = sum({each.measured for each in known})
+    sources = [f"measured here for {measured:.1f} s"] if measured else []
+    if machines:
+        sources.append(f"from records of {' and '.join(dict.fromkeys(machines))}")
     minutes = sum(each.seconds for each in known) / 60
-    return f"about {minutes:.0f} minutes" + f", from records of {machines}" * bool(machines)
+    return ", ".join([f"about {minutes:.0f} minutes", *sources])
 
 
 def gpu_hours(work: ClaimPlan, run: PlannedRun) -> tuple[float, bool]:
@@ -73,7 +114,7 @@ def gpu_hours(work: ClaimPlan, run: PlannedRun) -> tuple[float, bool]:
     seconds = [expected_seconds(run, known, images, hardware, 1) for hardware in kinds]
     if some := [each for each in seconds if each is not None]:
         return max(some) / 3600, True  # of the slowest: nobody knows yet which kind it will get
-    return images * run.recipe.get("epochs", 0) * _operations(run) / ASSUMED_RATE / 3600, False
+    return images * run.recipe.get("epochs", 0) * operations(run) / ASSUMED_RATE / 3600, False
 
 
 def _images(work: ClaimPlan, run: PlannedRun) -> int:
@@ -93,9 +134,12 @@ def _on_one_gpu(stored: Stored) -> Stored:
     return replace(stored, record=record.model_copy(update={"cost": cost, "machine": machine}))
 
 
-def _operations(run: PlannedRun) -> float:
-    """Training FLOPs per image: two per multiply-accumulate, forward once, backward twice that."""
-    if run.kind != "train":
+def operations(run: PlannedRun) -> float:
+    """Training FLOPs per image: two per multiply-accumulate, forward once, backward twice that.
+
+    0 where a configuration does not list its layers.
+    """
+    if run.kind != "train" or not hasattr(run.network_config, "layers"):
         return 0.0
     layers = run.network_config.layers()
     return float(6 * sum(layer.multiply_accumulates for layer in layers))

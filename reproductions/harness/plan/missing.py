@@ -182,22 +182,29 @@ def expected_seconds(
             if r.key[:2] == run.key[:2] and r.machine.hardware == hardware
         ]
         return statistics.median(took) if took else None
-    alike = [record for record in alike if record.cost.images]
     here = [
         record
         for record in alike
-        if record.machine.hardware == hardware and record.cost.images_per_second
+        if record.cost.images
+        and record.machine.hardware == hardware
+        and record.cost.images_per_second
     ]
     if not here:
         return None
     speed = statistics.median(
         (r.cost.images_per_second or 0.0) * threads / r.machine.threads for r in here
     )
+    return float(expected_epochs(run, stored) * images / speed)
+
+
+def expected_epochs(run: PlannedRun, stored: Sequence[Stored]) -> float:
+    """The median epochs of a network's records at this scale; without any its recipe's budget."""
     same = [
-        r.cost.images / r.data.train_images for r in alike if r.key[:2] == run.key[:2] and r.data
+        r.cost.images / r.data.train_images
+        for r in (item.record for item in stored)
+        if r.key[:3] == run.key[:3] and r.cost.images and r.data
     ]
-    epochs = statistics.median(same) if same else run.recipe["epochs"]
-    return float(epochs * images / speed)
+    return statistics.median(same) if same else float(run.recipe["epochs"])
 
 
 def _alike(record: Record, run: PlannedRun) -> bool:

@@ -19,9 +19,9 @@ from reproductions.harness.records.files import (
     EvidenceError,
     read_array,
 )
-from reproductions.harness.records.history import Row, error_of_epoch, read_history
+from reproductions.harness.records.history import Row, error_of_epoch, points, read_history
 from reproductions.harness.records.schema import Record
-from reproductions.harness.rule.curves import epochs_to
+from reproductions.harness.rule.curves import epochs_to, target_curve
 
 NEAR = 1e-6  # of a number computed again; the rest is rounding
 
@@ -84,7 +84,7 @@ def _course(record: Record, rows: Sequence[Row]) -> Iterator[str]:
     yield from _in_order(rows, images, batch, train)
     if rows and record.status != "diverged":
         seconds = rows[-1]["seconds"]
-        if not _is_over(record, rows[-1], -(-train // batch)):
+        if not _is_over(record, rows, -(-train // batch)):
             yield "ends before the training was over"
         if abs(seconds - record.cost.wall_seconds) > 0.001:
             yield f"took {seconds} seconds, and by {RECORD} {record.cost.wall_seconds}"
@@ -106,13 +106,20 @@ def _in_order(rows: Sequence[Row], images: Sequence[int], batch: int, train: int
         before = row
 
 
-def _is_over(record: Record, last: Row, steps: int) -> bool:
+def _is_over(record: Record, rows: Sequence[Row], steps: int) -> bool:
     """Whether a training may end here: at its budget or target, or by a plateau rule."""
-    target, recipe = record.recipe.get("target_train_error"), record.recipe
-    reached = target is not None and last["train_error"] < target
-    return (
-        reached or bool(recipe.get("plateau_patience")) or last["step"] == recipe["epochs"] * steps
-    )
+    recipe = record.recipe
+    target = recipe.get("target_train_error")
+    read = [] if target is None else _target_curve(record, rows)[-1:]
+    reached = any(error < target for _, error in read if target)
+    spent = rows[-1]["step"] == recipe["epochs"] * steps
+    return reached or spent or bool(recipe.get("plateau_patience"))
+
+
+def _target_curve(record: Record, rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """(epoch, error) by which the run's target is read."""
+    images = record.data.train_images if record.data else 0
+    return target_curve(points(rows), images, record.recipe["target_window"])
 
 
 def _by_history(record: Record, rows: Sequence[Row]) -> dict[str, float | None]:
@@ -121,7 +128,7 @@ def _by_history(record: Record, rows: Sequence[Row]) -> dict[str, float | None]:
         return {}
     if record.question:
         target = record.recipe["target_train_error"]
-        curve = [(row["epoch"], row["train_error"]) for row in rows]
+        curve = _target_curve(record, rows)
         return {
             "train_error": rows[-1]["train_error"],
             "epochs_to_target": target and epochs_to(curve, target),
@@ -137,10 +144,8 @@ def _by_history(record: Record, rows: Sequence[Row]) -> dict[str, float | None]:
 
 def _by_answers(record: Record, folder: Path) -> dict[str, float | None]:
     """The error by the answers per image, under its metric's name; nothing where there are none."""
-    # a network of other people's is evaluated in one crop
-    metric = "top1_ten" if record.family in TRAINING else "top1"
-    metric = "test_error" if record.question else metric
-    if metric not in record.metrics or record.data is None:
+    metric = answered_metric(record)
+    if metric is None or record.data is None:
         return {}
     count = record.data.test_images
     shape, body = read_array(folder / CORRECT, "|u1")
@@ -152,6 +157,14 @@ def _by_answers(record: Record, folder: Path) -> dict[str, float | None]:
     ):
         raise EvidenceError(CORRECT, f"does not hold the answers for {count:,} images")
     return {metric: 100 * (count - answers.bit_count() - _tie_credit(folder, body, count)) / count}
+
+
+def answered_metric(record: Record) -> str | None:
+    """The error whose answers per image are stored beside a record; None where it has none."""
+    # a network of other people's is evaluated in one crop
+    metric = "top1_ten" if record.family in TRAINING else "top1"
+    metric = "test_error" if record.question else metric
+    return metric if metric in record.metrics else None
 
 
 def _tie_credit(folder: Path, answers: bytes, count: int) -> float:

@@ -6,16 +6,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from alexnet import version
+from reproductions.harness.claims.metrics import METRICS
 from reproductions.harness.claims.runs import digest
 
-# of metrics by name (alexnet/version.py); a trained network's others are "errors", counts are
-# "counts"
-GROUPS = {
-    "retrieval_features": "retrieval",
-    "retrieval_pixels": "retrieval",
-    "retrieval_codes": "codes",
-    "colour_gap": "colour",
-}
 # behind the precision of a record that was trained through torch.compile: of a kind of its own
 COMPILED = " compiled"
 
@@ -80,8 +73,13 @@ def version_of(family: str | None, metrics: Iterable[str]) -> Version:
 
 def metric_versions(metrics: Iterable[str], *, trained: bool) -> dict[str, int]:
     """Today's version of each group that these metrics are of."""
-    groups = {GROUPS.get(name, "errors") if trained else "counts" for name in metrics}
+    groups = {_group(name) if trained else "counts" for name in metrics}
     return {name: version.METRICS[name] for name in sorted(groups)}
+
+
+def _group(metric: str) -> str:
+    """The group of a trained network's metric; a claim's own are errors."""
+    return METRICS[metric].group if metric in METRICS else "errors"
 
 
 class Machine(RecordModel):

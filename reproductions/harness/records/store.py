@@ -16,16 +16,24 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alexnet.io import move, write_atomic
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.errors import RecordError
-from reproductions.harness.records.evidence import examine
-from reproductions.harness.records.files import CURVE, RECORD, WEIGHTS, EvidenceError
+from reproductions.harness.records.evidence import answered_metric, examine
+from reproductions.harness.records.files import (
+    CORRECT,
+    CURVE,
+    RECORD,
+    WEIGHTS,
+    EvidenceError,
+    read_array,
+)
 from reproductions.harness.records.history import HISTORY, Row, read_history
 from reproductions.harness.records.schema import Record
+from reproductions.harness.rule.effect import Answers
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,30 @@ class Stored:
     def history(self) -> list[Row]:
         """The rows of history.csv; RecordError if they cannot be read."""
         try:
-            return [{name: row[name] for name in HISTORY} for row in read_history(self.folder)]
+            return read_history(self.folder)
         except EvidenceError as error:
             raise RecordError(
                 f"{self.folder}/{error}; move the folder away and run again"
             ) from error
+
+    def histories(self) -> list[list[Row]]:
+        """Its own history, or of an average those of its networks, where they are here."""
+        if self.record.kind != "ensemble":
+            return [self.history()]
+        root = self.folder.parents[2]
+        parents = [replace(self, folder=root / part.record) for part in self.record.made_from]
+        return [parent.history() for parent in parents if parent.folder.is_dir()]
+
+    def answers(self, metric: str) -> Answers | None:
+        """Which test images it has right by an error that it stored per image, else None.
+
+        Images whose label ties for the best class count as wrong.
+        """
+        if metric != answered_metric(self.record) or self.record.data is None:
+            return None
+        images = self.record.data.test_images
+        _, body = read_array(self.folder / CORRECT, "|u1")
+        return Answers(int.from_bytes(body, "big") >> (-images % 8), images)
 
 
 def work_file(root: Path, run: PlannedRun, identity: str) -> Path:

@@ -11,7 +11,7 @@ from reproductions.harness.records.paths import RESULTS
 
 def answer(row: VerdictRow) -> str:
     """A row's number with its interval, the paper's, and its word."""
-    return f"{row.cell}: {row.measured_text}, paper {row.question.paper_text}: {row.verdict.word}"
+    return f"{row.cell}: {row.measured_text}, paper {row.question.paper_text}: {row.word}"
 
 
 def recorded(claim: Claim, results: Path) -> list[str]:
@@ -51,7 +51,7 @@ def _best(claim: Claim, results: Path) -> list[VerdictRow]:
 def _in_full(row: VerdictRow) -> str:
     """With what the number rests on: seeds, and the kind of machine."""
     if not row.members:
-        return f"{row.cell}: {row.verdict.word}"
+        return f"{row.cell}: {row.word}"
     number, _, word = answer(row).rpartition(": ")
     machine = "any machine" if row.hardware == "any" else row.hardware
     return f"{number}, n {row.n} of {row.planned} at scale {row.scale}, {machine}: {word}"

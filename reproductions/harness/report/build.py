@@ -4,6 +4,7 @@ A pure function of the records; imports no torch.
 """
 
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from alexnet.io import locked, write_atomic
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.runs import digest
 from reproductions.harness.errors import RecordError, UnreadableError
+from reproductions.harness.judge.many import adjusted
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.files import EvidenceError, Fault
 from reproductions.harness.records.load import read_records
@@ -24,6 +26,7 @@ from reproductions.harness.report.discrepancies import HEADER, discrepancies_csv
 from reproductions.harness.report.figures import Figure, picture_of, stored_digest
 from reproductions.harness.report.format import path_of
 from reproductions.harness.report.page import HEAD, only_synthetic, page
+from reproductions.harness.rule.effect import Effect
 
 RUNS = "claim,question,variant,scale,seed,kind,purpose,status,"  # how runs.csv begins
 STARTS = {".md": (HEAD,), ".csv": (RUNS, HEADER)}  # how the report's texts begin
@@ -60,7 +63,7 @@ def build(root: Path, claims: dict[str, Claim]) -> Report:
             f"no record under {root} counts{first}, and report.json lists {listed}; restore them "
             "or move it away"
         )
-    rows = [row for claim in claims.values() for row in judge(claim, stored)]
+    rows = adjusted([row for claim in claims.values() for row in judge(claim, stored)])
     if only_synthetic(stored):
         rows = [row for row in rows if row.members]
     pictures: dict[str, Figure] = {}
@@ -180,8 +183,21 @@ def _picture_name(row: VerdictRow, taken: Iterable[str]) -> str:
 
 
 def _short(value: float | None) -> float | None:
-    """Round to nine digits: more would differ between processors' mathematical libraries."""
-    return None if value is None else float(f"{value:.9g}")
+    """Nine digits, since more would differ between processors' libraries; None if not finite."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.9g}")
+
+
+def _errors(effect: Effect | None) -> dict[str, Any]:
+    """The pairs that count, those at their bound, and the standard errors by their source."""
+    if effect is None:
+        return {"pairs": 0, "pairs_at_bound": 0, "error_seeds": None, "error_images": None}
+    images = None if effect.images is None else _short(math.sqrt(effect.images))
+    return {
+        "pairs": effect.n,
+        "pairs_at_bound": effect.n - effect.whole,
+        "error_seeds": _short(math.sqrt(effect.seeds)) if effect.n > 1 else None,
+        "error_images": images,
+    }
 
 
 def _as_json(
@@ -205,12 +221,13 @@ def _as_json(
                 "measured": _short(row.verdict.effect),
                 "low": _short(row.verdict.low),
                 "high": _short(row.verdict.high),
-                "prediction": row.verdict.prediction
-                and [_short(end) for end in row.verdict.prediction],
+                **_errors(row.verdict.measured),
                 "verdict": row.verdict.word,
-                "magnitude": row.verdict.magnitude,
+                "mark": row.verdict.mark,
+                "word": row.word,
+                "marks": list(row.marks),
+                "rule_since": row.rule_since,
                 "reason": row.verdict.reason,
-                "censored": row.verdict.censored,
                 "sensitivity": row.sensitivity,
                 "evidence": [path_of(item) for item in row.members],
             }

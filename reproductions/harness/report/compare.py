@@ -1,16 +1,15 @@
 """Two sets of records beside each other: what `compare` prints."""
 
 import math
-import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.questions import Question
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.store import Stored
+from reproductions.harness.rule.effect import effect_of
 from reproductions.harness.rule.text import interval
-from reproductions.harness.rule.verdict import estimate
 
 
 def compare_sets(
@@ -53,15 +52,16 @@ def _compare_rows(a: VerdictRow, b: VerdictRow) -> list[dict[str, Any]]:
     for arm in [arm.name for arm in a.question.arms] or ["count"]:
         ours, theirs = (_by_quantity(side, arm) for side in (a, b))
         for name in dict.fromkeys([*ours, *theirs]):
-            sides = ours.get(name, []), theirs.get(name, [])
+            sides = ours.get(name, {}), theirs.get(name, {})
+            values = [list(side.values()) for side in sides]
             rows.append(
                 {
                     "cell": a.cell,
                     "scale": a.scale,
                     "arm": arm,
                     "quantity": name,
-                    "ours": f"{interval(sides[0])} (n={len(sides[0])})",
-                    "theirs": f"{interval(sides[1])} (n={len(sides[1])})",
+                    "ours": f"{interval(values[0])} (n={len(values[0])})",
+                    "theirs": f"{interval(values[1])} (n={len(values[1])})",
                     "theirs against ours [95 %]": _apart(a.question, *sides),
                     "verdicts": f"{a.verdict.word} / {b.verdict.word}",
                     "differs in": "; ".join(provenance_differences(_made(a)[0], _made(b)[0]))
@@ -71,30 +71,34 @@ def _compare_rows(a: VerdictRow, b: VerdictRow) -> list[dict[str, Any]]:
     return rows
 
 
-def _by_quantity(row: VerdictRow, arm: str) -> dict[str, list[float]]:
-    """The numbers of an arm's runs by name."""
-    found: dict[str, list[float]] = {}
+def _by_quantity(row: VerdictRow, arm: str) -> dict[str, dict[int, float]]:
+    """The numbers of an arm's runs by name and seed."""
+    found: dict[str, dict[int, float]] = {}
     for item in _made(row):
         if item.record.variant == arm:
             for name, value in row.scaled.values(item).items():
-                found.setdefault(name, []).extend([] if value is None else [value])
+                mine = found.setdefault(name, {})
+                if value is not None:
+                    mine[item.record.seed] = value
     return found
 
 
-def _apart(question: Question, ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Theirs over ours, or minus ours, with its interval."""
+def _apart(question: Question, ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
+    """Theirs over ours, or minus ours, seed by seed, with the interval of the mean."""
     if not ours or not theirs:
         return "–"
     if not question.trained:
         return "equal" if ours == theirs else "different"
-    if min(len(ours), len(theirs)) < 2:
-        return "too few seeds for an interval"
-    if not question.is_ratio:
-        low, high = estimate(ours, theirs).interval()
-        return f"{statistics.fmean(theirs) - statistics.fmean(ours):.2f} [{low:.2f}, {high:.2f}]"
-    logs = estimate(*([math.log(value) for value in side] for side in (ours, theirs)))
-    low, high = map(math.exp, logs.interval())
-    return f"{math.exp(logs.effect):.2f}× [{low:.2f}, {high:.2f}]"
+    pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    if len(pairs) < 2:
+        return "fewer than two seeds in both"
+    read: Callable[[float], float]
+    if question.is_ratio:
+        effect, read, sign = effect_of([math.log(y / x) for x, y in pairs]), math.exp, "×"
+    else:
+        effect, read, sign = effect_of([y - x for x, y in pairs]), float, ""
+    low, high = map(read, effect.interval() or (math.nan, math.nan))
+    return f"{read(effect.mean):.2f}{sign} [{low:.2f}, {high:.2f}]"
 
 
 def provenance_differences(a: Stored, b: Stored) -> list[str]:

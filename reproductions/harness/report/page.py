@@ -35,22 +35,21 @@ SHORT = {  # the rows of the README in the paper's order, and what it calls them
 METHOD = """\
 - The unit of replication is a whole training run with its own seed (weights and image order).
   Epochs and images are not.
-- Differences are judged with Welch's t interval over seeds, or run by run where both sides are of
-  the same runs; speed-ups likewise on log(epochs). The rule, its words and its thresholds are in
-  `reproductions/harness/rule/verdict.py`, fixed before the runs. n must equal what was planned, no
-  more and no less.
-- The paper's number is one run per arm; `compatible` says that such a pair could have drawn it.
-- A run that never reaches the target within its budget is censored: it counts as later than all
-  that did, and the ratio becomes a bound. No run is dropped.
+- A seed draws the same initial weights and the same order of images in both arms, so differences
+  (of ratios: of logarithms) per seed are judged. The rule and its words are in
+  `reproductions/harness/rule/verdict.py`, fixed before the runs.
+- The interval of a mean error also holds what a finite set of test images adds, counted once.
+- A run that never reaches the target within its budget is censored: it enters at its budget, and
+  the interval is open on that side. No run is dropped.
 - Records made from other data, by another version of the code or with uncommitted changes form rows
-  of their own and are never pooled. A record whose recipe or version has changed since is `stale`.
+  of their own and are never pooled. A record whose recipe or version has changed since is outdated.
   Both arms of a seed are made on one kind of machine and in one precision, the earliest on which
   both exist; seeds of several kinds stand in one row, which names them.
 - An AlexNet is trained once for all claims that ask for it, so its record holds the declaration of
   its variant and not that of every claim: that their rules were fixed before the run is seen from
   the commit in the record and the history of the claim file.
-- `confirmed` takes the claim's own data, verified by checksum, at its own scale; elsewhere the
-  strongest word is `consistent`.
+- `confirmed` takes the claim's own network, images and schedule; at smaller scales the strongest
+  word is `same direction`. "copy" marks images that are not the publisher's own bytes.
 - sd is the standard deviation over seeds; [low, high] is a 95 % confidence interval of the mean or
   ratio, never of one run."""
 
@@ -61,7 +60,7 @@ def only_synthetic(stored: Sequence[Stored]) -> bool:
 
 
 def _verdict_row(row: VerdictRow) -> dict[str, str]:
-    word = f"**{row.verdict.word}**" if not row.sensitivity else f"{row.verdict.word} (sensitivity)"
+    word = f"**{row.word}**" if not row.sensitivity else f"{row.word} (sensitivity)"
     return {
         "Claim": f"`{row.cell}`",
         "§": row.claim.section,
@@ -97,7 +96,7 @@ def short_table(rows: Sequence[VerdictRow]) -> str:
                 "Measured [95 %]": row.measured_text,
                 "n": f"{row.n} of {row.planned}",
                 "Scale": row.scale,
-                "Verdict": row.verdict.word,
+                "Verdict": row.word,
             }
             for row in mine[:1]
         ]
@@ -154,7 +153,7 @@ def _claim_page(claim: Claim, rows: Sequence[VerdictRow], shown: dict[int, str])
     notes = [
         f"- `{row.cell}` is {row.verdict.word}: {row.question.note}"
         for row in rows
-        if row.verdict.word == "refuted" and row.question.note
+        if row.verdict.word == "does not hold" and row.question.note
     ]
     if notes:
         parts += ["### Where it fails", "\n".join(notes)]
@@ -167,7 +166,14 @@ def _claim_page(claim: Claim, rows: Sequence[VerdictRow], shown: dict[int, str])
 
 
 def _failures(rows: Sequence[VerdictRow], stored: Sequence[Stored], broken: Sequence[str]) -> str:
-    negative = ("refuted", "reversed", "not supported", "direction only", "inconclusive", "stale")
+    negative = (
+        "does not hold",
+        "opposite direction",
+        "no effect",
+        "different size",
+        "undecided",
+        "too short to tell",
+    )
     lines = [
         f"`{row.cell}` ({row.scale}): {row.verdict.word}; {row.verdict.reason}"
         for row in rows

@@ -16,14 +16,7 @@ def section(row: VerdictRow, picture: str | None) -> list[str]:
     kind = "Sensitivity" if row.sensitivity else "Verdict"
     place = f" ({row.scale}; {row.data}; {row.hardware})" if row.members or row.extra else ""
     parts = [f"### {kind}: {question.text}{place}", f"Rule: {question.rule()}"]
-    line = f"**{v.word}** — {row.measured_text}. {v.reason[:1].upper()}{v.reason[1:]}."
-    if v.prediction:
-        low, high = v.prediction
-        line += (
-            f" One more run per arm would give one in [{low:.2f}, {high:.2f}] (95 % prediction "
-            "interval)."
-        )
-    parts.append(line)
+    parts.append(f"**{row.word}** — {row.measured_text}. {v.reason[:1].upper()}{v.reason[1:]}.")
     if picture:
         parts.append(picture)
     if row.members:
@@ -32,7 +25,7 @@ def section(row: VerdictRow, picture: str | None) -> list[str]:
         parts += [f"#### Learning rates of {question.name}", *_sweep_section(row, question)]
     if row.extra:
         parts.append(
-            "Shown, not counted (repeats, seeds outside the plan or without a partner, stale): "
+            "Shown, not counted (repeats, seeds outside the plan or without a partner, outdated): "
             + paths(row.extra)
         )
     return parts

@@ -79,5 +79,5 @@ def _verdicts(statement: Statement, words: dict[str, list[str]]) -> str:
 
 def _words(row: VerdictRow) -> str:
     """A row's verdict with its scale; a count has no other scale than the paper's."""
-    word = {"none": "not judged"}.get(row.verdict.word, row.verdict.word)
+    word = {"–": "not judged"}.get(row.verdict.word, row.word)
     return word if word == "not run" or isinstance(row.question, Count) else f"{word} ({row.scale})"

@@ -28,3 +28,10 @@ def interval(values: Sequence[float]) -> str:
         return f"{mean:.2f}"
     half = t_quantile(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return f"{mean:.2f} [{mean - half:.2f}, {mean + half:.2f}]"
+
+
+def interval_text(low: float, high: float) -> str:
+    """An interval; an end is open where runs did not reach the target."""
+    first = "(…" if low in (-math.inf, 0.0) else f"[{low:.2f}"
+    last = "…)" if high == math.inf else f"{high:.2f}]"
+    return f"{first}, {last}"

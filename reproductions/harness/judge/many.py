@@ -1,0 +1,44 @@
+"""Many questions at once: how many intervals are shown, and which words survive Holm."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from reproductions.harness.judge.rows import VerdictRow
+from reproductions.harness.rule.many import changes_at, survivors
+from reproductions.harness.rule.verdict import DECIDED, Word
+
+CHANCE = 0.05  # of a wrong direction, per interval, where there is no effect
+
+
+def adjusted(rows: Sequence[VerdictRow]) -> list[VerdictRow]:
+    """The rows, each knowing whether its word survives Holm's adjustment within its scale."""
+    found = list(rows)
+    for scale in dict.fromkeys(row.scale for row in rows):
+        family = [k for k, row in enumerate(rows) if row.scale == scale and is_judged(row)]
+        stays = survivors([_level(rows[k]) for k in family])
+        for k, survives in zip(family, stays, strict=True):
+            found[k] = replace(rows[k], survives=survives)
+    return found
+
+
+def is_judged(row: VerdictRow) -> bool:
+    """Whether an interval decided its word, also where it left the question undecided."""
+    has_interval = row.verdict.low is not None and row.question.trained
+    return has_interval and row.verdict.word in (*DECIDED, "undecided")
+
+
+def intervals(rows: Iterable[VerdictRow]) -> int:
+    """How many of the rows show an interval."""
+    return sum(row.question.trained and row.verdict.low is not None for row in rows)
+
+
+def _level(row: VerdictRow) -> float:
+    """The smallest error level at which the row's word still follows; 1 of an undecided one."""
+    effect = row.verdict.measured
+    if effect is None or row.verdict.word == "undecided":
+        return 1.0
+
+    def word_at(level: float) -> Word:
+        return row.scaled.decide(effect, row.scale, level=1 - level).word
+
+    return changes_at(word_at)

@@ -1,0 +1,71 @@
+"""Whether trainings got to where a claim can be answered; else it is `too short to tell`.
+
+Pure; of error per epoch on all test images, percent, and of errors at the end.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+OVERFITTED = 10.0  # points by which the test error exceeds the clean training error
+BEFORE_DROP = 6  # epochs that are compared with as many before them
+LEVEL_BEFORE_DROP = 1.0  # points by which they may still be better
+LEVEL_AT_END = 0.5
+
+
+def not_overfitted(gaps: Sequence[float | None]) -> str:
+    """Why an arm did not overfit, by its runs' gaps in points; "" if it did."""
+    found = [gap for gap in gaps if gap is not None]
+    if not found:
+        return "no run has the gap between test error and clean training error"
+    if (gap := fmean(found)) < OVERFITTED:
+        return (
+            f"the network that should overfit has a gap of {gap:.1f} points between test error and "
+            f"clean training error, below {OVERFITTED:g}"
+        )
+    return ""
+
+
+def not_ended(courses: Sequence[Sequence[float]], first_drop: int | None, scale: str) -> str:
+    """Why an arm's course had not ended; "" if it had.
+
+    `courses` are the errors per epoch of each seed, of whose means the rule is; `first_drop` is the
+    number of epochs before the first drop of the learning rate, None without one. At scale `paper`
+    the end alone is asked.
+    """
+    length = min(map(len, courses), default=0)
+    if length == 0:
+        return "the records have no test error per epoch"
+    mean = [fmean(course[epoch] for course in courses) for epoch in range(length)]
+    if scale != "paper" and (why := _steep_before_drop(mean, first_drop or length)):
+        return why
+    last = math.ceil(length / 20)
+    gain = _gain(mean, last)
+    if gain is None or gain >= LEVEL_AT_END:
+        by = "" if gain is None else f": it still fell by {gain:.1f} points"
+        return f"the test error had not levelled off at the end of {length} epochs{by}"
+    return ""
+
+
+def _steep_before_drop(mean: Sequence[float], drop: int) -> str:
+    if drop < 2 * BEFORE_DROP or drop > len(mean):
+        return f"{min(drop, len(mean))} epochs before the first drop of the rate; it takes 12"
+    gain = _gain(mean[:drop], BEFORE_DROP)
+    if gain is not None and gain >= LEVEL_BEFORE_DROP:
+        return f"the test error still fell by {gain:.1f} points before the first drop of the rate"
+    return ""
+
+
+def _gain(mean: Sequence[float], epochs: int) -> float | None:
+    """How much lower the last epochs are than as many before them; None if there are too few."""
+    before = mean[-2 * epochs : -epochs]
+    return fmean(before) - fmean(mean[-epochs:]) if len(before) == epochs else None
+
+
+def first_drop(rates: Sequence[float]) -> int | None:
+    """The epochs before the learning rate first falls, of the rate in each; None if it never does.
+
+    A rate that rises, as in a warm-up, is no drop.
+    """
+    falls = (epoch for epoch in range(1, len(rates)) if rates[epoch] < rates[epoch - 1])
+    return next(falls, None)
