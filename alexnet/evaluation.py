@@ -142,14 +142,33 @@ def retrieval_precision(
 ) -> float:
     """Percent of the k nearest stored rows (Euclidean) with the query's label (Figure 4)."""
     right = 0
-    squares = stored.square().sum(1)
     for start in range(0, len(queries), 500):
-        part = queries[start : start + 500]
-        distance = squares - 2 * part @ stored.T  # up to the query's own square, the same for all
-        nearest = distance.topk(k, largest=False).indices
+        nearest = _squared(queries[start : start + 500], stored).topk(k, largest=False).indices
         labels = query_labels[start : start + 500, None]
         right += int((stored_labels[nearest] == labels).sum())
     return 100 * right / (k * len(queries))
+
+
+def distance_rank(
+    queries: Tensor, stored: Tensor, queries_there: Tensor, stored_there: Tensor, k: int = 6
+) -> float:
+    """Where the k nearest stored rows of one space rank by their distance in another, percent.
+
+    Distances are Euclidean; rows are the same in both spaces. 0 is the nearest of all, 50 the
+    middle (§6.1: images that fc7 finds alike "are generally not close in L2").
+    """
+    total = 0.0
+    for start in range(0, len(queries), 500):
+        part = slice(start, start + 500)
+        nearest = _squared(queries[part], stored).topk(k, largest=False).indices
+        there = _squared(queries_there[part], stored_there)
+        total += float(there.argsort(1).argsort(1).gather(1, nearest).double().sum())
+    return 100 * total / (k * len(queries) * (len(stored) - 1))
+
+
+def _squared(queries: Tensor, stored: Tensor) -> Tensor:
+    """Squared distances up to the query's own square, the same for all stored rows."""
+    return stored.square().sum(1) - 2 * queries @ stored.T
 
 
 def color_energy_fraction(kernels: Tensor) -> Tensor:

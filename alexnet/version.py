@@ -16,5 +16,6 @@ METRICS = {
     "retrieval": 1,  # nearest neighbours by features and by pixels (Figure 4)
     "codes": 1,  # nearest neighbours by binary codes (§6.1)
     "colour": 1,  # of conv1's kernels in the two columns (Figure 3)
+    "orientation": 1,  # of conv1's kernels (Figure 3)
     "counts": 1,  # what is counted without training
 }

@@ -93,9 +93,16 @@ METRICS = {
     "errors.gap": ("gap", "error"),
     "retrieval.features": ("retrieval_features", "share"),
     "retrieval.pixels": ("retrieval_pixels", "exact"),
+    "retrieval.rank-by-features": ("pixel_rank_features", "share"),
+    "retrieval.rank-by-pixels": ("pixel_rank_pixels", "exact"),
     "codes.neighbours": ("retrieval_codes", "share"),
+    "codes.of-pixels": ("retrieval_pixel_codes", "share"),
     "codes.bits": ("", "exact"),  # of no record: what a code is long
     "colour.gap": ("colour_gap", "weights"),
+    "colour.by-chance": ("colour_gap_by_chance", "weights"),
+    "colour.p": ("colour_gap_p", "share"),
+    "orientation.mean": ("orientation", "weights"),
+    "orientation.at-start": ("orientation_at_start", "weights"),
 }
 # What golden runs are asked; others have all that is measured of their kind in any case.
 METRICS_OF: dict[type, tuple[str, ...]] = {

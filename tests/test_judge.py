@@ -9,7 +9,13 @@ from records import RELU, TANH, full_set, make_alexnet, make_record, planned, st
 
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.judge.rows import VerdictRow, judge
-from reproductions.harness.judge.sweep import SweepPoint, best_rate, sweep_table
+from reproductions.harness.judge.sweep import (
+    SweepPoint,
+    best_rate,
+    level_with,
+    sweep_notes,
+    sweep_table,
+)
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.schema import ParentRun
 from reproductions.harness.rule.effect import Times, effect_of_times
@@ -97,6 +103,9 @@ def test_a_seed_made_whole_on_another_machine_completes_the_row(tmp_path: Path) 
     assert dict(row.kinds) == {("A", "bf16"): (0, 1, 2), ("B", "fp32"): (3, 4)}
     assert row.hardware == "A, bf16: seeds 0, 1, 2; B, fp32: seeds 3, 4"
     assert [(item.record.seed, item.record.made_on) for item in row.extra] == [(3, ("A", "bf16"))]
+    ratios = [slow / fast for fast, slow in zip(RELU, TANH, strict=True)]
+    assert row.effect_on(("A", "bf16")) == pytest.approx(math.prod(ratios[:3]) ** (1 / 3))
+    assert row.effect_on(("B", "fp32")) == pytest.approx(math.prod(ratios[3:]) ** (1 / 2))
 
 
 def test_a_row_of_nothing_that_counts_names_no_seeds(tmp_path: Path) -> None:
@@ -268,6 +277,35 @@ def test_best_rate(rates: dict[float, list[SweepPoint]], best: float | None) -> 
     assert best_rate(rates) == best
 
 
+@pytest.mark.parametrize(
+    ("best", "other", "level"),
+    [
+        (SweepPoint(6.0, 24, 0.2, 0.1), SweepPoint(6.1, 24, 0.2, 0.1), True),
+        (SweepPoint(6.0, 24, 0.2, 0.1), SweepPoint(6.2, 24, 0.2, 0.1), False),
+        (SweepPoint(6.0, 24, 0.2, 0.1), SweepPoint(None, 24, 0.2, 0.1), False),
+        (SweepPoint(None, 35.8, 0.2), SweepPoint(None, 36.0, 0.2), True),
+        (SweepPoint(None, 35.8, 0.2), SweepPoint(None, 36.1, 0.2), False),
+        (SweepPoint(None, 35.8, 0.2), SweepPoint(None, math.inf), False),
+    ],
+)
+def test_rates_that_the_images_do_not_tell_apart(
+    best: SweepPoint, other: SweepPoint, level: bool
+) -> None:
+    assert level_with({0.1: [best], 0.2: [other]}, 0.1) == [0.2] * level
+
+
+def test_a_level_or_outermost_rate_is_said_until_runs_to_the_target_settle_it(
+    tmp_path: Path,
+) -> None:
+    full_set(tmp_path)
+    (row,) = rows(tmp_path)
+    open_ = "is on the edge of the grid; no runs to the target have settled it yet."
+    first = planned("tanh", 0).recipe["learning_rate"]
+    sweep = replace(row.scaled.sweep, rates=(first, 1.0))  # type: ignore[attr-defined]
+    assert open_ in " ".join(sweep_notes(row, replace(row.scaled, sweep=sweep)))
+    assert open_ not in " ".join(sweep_notes(row, row.scaled))
+
+
 def test_exact_counts(tmp_path: Path) -> None:
     claim = discover()["fig2_architecture"]
     assert {row.verdict.word for row in judge(claim, [])} == {"not run"}
@@ -287,8 +325,17 @@ def test_a_difference_of_alexnets(tmp_path: Path) -> None:
     gap = alexnets(tmp_path, "dropout", "gap")
     assert (gap.verdict.word, gap.n, gap.scale) == ("too short to tell", 3, "mini")
     assert gap.verdict.effect == pytest.approx(8.0)
+    assert "on the test images" not in gap.verdict.reason
     iterations = alexnets(tmp_path, "dropout", "iterations")  # 90 % is above where the curves begin
     assert iterations.verdict.effect == pytest.approx(1.0)
+
+
+def test_a_network_that_is_better_without_what_should_help_is_named(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_record(tmp_path, make_alexnet("original", seed, gap=1.0, top1=80.0), 4.0)
+        write_record(tmp_path, make_alexnet("without-dropout", seed, gap=12.0, top1=73.0), 2.0)
+    reason = alexnets(tmp_path, "dropout", "gap").verdict.reason
+    assert reason.endswith("; on the test images without-dropout is better by 7.0 points")
 
 
 @pytest.mark.parametrize("diverged", [1, 3])

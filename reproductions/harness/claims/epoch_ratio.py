@@ -21,6 +21,7 @@ from reproductions.harness.rule.effect import Effect, Times, effect_of_times
 from reproductions.harness.rule.power import detectable
 from reproductions.harness.rule.verdict import Asked, Verdict, Word, judge
 
+TO_TARGET = "-to-target"  # ends the names of tuning runs that settle which rate is the best
 SPEED_METRICS = ("epochs_to_target", "train_error")
 ASSUMED_SPREAD = 0.1  # of log(ratio) over seeds, where there are no records yet
 
@@ -30,13 +31,15 @@ class Sweep:
     """How each variant's learning rate was chosen: the same rates, seeds and budget for all.
 
     The best rate needs the fewest epochs to the target; where no rate gets there within the budget,
-    it has the lowest training error at its end.
+    it has the lowest training error over the last whole pass. Rates that are level then, and a best
+    rate on the edge of the grid, are settled by runs to the target.
     """
 
     rates: tuple[float, ...]
     seeds: tuple[int, ...]  # never among the seeds of the verdict
     epochs: int  # budget; a rate that has not reached the target by then is censored
     target_window: str = "pass"  # by which its runs read the target, as in `Recipe`
+    to_target: tuple[tuple[str, float], ...] = ()  # arms and rates that are run to the target
 
     def __str__(self) -> str:
         rates = ", ".join(f"{rate:g}" for rate in self.rates)
@@ -46,7 +49,9 @@ class Sweep:
         """The middle rates with the budget of a scale."""
         first = 0 if scale.rates is None else (len(self.rates) - scale.rates) // 2
         last = None if scale.rates is None else first + scale.rates
-        return replace(self, rates=self.rates[first:last], epochs=scale.epochs or self.epochs)
+        rates = self.rates[first:last]
+        settled = tuple(pair for pair in self.to_target if scale.epochs is None)
+        return replace(self, rates=rates, epochs=scale.epochs or self.epochs, to_target=settled)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,23 +128,26 @@ class EpochRatio(Question):
         )
         declaration = digest([as_data(self.sweep), self.target])
         tune = replace(run, purpose="sweep", declaration=declaration)
-        recipes = {
-            rate: replace(
-                arm.recipe,
-                learning_rate=rate,
-                epochs=self.sweep.epochs,
-                target_window=self.sweep.target_window,
-            )
-            for rate in self.sweep.rates
-        }
+        recipes = self._tuning_recipes(arm)
         return [
             *(
-                replace(tune, variant=f"{arm.name}-rate{rate:g}", seed=seed, training_recipe=recipe)
+                replace(tune, variant=f"{arm.name}-rate{rate}", seed=seed, training_recipe=recipe)
                 for rate, recipe in recipes.items()
                 for seed in self.sweep.seeds
             ),
             *(replace(run, seed=seed) for seed in self.seeds),
         ]
+
+    def _tuning_recipes(self, arm: Variant) -> dict[str, Any]:
+        """The recipes of the sweep by what follows "-rate" in the names of their runs."""
+        assert self.sweep is not None
+        window, budget = self.sweep.target_window, self.sweep.epochs
+        short = replace(arm.recipe, epochs=budget, target_window=window)
+        tried = {f"{rate:g}": replace(short, learning_rate=rate) for rate in self.sweep.rates}
+        settled = [rate for name, rate in self.sweep.to_target if name == arm.name]
+        return tried | {
+            f"{rate:g}{TO_TARGET}": replace(arm.recipe, learning_rate=rate) for rate in settled
+        }
 
     def epochs(self, run: FinishedRun) -> float | None:
         """A run's epochs to the target; None if it was not reached or the run diverged."""

@@ -103,6 +103,37 @@ def colour_gap(net: Any) -> float:
     return 100 * abs(float(first - second))
 
 
+def colour_gap_by_chance(net: Any) -> float:
+    """The same difference between two random halves of the kernels, on average."""
+    return 100 * float(net.colour_gaps_by_chance.mean())
+
+
+def colour_gap_p(net: Any) -> float:
+    """Share of random halves whose colours are at least as far apart as those of the columns."""
+    gaps = net.colour_gaps_by_chance
+    return 100 * float((gaps >= colour_gap(net) / 100 - 1e-12).mean())
+
+
+def orientation(net: Any) -> float:
+    """How far the energy of conv1's kernels lies in one orientation each, on average."""
+    return 100 * float(net.orientations.mean())
+
+
+def orientation_at_start(net: Any) -> float:
+    """The same of the initial kernels."""
+    return 100 * float(net.orientations_at_start.mean())
+
+
+def pixel_rank_features(net: Any) -> float:
+    """Rank in pixel distance of the six nearest training images by fc7: 50 % is the middle."""
+    return float(net.pixel_rank(net.features))
+
+
+def pixel_rank_pixels(net: Any) -> float:
+    """The same of the six nearest by pixels."""
+    return float(net.pixel_rank(net.pixels))
+
+
 def retrieval_pixels(net: Any) -> float:
     """Share of the six nearest training images of the same class, by pixels."""
     return float(net.same_class(net.pixels))
@@ -111,6 +142,11 @@ def retrieval_pixels(net: Any) -> float:
 def retrieval_features(net: Any) -> float:
     """Share of the six nearest training images of the same class, by fc7."""
     return float(net.same_class(net.features))
+
+
+def retrieval_pixel_codes(net: Any) -> float:
+    """Share of the six nearest training images of the same class, by binary codes of pixels."""
+    return float(net.same_class(net.pixel_codes))
 
 
 def retrieval_codes(net: Any) -> float:
@@ -132,9 +168,16 @@ OF_NETWORKS = {
         MetricSpec(first_epoch_error, split="train", over="train"),
         MetricSpec(epochs_to_target, "epochs", "train", over="train", may_lack=True),
         MetricSpec(colour_gap, "points", "none", over="kernels", group="colour"),
+        MetricSpec(colour_gap_by_chance, "points", "none", over="kernels", group="colour"),
+        MetricSpec(colour_gap_p, "percent", "none", over="kernels", group="colour"),
+        MetricSpec(orientation, "percent", "none", over="kernels", group="orientation"),
+        MetricSpec(orientation_at_start, "percent", "none", over="kernels", group="orientation"),
+        MetricSpec(pixel_rank_features, over="queries", group="retrieval"),
+        MetricSpec(pixel_rank_pixels, over="queries", group="retrieval"),
         MetricSpec(retrieval_pixels, over="queries", group="retrieval"),
         MetricSpec(retrieval_features, over="queries", group="retrieval"),
         MetricSpec(retrieval_codes, over="queries", group="codes"),
+        MetricSpec(retrieval_pixel_codes, over="queries", group="codes"),
     )
 }
 METRICS = OF_AVERAGES | OF_NETWORKS

@@ -269,7 +269,15 @@ class Difference(Question):
         verdict = self.decide(self._effect(arms), scale, self._gate_failure(arms, scale))
         if (lost := diverged(arms)) and verdict.word != "–":
             return replace(verdict, word="undecided", reason=lost)
-        return verdict
+        return replace(verdict, reason=verdict.reason + self._better_without(arms))
+
+    def _better_without(self, arms: Sequence[Runs]) -> str:
+        """Of a claim on overfitting: that the arm that should overfit is the better one."""
+        pairs = [[value_of(run, "top1") for run in (runs[0], runs[-1])] for runs in by_seed(arms)]
+        gains = [minus - of for minus, of in pairs if minus is not None and of is not None]
+        if self.gate != "overfits" or not gains or (gain := statistics.fmean(gains)) <= 0:
+            return ""
+        return f"; on the test images {self.of.name} is better by {gain:.1f} points"
 
     def decide(self, effect: Effect, scale: str, gate: str = "", level: float = 0.95) -> Verdict:
         """By the rule of effects."""

@@ -16,13 +16,16 @@ from alexnet.data.imageset import ImageSet
 from alexnet.data.loader import Loader
 from alexnet.evaluation import (
     argmax_correct,
+    color_energy_fraction,
     column_color,
+    distance_rank,
     features,
     predict,
     retrieval_precision,
     top_errors,
     topk_correct,
 )
+from alexnet.kernels import gaps_by_chance, orientation_selectivity
 from alexnet.models import AlexNet
 from alexnet.precision import image_type
 from alexnet.training import Row, Training
@@ -167,13 +170,29 @@ class Trained:
     @property
     def kernels(self) -> NDArray[np.float32]:
         """conv1's kernels, float32 [maps, 3, S, S]: what Figure 3 shows."""
-        weight: Tensor = self.alexnet.layers["conv1"].weight  # type: ignore[assignment]
-        return np.asarray(weight.detach().cpu().float().numpy())
+        return kernels_of(self.alexnet)
 
     @property
     def colour_fractions(self) -> NDArray[np.float64]:
         """The colour fraction of conv1's kernels in each half of its maps: [2]."""
         return column_color(self.alexnet)
+
+    @cached_property
+    def colour_gaps_by_chance(self) -> NDArray[np.float64]:
+        """The colour difference between random halves of the kernels, 0–1: [10,000]."""
+        shares = color_energy_fraction(torch.from_numpy(self.kernels).double())
+        return gaps_by_chance(shares.numpy())
+
+    @property
+    def orientations(self) -> NDArray[np.float64]:
+        """How far each kernel's energy lies in one orientation: [maps] in 0–1."""
+        return orientation_selectivity(self.kernels)
+
+    @property
+    def orientations_at_start(self) -> NDArray[np.float64]:
+        """The same of the kernels that the run's seed draws."""
+        start = self.run.network_config.build(self.run.seed)
+        return orientation_selectivity(kernels_of(start))
 
     @cached_property
     def queries(self) -> Tensor:
@@ -209,6 +228,17 @@ class Trained:
         encoder = train_autoencoder(known, self.run.seed)
         return binary_codes(encoder, mine), binary_codes(encoder, known)
 
+    @cached_property
+    def pixel_codes(self) -> Pair:
+        """Binary codes of both by an auto-encoder of pixels."""
+        mine, known = self.pixels
+        encoder = train_autoencoder(known, self.run.seed)
+        return binary_codes(encoder, mine), binary_codes(encoder, known)
+
+    def pixel_rank(self, pair: Pair) -> float:
+        """The mean rank in pixel distance of the queries' six nearest known rows, percent."""
+        return distance_rank(*pair, *self.pixels)
+
     def same_class(self, pair: Pair) -> float:
         """The share of the queries' six nearest known rows with the query's label, percent."""
         labels = self.test_batches.labels.cpu()[self.queries], self.known_batches.labels.cpu()
@@ -220,6 +250,12 @@ class Trained:
         if not isinstance(self.net, AlexNet):
             raise TypeError(f"it is measured of an AlexNet, not of a {type(self.net).__name__}")
         return self.net
+
+
+def kernels_of(net: AlexNet) -> NDArray[np.float32]:
+    """conv1's kernels, float32 [maps, 3, S, S]."""
+    weight: Tensor = net.layers["conv1"].weight  # type: ignore[assignment]
+    return np.asarray(weight.detach().cpu().float().numpy())
 
 
 def sample(data: ImageSet, count: int) -> ImageSet:

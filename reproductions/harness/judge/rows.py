@@ -67,11 +67,22 @@ class VerdictRow:
 
     @property
     def kinds_as_data(self) -> list[dict[str, object]]:
-        """The kinds of machine with the seeds that each gave, for JSON."""
+        """The kinds of machine with the seeds that each gave, and its effect, for JSON."""
         return [
             {"hardware": kind[0], "precision": kind[1], "seeds": list(seeds)}
+            | ({} if len(self.kinds) == 1 else {"effect": self.effect_on(kind)})
             for kind, seeds in self.kinds.items()
         ]
+
+    def effect_on(self, kind: Kind) -> float | None:
+        """The effect by the pairs of one kind of machine; None with fewer than two pairs."""
+        mine = [item for item in self.members if item.record.made_on == kind]
+        arms = [
+            [item for item in mine if item.record.variant == arm.name] for arm in self.scaled.arms
+        ]
+        verdict = self.scaled.judge(arms, self.scale) if arms else self.verdict
+        enough = verdict.measured is not None and verdict.measured.n > 1
+        return verdict.effect if enough else None
 
     @property
     def sensitivity(self) -> bool:

@@ -5,7 +5,7 @@ import statistics
 from reproductions.harness.claims.epoch_ratio import EpochRatio
 from reproductions.harness.claims.questions import Question
 from reproductions.harness.judge.rows import VerdictRow
-from reproductions.harness.judge.sweep import best_rate, sweep_table
+from reproductions.harness.judge.sweep import best_rate, sweep_notes, sweep_table
 from reproductions.harness.report.format import path_of, paths, table
 from reproductions.harness.rule.text import interval, number
 
@@ -71,7 +71,7 @@ def _run_rows(row: VerdictRow, question: Question) -> list[dict[str, str]]:
 def _sweep_section(row: VerdictRow, question: EpochRatio) -> list[str]:
     sweep, tried = question.sweep, sweep_table(row, question)
     assert sweep is not None
-    rows, lines = [], []
+    rows = []
     for arm in question.arms:
         rates, used = tried[arm.name], arm.recipe.learning_rate
         best = best_rate(rates)
@@ -80,25 +80,10 @@ def _sweep_section(row: VerdictRow, question: EpochRatio) -> list[str]:
         }
         chosen = {"best": "–" if best is None else f"{best:g}", "used": f"{used:g}"}
         rows.append({"Arm": arm.name, **cells, **chosen})
-        if best is not None and best != used:
-            lines.append(
-                f"- The rate used for {arm.name}, {used:g}, is not this sweep's best, {best:g}."
-            )
-        if best in (sweep.rates[0], sweep.rates[-1]):
-            lines.append(
-                f"- The best rate of {arm.name}, {best:g}, lies on the edge of the grid: a better "
-                "one may lie beyond."
-            )
-    made = sum(len(runs) for rates in tried.values() for runs in rates.values())
-    asked = 2 * len(sweep.rates) * len(sweep.seeds)
-    if made < asked:
-        lines.append(
-            f"- {asked - made} of {asked} tuning runs have no record; the rates used were chosen "
-            "from those that have."
-        )
+    lines = [f"- {note}" for note in sweep_notes(row, question)]
     head = (
-        f"Epochs to {question.target:g} %, or the training error after {sweep.epochs} epochs where "
-        f"that came first; tuning seed {', '.join(map(str, sweep.seeds))}, which never enters the "
-        "verdict:"
+        f"Epochs to {question.target:g} %, or the training error of the last pass after "
+        f"{sweep.epochs} epochs where that came first; tuning seed "
+        f"{', '.join(map(str, sweep.seeds))}, which never enters the verdict:"
     )
     return [head, table(rows), *(["\n".join(lines)] if lines else [])]
