@@ -52,7 +52,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], st
     (home / "bin" / "git").symlink_to(shutil.which("git") or "/usr/bin/git")
     env = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": str(Path(__file__).parents[3]),
         "OMP_NUM_THREADS": "1",
         "XDG_CACHE_HOME": str(home / "cache"),
         "ALEXNET_DATA": "",

@@ -100,7 +100,7 @@ def test_from_a_folder_of_photographs_to_a_network_on_the_disk(
 
 
 def test_the_example_of_an_own_loop_runs(photographs: Path, clean_env: dict[str, str]) -> None:
-    example = Path(__file__).parents[1] / "examples" / "own_loop.py"
+    example = Path(__file__).parents[2] / "examples" / "own_loop.py"
     command = [sys.executable, str(example), str(photographs)]
     done = subprocess.run(command, env=clean_env, capture_output=True, text=True, check=True)
     said = [line.split(":")[0] for line in done.stdout.splitlines()]

@@ -31,7 +31,7 @@ from reproductions.harness.records.paths import RESULTS
 from reproductions.harness.report.describe import describe, variant_differences
 
 CLAIMS = discover()
-FOLDER = Path(__file__).parents[1] / "reproductions"
+FOLDER = Path(__file__).parents[3] / "reproductions"
 TRAINED = [
     (claim, question)
     for claim in CLAIMS.values()

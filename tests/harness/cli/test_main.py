@@ -22,7 +22,7 @@ from reproductions.harness.records.git import git_state
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.paths import REPOSITORY
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 # of each kind one; first and last share a network
 CLAIMS = ("lrn_gain", "fig1_relu", "fig2_architecture", "ten_view_gain")
 SMOKE = ["run", *CLAIMS, "--scale", "smoke", "--sweep", "--threads", "1"]

@@ -31,7 +31,7 @@ from reproductions.harness.report.figures import stored_digest
 CLAIMS = {
     name: claim for name, claim in discover().items() if name in ("fig1_relu", "fig2_architecture")
 }
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 @pytest.fixture

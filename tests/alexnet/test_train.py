@@ -226,7 +226,7 @@ def test_kill_9_in_mid_epoch(
     clean_env: dict[str, str],
 ) -> None:
     """Another process trains and is killed by the kernel; this one ends with the same bits."""
-    tests = str(Path(__file__).parent)
+    tests = str(Path(__file__).parents[1])
     arguments = [sys.executable, "-c", KILLED, tests, network.name, imagesets, tmp_path / "c.pt"]
     killed = subprocess.run(arguments, env=clean_env, check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
