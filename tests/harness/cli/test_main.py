@@ -191,6 +191,7 @@ SMOKE_RUN = "run fig1_relu --scale smoke"
         ("run fig1_relu --scale mini", 2, "has no scale 'mini'; it has paper, smoke"),
         (f"{SMOKE_RUN} --device gpu", 2, "no device is called 'gpu'"),
         (f"{SMOKE_RUN} --device cuda", 2, "leave --device out or give --device cpu"),
+        (f"{SMOKE_RUN} --precision fp16", 2, "--precision fp16: say fp32 or bf16"),
         (f"{SMOKE_RUN} --seeds x", 2, "is no list of seeds; write it like 0-4 or 0,2"),
         ("run fig1_relu --scale paper", 4, "could not be downloaded"),
         ("run all", 4, "`data prepare` packs them, --scale smoke takes built-in ones"),

@@ -150,16 +150,6 @@ def test_the_options_reach_the_job(tmp_path: Path) -> None:
     assert (job.precision, job.compiled) == ("fp32", True)
 
 
-@pytest.mark.parametrize("more", [[], ["--launch", "local"], ["--launch", "slurm"]])
-def test_an_unknown_precision_is_refused_before_anything_is_done(
-    tmp_path: Path, more: list[str]
-) -> None:
-    command = ["run", "fig1_relu", "--precision", "fp16", "--results", str(tmp_path / "r"), *more]
-    done = CliRunner().invoke(app, command)
-    assert (done.exit_code, done.stderr) == (2, "error: --precision fp16: say fp32 or bf16\n")
-    assert not (tmp_path / "r").exists()
-
-
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     """The networks that were compiled, by a compiler that leaves them as they are."""

@@ -54,13 +54,6 @@ def unpacked_within_another(project: Path) -> None:
     committed(project.parent)
 
 
-def another_at_its_top(project: Path) -> None:
-    (project / "other").write_text("")
-    git(project, "init", "-q")
-    git(project, "add", "other")
-    git(project, "commit", "-q", "-m", "another project")
-
-
 def without_a_commit(project: Path) -> None:
     git(project, "init", "-q")
     git(project, "add", ".")
@@ -80,11 +73,10 @@ def of_another_user(project: Path) -> None:
         (lambda _: None, "this is no git checkout"),
         (unpacked_within_another, "is another project's"),
         (lambda folder: committed(folder.parent), "is another project's"),
-        (another_at_its_top, "does not hold this project"),
         (without_a_commit, "has no commit yet"),
         (of_another_user, "belongs to another user"),
     ],
-    ids=["no repository", "unpacked", "vendored", "another", "no commit", "owner"],
+    ids=["no repository", "unpacked", "vendored", "no commit", "owner"],
 )
 def test_no_other_commit_is_taken_and_the_cause_is_named(
     project: Path, prepare: Callable[[Path], None], why: str
