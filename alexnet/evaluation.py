@@ -1,7 +1,5 @@
 """What a trained network is asked: errors of one crop and of ten, features, conv1's colours."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -9,8 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexnet.config import Recipe, TrainingRecipe
-from alexnet.data.batches import Batches, Images, LoaderBatches, batches_of
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Batches, Images, Loader, LoaderBatches, batches_of
 from alexnet.distributed import rank_and_world_size
 from alexnet.models import AlexNet
 from alexnet.precision import batch_loss, check_outputs, check_precision, image_type
@@ -130,11 +127,6 @@ def features(net: AlexNet, batches: Loader, *, precision: str, count: int | None
         with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
             rows.append(net.features(images).float().cpu())
     return torch.cat(rows)
-
-
-def mean_probabilities(members: Sequence[Tensor]) -> Tensor:
-    """The average of several networks' probabilities [N, classes] (Table 2: "5 CNNs", "7 CNNs")."""
-    return torch.stack(list(members)).mean(0)
 
 
 def retrieval_precision(

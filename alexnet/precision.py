@@ -1,11 +1,11 @@
-"""The number format of convolutions: the fastest here that agrees with fp32."""
+"""The number format of convolutions: the fastest here that agrees with fp32. Generators, too."""
 
 import copy
 import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,6 @@ from torch.nn.functional import cross_entropy
 
 from alexnet.distributed import broadcast, rank_and_world_size
 from alexnet.io import cache_root, locked, write_atomic
-from alexnet.rng import own_generators, seed_generators
 
 PRECISIONS = ("fp32", "bf16")
 Probe = tuple[nn.Module, Tensor, Tensor]  # a network, a batch of images and its labels
@@ -29,10 +28,8 @@ TOLERANCE = 0.05  # of a network that does not say
 MARGIN = 1.05  # bf16 must be so many times as fast: on a near tie the more precise format is taken
 ROUNDS = 8  # steps in each precision, at most
 BUDGET = 1.5  # seconds after which no further ones begin, so 3 s in all if one takes 1.5
-CACHE_SIZE, LARGEST = (
-    500,
-    1 << 20,
-)  # measurements in the cache, and bytes of a file that is read as one
+CACHE_SIZE = 500  # measurements in the cache
+LARGEST = 1 << 20  # bytes of a file that is read as one
 
 
 @dataclass(frozen=True)
@@ -193,7 +190,6 @@ def check_outputs(scores: Tensor, labels: Tensor) -> None:
 
 
 def _finish(device: torch.device) -> None:
-    """Wait for what a GPU has still to do."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -239,3 +235,16 @@ def remembered(path: Path) -> dict[str, Measured]:
     except (OSError, ValueError):
         pass
     return {}
+
+
+def own_generators(device: torch.device) -> AbstractContextManager[None]:
+    """Afterwards the generators of the processor and of `device` are what they were."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
+
+
+def seed_generators(device: torch.device, seed: int) -> None:
+    """Seed the generators of the processor and of `device`; those of other devices stay."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)

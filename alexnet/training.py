@@ -16,12 +16,17 @@ from torch.nn.parallel import DistributedDataParallel
 from alexnet.checkpoint import Checkpoint
 from alexnet.compile import compile_net
 from alexnet.config import TrainingRecipe
-from alexnet.data.batches import Batches, Images, LoaderBatches, batches_of, fingerprint_of
+from alexnet.data.loader import Batches, Images, LoaderBatches, batches_of, fingerprint_of
 from alexnet.distributed import all_reduce_row, rank_and_world_size
 from alexnet.evaluation import predict, top_errors
 from alexnet.optim import PaperSGD, layer_groups
-from alexnet.precision import batch_loss, check_precision, image_type
-from alexnet.rng import own_generators, seed_generators
+from alexnet.precision import (
+    batch_loss,
+    check_precision,
+    image_type,
+    own_generators,
+    seed_generators,
+)
 
 Step = tuple[Tensor, Tensor, float]  # images, labels, and how much their loss counts
 
@@ -117,24 +122,37 @@ def train(
     if checkpoint:
         checkpoint.resume(training, **_identity(net, recipe, seed, train_images, test_images))
     batches.dtype = image_type(training.precision)
-    steps = batches.steps(recipe.batch_size)
     with own_generators(where), _unfrozen_afterwards(trained):
-        model = net
-        if compiled and not training.is_over(recipe, steps):
-            images, labels, _ = next(seeded_steps(batches, recipe, seed, epoch=0))
-            model = compile_net(net, images, labels, training.precision)
-        while not training.is_over(recipe, steps):
-            for row in train_epoch(training, model, recipe, batches, seed):
-                ends_epoch = row.step % steps == 0
-                training.history.append(_validated(row, training, held_out if ends_epoch else None))
-                if checkpoint:
-                    checkpoint.row_done(training)
-                on_row(training.history[-1])
-                if training.is_over(recipe, steps):
-                    break
+        for row in _rows(training, recipe, batches, held_out, seed, compiled=compiled):
+            if checkpoint:
+                checkpoint.row_done(training)
+            on_row(row)
     if checkpoint:
         checkpoint.finish(training)
     return training
+
+
+def _rows(
+    training: Training,
+    recipe: TrainingRecipe,
+    batches: Batches,
+    held_out: Batches | None,
+    seed: int,
+    *,
+    compiled: bool,
+) -> Iterator[Row]:
+    """Train until the end, row by row, each of them already in the history."""
+    steps, model = batches.steps(recipe.batch_size), training.net
+    if compiled and not training.is_over(recipe, steps):
+        images, labels, _ = next(seeded_steps(batches, recipe, seed, epoch=0))
+        model = compile_net(training.net, images, labels, training.precision)
+    while not training.is_over(recipe, steps):
+        for row in train_epoch(training, model, recipe, batches, seed):
+            ends_epoch = row.step % steps == 0
+            training.history.append(_validated(row, training, held_out if ends_epoch else None))
+            yield training.history[-1]
+            if training.is_over(recipe, steps):
+                break
 
 
 def train_epoch(
@@ -220,7 +238,6 @@ def train_step(
 def _identity(
     net: nn.Module, recipe: TrainingRecipe, seed: int, *images: Images | None
 ) -> dict[str, Any]:
-    """What a checkpoint of this training must agree on."""
     return {
         "config": getattr(net, "config", type(net).__name__),
         "recipe": recipe,
@@ -231,7 +248,6 @@ def _identity(
 
 
 def _validated(row: Row, training: Training, held_out: Batches | None) -> Row:
-    """The row with the top-1 error on test images, if there are any and it has not diverged."""
     if held_out is None or not math.isfinite(row.train_loss):
         return row
     errors = top_errors(*predict(training.net, held_out, precision=training.precision))
@@ -239,7 +255,6 @@ def _validated(row: Row, training: Training, held_out: Batches | None) -> Row:
 
 
 def _check(batches: Batches, recipe: TrainingRecipe, *, validated: bool) -> None:
-    """Raise ValueError for what `train` cannot do with these images and this recipe."""
     size, (_, world_size) = recipe.batch_size, rank_and_world_size()
     if batches.count == 0:
         raise ValueError("there are no images to train on")

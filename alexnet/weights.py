@@ -4,23 +4,8 @@ What is read is checked against a config before it is used: names, shapes, numbe
 all are finite numbers. Nothing in a file is executed, and every broken or hostile file ends in a
 WeightsError of one line.
 
-Published weights called "AlexNet" belong to other networks than the paper's and are refused, by
-their names and shapes if by nothing else. None of them can stand in for a training of the network
-of Figure 2:
-
-bvlc_alexnet (Caffe)
-    Two groups, but one response normalisation across their boundary, with k = 1 where the paper
-    has 2. Biases start at 0.1 instead of 1, fc6 and fc7 at a standard deviation of 0.005 instead
-    of 0.01. No colour noise, 256 images in a batch, images squeezed to 256 × 256 regardless of
-    their proportions, the mean image subtracted where the crop lies, crops of 227 pixels, dropout
-    that doubles what it keeps. 42.9 / 19.8 % (top-1 / top-5, central crop, ILSVRC-2012).
-CaffeNet (Caffe's "reference")
-    The same with pooling before normalisation and with biases of 1. 42.6 / 19.6 %.
-torchvision's alexnet
-    The one-column network of 2014: 64, 192, 384, 256 and 256 maps, no groups, no response
-    normalisation, conv1 padded by 2 on all sides, dropout before fc6 and fc7 instead of after
-    them (and doubling), inputs scaled to unit variance, crops of random size, no colour noise.
-    61,100,840 parameters where the paper's network has 60,965,224. 43.5 / 20.9 %.
+Published weights called "AlexNet" belong to other networks (docs/glossary.md) and are refused, by
+their names and shapes if by nothing else.
 """
 
 import json
@@ -95,7 +80,7 @@ def load(path: Path | str) -> AlexNet:
     """The network that `AlexNet.save` wrote, in evaluation mode, on the CPU.
 
     Raises WeightsError if the file is anything else. Other programs' "AlexNet" weights belong to
-    other networks: see the top of this file.
+    other networks: see docs/glossary.md.
     """
     return network(*import_weights(Path(path)))
 
@@ -115,7 +100,6 @@ def load_matching(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def _shapes(config: AlexNetConfig) -> dict[str, tuple[int, ...]]:
-    """The shape of every weight of a network by its name in `state_dict`."""
     with torch.device("meta"):
         return {name: tuple(weight.shape) for name, weight in AlexNet(config).state_dict().items()}
 
@@ -188,5 +172,4 @@ def _plausible(config: AlexNetConfig) -> None:
 
 
 def _line(text: object) -> str:
-    """At most 200 characters of the first line."""
     return (str(text).splitlines() or [type(text).__name__])[0][:200]

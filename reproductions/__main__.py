@@ -14,22 +14,17 @@ from typing import Annotated
 import typer
 
 from alexnet import __version__
-from reproductions.harness.cli.alias import Commands
-from reproductions.harness.cli.cancel import cancel
-from reproductions.harness.cli.compare import compare
 from reproductions.harness.cli.data import data_command
 from reproductions.harness.cli.doctor import doctor
-from reproductions.harness.cli.explain import explain
-from reproductions.harness.cli.list_claims import list_claims
-from reproductions.harness.cli.logs import logs
+from reproductions.harness.cli.explain import compare, explain
+from reproductions.harness.cli.list_claims import list_claims, show
 from reproductions.harness.cli.options import user_errors
 from reproductions.harness.cli.plan import plan
 from reproductions.harness.cli.report import report
 from reproductions.harness.cli.run import run
-from reproductions.harness.cli.show import show
-from reproductions.harness.cli.status import status
-from reproductions.harness.cli.submit import submit
-from reproductions.harness.records.paths import WORKSPACE
+from reproductions.harness.cli.status import cancel, logs, status
+from reproductions.harness.cli.submit import Commands, submit
+from reproductions.harness.records.files import WORKSPACE
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_claims,

@@ -40,8 +40,8 @@ from alexnet.config import (  # noqa: E402
     LocallyConnectedRecipe,
     Recipe,
 )
-from alexnet.data.batches import batches_of  # noqa: E402
 from alexnet.data.imageset import pack  # noqa: E402
+from alexnet.data.loader import batches_of  # noqa: E402
 from alexnet.evaluation import features, predict  # noqa: E402
 from alexnet.weights import import_weights, network  # noqa: E402
 from reproductions.harness.claims.claim import discover  # noqa: E402

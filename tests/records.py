@@ -20,8 +20,8 @@ from reproductions.harness.records.examples import (
     Guess,
     example_files,
 )
-from reproductions.harness.records.git import GitState
 from reproductions.harness.records.history import HISTORY
+from reproductions.harness.records.provenance import GitState
 from reproductions.harness.records.schema import (
     Code,
     Cost,

@@ -1,7 +1,4 @@
-"""The paper on one page per network: frozen dataclasses, every default with its source.
-
-Imports no torch: a claim is planned and judged without it.
-"""
+"""The paper on one page per network: every default with its source. Imports no torch."""
 
 from alexnet.config.alexnet import AlexNetConfig, AlexNetRecipe
 from alexnet.config.cifar import CifarNetConfig, LocallyConnectedConfig, LocallyConnectedRecipe

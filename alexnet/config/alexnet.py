@@ -92,10 +92,6 @@ class AlexNetConfig:
         """Net #148: no response normalisation; the within-map one goes with it."""
         return replace(self, lrn_layers=(), within_map_lrn=False)
 
-    def reduced(self) -> "AlexNetConfig":
-        """The same network for the 200 classes of Tiny ImageNet."""
-        return replace(self, classes=200)
-
     def mini(self) -> "AlexNetConfig":
         """A quarter of the width on 56-pixel crops of Tiny ImageNet's 64: sides 27, 13, 6, 3.
 

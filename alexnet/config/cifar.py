@@ -95,10 +95,6 @@ class LocallyConnectedConfig:
             first_stage="relu-pool-norm",
         )
 
-    def mini(self) -> "LocallyConnectedConfig":
-        """The same net: two processor cores can train it."""
-        return self
-
     def smoke(self) -> "LocallyConnectedConfig":
         """A quarter of the width, with weights twice as large so that sums keep their size."""
         (first, second), (third, fourth) = self.conv_widths, self.local_widths

@@ -1,7 +1,4 @@
-"""The data sets: what opens each, and how large it is when it is whole. The one list of them.
-
-Imports nothing heavy: planning needs these numbers and no image.
-"""
+"""The data sets: what opens each, and how large it is when it is whole. The one list of them."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -123,7 +123,6 @@ def _read_batches(path: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def _content(path: Path, name: str) -> bytes:
-    """One of the publisher's files, in its folder or in its archive."""
     try:
         if not path.is_file():
             return (path / name).read_bytes()

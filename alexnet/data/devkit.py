@@ -59,7 +59,6 @@ def _is_wanted(name: str) -> bool:
 
 
 def _archived(source: Path) -> dict[str, bytes]:
-    """The files of a kit's archive, which holds a list of small ones."""
     files = {}
     try:
         with tarfile.open(source) as tar:

@@ -102,7 +102,6 @@ def prepare_imagenet(
 
 
 def _packed_meta(root: Path, name: str) -> Meta | None:
-    """What a packed set says of itself; None where it is absent or broken."""
     folder = packed_folder(root, name)
     try:
         return open_imageset(folder, verify=False).meta if folder else None

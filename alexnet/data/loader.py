@@ -1,15 +1,18 @@
-"""From an ImageSet to batches on the training device, in an order that follows from the seed."""
+"""Images as batches: of an ImageSet in an order that follows from the seed; of a DataLoader."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from alexnet.config import Augment
-from alexnet.data.augment import BatchSpec, check_index, color_shift, draw, pca_color_axes, render
+from alexnet.config import Augment, TrainingRecipe
+from alexnet.data.augment import BatchSpec, color_shift, draw, pca_color_axes, render
 from alexnet.data.imageset import ImageSet
 
 Batch = tuple[Tensor, Tensor]  # images, labels
@@ -72,7 +75,6 @@ class Loader:
     def _draw(
         self, seed: int, epoch: int, batch_size: int, skip: int, mine: slice
     ) -> Iterator[BatchSpec]:
-        """What `epoch` renders: one `BatchSpec` for each batch."""
         augment, order = self.augment, epoch_order(self.count, seed, epoch)
         draws = draw(self.count, self.stored - self.size + 1, seed, epoch)
         end = augment.color_noise_end
@@ -145,15 +147,12 @@ class Loader:
         images = self.images
         divisor = 1.0 if spec.color is None else self.augment.color_noise_divisor
         if self.augment.resize or not self.resident:
-            if spec.index.device.type == "cpu":
-                check_index(spec.index, len(images))
             images = images[spec.index.to(images.device)].to(self.device)
             images = self._resized(images.float()) if self.augment.resize else images
             spec = replace(spec, index=torch.arange(len(images), device=spec.index.device))
         return render(images, self.mean, spec, divisor, self.factor, dtype)
 
     def _resized(self, images: Tensor) -> Tensor:
-        """[B, H, W, 3] brought to the side that is asked for, bilinearly."""
         side = self.augment.resize
         if not side:
             return images
@@ -165,5 +164,74 @@ class Loader:
 
 
 def _fits(images: Tensor, device: torch.device) -> bool:
-    """Whether a split fits into the device's memory for the whole training."""
     return device.type == "cuda" and images.nbytes < torch.cuda.mem_get_info(device)[0] // 2
+
+
+Images = ImageSet | DataLoader[tuple[Tensor, Tensor]]
+
+
+class LoaderBatches:
+    """A DataLoader of (float images [B, 3, H, W], int64 labels [B]), on a device."""
+
+    def __init__(self, loader: DataLoader[Batch], device: torch.device) -> None:
+        self.loader, self.device = loader, device
+        self.count = len(loader.dataset)  # type: ignore[arg-type]  # it has a length
+        self.dtype = torch.float32  # of the images
+
+    def steps(self, batch_size: int) -> int:
+        """Batches in an epoch; their size is the DataLoader's."""
+        return len(self.loader)
+
+    def epoch(
+        self,
+        seed: int = 0,
+        epoch: int = 0,
+        batch_size: int = 0,
+        skip: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Iterator[Batch]:
+        """The DataLoader's batches after the first `skip`; of each this process's share."""
+        mine = slice(rank, None, world_size)
+        for images, labels in islice(iter(self.loader), skip, None):
+            own = images[mine].to(self.device, self.dtype, memory_format=torch.channels_last)
+            yield own, labels[mine].to(self.device)
+
+
+Batches = Loader | LoaderBatches
+
+
+def batches_of(
+    images: Images, net: nn.Module, recipe: TrainingRecipe, device: torch.device, *, mean_of: Images
+) -> Batches:
+    """The images as a network and its recipe want them, minus the mean of the training images.
+
+    A network whose `config` has an `image_size` gets squares of that size, the central ones where
+    the recipe draws none; others get whole images. Raises ValueError if its `config` has another
+    number of classes, or if the two sets have other classes or sizes, TypeError for one DataLoader.
+    """
+    if isinstance(images, DataLoader) and isinstance(mean_of, DataLoader):
+        return LoaderBatches(images, device)
+    if isinstance(images, DataLoader) or isinstance(mean_of, DataLoader):
+        raise TypeError("training and test images are both ImageSets or both DataLoaders")
+    config, found = getattr(net, "config", None), len(images.meta.classes)
+    classes = getattr(config, "classes", found)
+    if classes != found:
+        raise ValueError(f"the network has {classes} classes, the images {found}")
+    for name in ("classes", "shape"):
+        if getattr(images.meta, name) != getattr(mean_of.meta, name):
+            raise ValueError(f"training and test images have other {name}: they are of no one set")
+    size = getattr(config, "image_size", None) or recipe.augment.resize or images.meta.shape[0]
+    return Loader(images, mean_of, size, recipe.augment, device)
+
+
+def fingerprint_of(images: Images) -> str:
+    """What a checkpoint remembers of the images: a hash of them all, if they are an ImageSet.
+
+    Of a DataLoader it is the data set's length and what its `repr` says, and nothing of pixels.
+    """
+    if isinstance(images, ImageSet):
+        return images.meta.fingerprint
+    data = images.dataset
+    about = re.sub(r" at 0x\w+", "", " ".join(repr(data).split()))
+    return f"DataLoader of {len(data)} images: {about}"  # type: ignore[arg-type]  # it has a length

@@ -149,7 +149,6 @@ def _digest(items: Sequence[Item], source: str = "") -> str:
 
 
 def _line(start: int, chunk: Sequence[Item], source: str) -> str:
-    """Key of a finished chunk; it changes with its files and with the decoder."""
     return f"{start} {_digest(chunk, source)}"
 
 
@@ -200,7 +199,6 @@ def _note(images: Path, line: str) -> None:
 
 
 def _decode_chunk(images: Path, start: int, chunk: Sequence[Item], decode: Decode) -> list[str]:
-    """Decode a chunk and write it where it belongs; what is broken in it, each with its name."""
     broken = []
     with PARSER:
         place = np.load(images, mmap_mode="r", allow_pickle=False)

@@ -58,7 +58,11 @@ def list_tiny_imagenet(path: Path, split: str) -> Listing:
         raise DataError(
             f"{path / 'wnids.txt'} does not name {CLASSES} classes: the copy is damaged; {AGAIN}"
         )
-    found = _train_items(path, wnids) if split == "train" else _validation_items(path, wnids)
+    if split == "train":
+        folders = {wnid: path / "train" / wnid / "images" for wnid in wnids}
+        found = {wnid: folder_items(folder, path, {".jpeg"}) for wnid, folder in folders.items()}
+    else:
+        found = _validation_items(path, wnids)
     for wnid, items in found.items():
         if len(items) != PER_CLASS[split]:
             raise DataError(
@@ -66,13 +70,8 @@ def list_tiny_imagenet(path: Path, split: str) -> Listing:
                 f"{PER_CLASS[split]:,}: the copy is incomplete; unpack it again"
             )
     labels = np.repeat(np.arange(CLASSES), PER_CLASS[split])
-    return Listing(
-        [item for items in found.values() for item in items], labels, wnids, _words(path, wnids)
-    )
-
-
-def _train_items(path: Path, wnids: list[str]) -> dict[str, list[Item]]:
-    return {wnid: folder_items(path / "train" / wnid / "images", path, {".jpeg"}) for wnid in wnids}
+    items = [item for mine in found.values() for item in mine]
+    return Listing(items, labels, wnids, _words(path, wnids))
 
 
 def _validation_items(path: Path, wnids: list[str]) -> dict[str, list[Item]]:

@@ -74,7 +74,6 @@ class AlexNet(nn.Module):
         return x
 
     def _activate_normalise_pool(self, spec: Layer, x: Tensor) -> Tensor:
-        """What follows one convolution, in the profile's order."""
         late = spec.name == "conv1" and self.config.first_stage == "norm-pool-relu"
         x = self._normalise(spec, x if late else self.activation(x))
         if spec.pool:
@@ -82,7 +81,6 @@ class AlexNet(nn.Module):
         return self.activation(x) if late else x
 
     def _normalise(self, spec: Layer, x: Tensor) -> Tensor:
-        """Response normalisation, if the layer has it; after conv2 perhaps within each map."""
         c = self.config
         if spec.lrn:
             alpha = c.lrn_alpha / c.lrn_size if c.lrn_alpha_over_n else c.lrn_alpha

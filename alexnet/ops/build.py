@@ -81,7 +81,6 @@ def _output(command: list[str]) -> bytes:
 
 
 def _cause(error: OSError) -> str:
-    """Why a library cannot be written or loaded."""
     if "failed to map segment" in str(error):
         return "nothing in this folder may be executed: it is mounted noexec"
     return error.strerror or _first_line(str(error).encode())

@@ -57,7 +57,6 @@ def _patches(x: Tensor, size: int) -> Tensor:
 
 
 def _maps(rows: Tensor, weight: Tensor) -> Tensor:
-    """[H·W, N, C] as maps [N, C, H, W]."""
     return rows.view(*weight.shape[:2], *rows.shape[1:]).permute(2, 3, 0, 1)
 
 

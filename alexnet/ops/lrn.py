@@ -60,8 +60,6 @@ def within_map_lrn(x: Tensor, size: int, alpha: float, beta: float, k: float) ->
 
 
 class _Function(torch.autograd.Function):
-    """`normalize` with its own backward pass, which stores nothing but the input."""
-
     @staticmethod
     def forward(ctx, x: Tensor, lrn: LRN) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
         ctx.save_for_backward(x)
@@ -99,8 +97,6 @@ def why_plain() -> str:
 
 
 class _Arguments(ctypes.Structure):
-    """`Norm` of lrn.c."""
-
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("x", "gradient", "out")),
         *(

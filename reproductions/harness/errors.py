@@ -1,7 +1,4 @@
-"""The errors of the suite that a user can fix, and the exit statuses of its commands.
-
-Imports nothing heavy: every command is defined with it.
-"""
+"""The errors of the suite that a user can fix, and the exit statuses of its commands."""
 
 # 0 says that the requested work is complete, whatever the verdict
 USAGE, INCOMPLETE, BAD_DATA, STALE_REPORT = 2, 3, 4, 5

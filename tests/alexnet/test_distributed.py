@@ -11,8 +11,8 @@ import torch.distributed as dist
 from networks import ALEXNET, CPU
 
 from alexnet import evaluation
-from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet, open_imageset
+from alexnet.data.loader import batches_of
 from alexnet.evaluation import features, predict
 from alexnet.models import AlexNet
 

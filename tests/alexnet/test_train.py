@@ -16,8 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from alexnet.checkpoint import Checkpoint
 from alexnet.config import AlexNetRecipe, LocallyConnectedRecipe, Recipe
-from alexnet.data.batches import batches_of
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Loader, batches_of
 from alexnet.evaluation import argmax_correct, evaluate
 from alexnet.optim import PaperSGD, layer_groups
 from alexnet.training import Row, Training, set_layer_rates, train, train_step

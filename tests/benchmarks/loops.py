@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Loader, batches_of
 from alexnet.data.sources import open_dataset
 from alexnet.io import cache_root
 from alexnet.optim import PaperSGD, layer_groups

@@ -15,7 +15,7 @@ from pathlib import Path
 from interleaved import THREADS, Race
 from table import Row
 
-from reproductions.harness.records.paths import RESULTS
+from reproductions.harness.records.files import RESULTS
 
 ROUNDS = 7
 BARS = {"--help": 0.5, "list": 0.5, "status": 0.5, "report": 3.0}  # seconds that each may take

@@ -1,7 +1,7 @@
 """The metrics that a question may name: one function each, listed in METRICS. Imports no torch.
 
 A function takes a trained network, `Trained` of execute/trained.py, or `Average` of
-execute/ensemble.py. These compute once what several metrics read.
+execute/tasks.py. These compute once what several metrics read.
 """
 
 import statistics

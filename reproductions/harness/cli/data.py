@@ -1,13 +1,12 @@
 """`data`: pack a data set, or check a packed one."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reproductions.harness.cli.options import DataRoot, Json, fail, show_table
+from reproductions.harness.cli.options import DataRoot, Json, fail, nearest, show_table
 
 if TYPE_CHECKING:
     from alexnet.data.imageset import ImageSet
@@ -45,20 +44,21 @@ def data_command(
     """
     if action not in ("verify", "prepare"):
         fail(f"data {action}: say `data verify` or `data prepare`")
+    from alexnet.data.sources import data_root
+
     _check_arguments(dataset, action == "verify", source or [], split)
+    root = Path() if dataset == "synthetic" else data_root(data)
     if action == "verify":
-        show_table(_verify(dataset, data), as_json)
+        show_table(_verify(dataset, root), as_json)
     else:
-        show_table(_prepare(dataset, data, source or [], split), as_json)
+        show_table(_prepare(dataset, root, source or [], split), as_json)
 
 
-def _verify(dataset: str, data: Path | None) -> list[dict[str, Any]]:
-    """Check the source of a data set and every pixel of its packed copy."""
+def _verify(dataset: str, root: Path) -> list[dict[str, Any]]:
     from alexnet.data.imageset import check_fingerprint
     from alexnet.data.sources import dataset as dataset_of
     from reproductions.harness.plan.choose_data import opened
 
-    root = _root(dataset, data)
     dataset_of(dataset).verify(root)
     splits = opened(dataset, root, pack=False)
     for name, images in splits.items():
@@ -70,14 +70,13 @@ def _verify(dataset: str, data: Path | None) -> list[dict[str, Any]]:
 
 
 def _prepare(
-    dataset: str, data: Path | None, sources: Sequence[Path], split: str | None
+    dataset: str, root: Path, sources: Sequence[Path], split: str | None
 ) -> list[dict[str, Any]]:
-    """Pack a data set; `sources` are the files of an ImageNet release."""
     from alexnet.data.imagenet import prepare_imagenet
     from alexnet.data.sources import dataset as dataset_of
     from reproductions.harness.plan.choose_data import bar, opened
 
-    root, chosen = _root(dataset, data), dataset_of(dataset)
+    chosen = dataset_of(dataset)
     if chosen.downloads and chosen.find(root) is None:
         chosen.download(root)
     if sources:
@@ -86,12 +85,6 @@ def _prepare(
     else:
         splits = opened(dataset, root)
     return [_row(name, images, "ready") for name, images in splits.items()]
-
-
-def _root(dataset: str, data: Path | None) -> Path:
-    from alexnet.data.sources import data_root
-
-    return Path() if dataset == "synthetic" else data_root(data)
 
 
 def _row(split: str, images: "ImageSet", state: str) -> dict[str, Any]:
@@ -114,9 +107,7 @@ def _check_arguments(
     from alexnet.data.catalogue import DATASETS, RELEASES
 
     if dataset not in DATASETS:
-        near = difflib.get_close_matches(dataset, DATASETS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        fail(f"no data set is called {dataset!r}{hint}")
+        fail(f"no data set is called {dataset!r}{nearest(dataset, DATASETS)}")
     if (sources or split) and (dataset not in RELEASES or verify):
         fail(
             f"--source and --split are for `data prepare` of {', '.join(RELEASES)}; other sets lie "

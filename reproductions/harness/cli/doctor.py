@@ -1,7 +1,7 @@
 """`doctor`: what this machine has and lacks."""
 
 from reproductions.harness.cli.options import INCOMPLETE, DataRoot, Json, Results, fail, show_table
-from reproductions.harness.records.paths import RESULTS
+from reproductions.harness.records.files import RESULTS
 
 
 def doctor(data: DataRoot = None, results: Results = RESULTS, as_json: Json = False) -> None:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,58 +13,37 @@ from alexnet.ops import lrn
 from alexnet.precision import native_bf16
 from reproductions.harness.execute.context import check_card, why_no_cuda
 from reproductions.harness.records import provenance
-from reproductions.harness.records.git import git_state
-from reproductions.harness.records.paths import REPOSITORY
+from reproductions.harness.records.files import REPOSITORY
+from reproductions.harness.records.provenance import git_state
 
 Finding = tuple[str, str]  # state (ok, missing or broken) and what was found
 
 
 def examine(data: Path | None, results: Path) -> list[dict[str, str]]:
     """One row per item: its state ("ok", "missing" if optional, "broken") and what was found."""
-    looks: dict[str, Callable[[], Finding]] = {
-        "versions": lambda: (
-            "ok",
-            ", ".join(f"{name} {version}" for name, version in provenance.versions().items()),
-        ),
-        "processor": lambda: (
-            "ok",
-            f"{provenance.cpu_model()}, {len(os.sched_getaffinity(0))} cores for this process",
-        ),
-        "GPU": _gpu,
-        "number format": lambda: ("ok", _format()),
-        "C compiler": _compiler,
-        "CIFAR-10": lambda: _cifar10(data),
-        "results folder": lambda: _writable(results),
-        "disk": lambda: (
-            "ok",
-            (
-                f"{shutil.disk_usage(_existing(results)).free / 1e9:.0f} GB free under the results "
-                "folder"
-            ),
-        ),
-        "git": _git,
-        "Slurm": lambda: (
-            ("ok", "sbatch is there")
-            if shutil.which("sbatch")
-            else ("missing", "no sbatch; runs go to this machine")
-        ),
+    free = shutil.disk_usage(_existing(results)).free / 1e9
+    versions = ", ".join(f"{name} {version}" for name, version in provenance.versions().items())
+    cores = len(os.sched_getaffinity(0))
+    slurm = ("ok", "sbatch is there"), ("missing", "no sbatch; runs go to this machine")
+    found: dict[str, Finding] = {
+        "versions": ("ok", versions),
+        "processor": ("ok", f"{provenance.cpu_model()}, {cores} cores for this process"),
+        "GPU": _gpu(),
+        "number format": ("ok", _format()),
+        "C compiler": _compiler(),
+        "CIFAR-10": _cifar10(data),
+        "results folder": _writable(results),
+        "disk": ("ok", f"{free:.0f} GB free under the results folder"),
+        "git": _git(),
+        "Slurm": slurm[0] if shutil.which("sbatch") else slurm[1],
     }
-    return [
-        dict(zip(("what", "state", "found"), (what, *look()), strict=True))
-        for what, look in looks.items()
-    ]
+    return [{"what": what, "state": state, "found": text} for what, (state, text) in found.items()]
 
 
 def _format() -> str:
-    if native_bf16(_device()):
-        return (
-            "bf16 is native: a run takes it where it is faster for its network and agrees with fp32"
-        )
-    return "fp32: no native bf16 here"
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not native_bf16(torch.device("cuda" if torch.cuda.is_available() else "cpu")):
+        return "fp32: no native bf16 here"
+    return "bf16 is native: a run takes it where it is faster for its network and agrees with fp32"
 
 
 def _gpu() -> Finding:
@@ -81,13 +59,8 @@ def _gpu() -> Finding:
 def _compiler() -> Finding:
     if lrn.backend(torch.device("cpu")) == "c":
         return "ok", "AlexNet's normalisation is compiled for this processor"
-    return (
-        "missing",
-        (
-            f"{lrn.why_plain()}; AlexNet's normalisation takes about three times as long on the "
-            "processor"
-        ),
-    )
+    slow = "AlexNet's normalisation takes about three times as long on the processor"
+    return "missing", f"{lrn.why_plain()}; {slow}"
 
 
 def _cifar10(data: Path | None) -> Finding:
@@ -96,11 +69,9 @@ def _cifar10(data: Path | None) -> Finding:
         path = dataset("cifar10").find(root)
     except DataError as error:
         return "broken", str(error)
-    return (
-        ("ok", str(path))
-        if path
-        else ("missing", f"not under {root}; `run` downloads it or uses the synthetic images")
-    )
+    if path:
+        return "ok", str(path)
+    return "missing", f"not under {root}; `run` downloads it or uses the synthetic images"
 
 
 def _existing(folder: Path) -> Path:
@@ -112,10 +83,8 @@ def _writable(folder: Path) -> Finding:
         with tempfile.TemporaryFile(dir=_existing(folder)):
             return "ok", f"{folder} can be written"
     except OSError as error:
-        return (
-            "broken",
-            f"{folder} cannot be written ({error.strerror}); name another with --results",
-        )
+        why = f"{folder} cannot be written ({error.strerror})"
+        return "broken", f"{why}; name another with --results"
 
 
 def _git() -> Finding:

@@ -1,7 +1,10 @@
-"""`explain`: what is behind one number of the report."""
+"""`explain` and `compare`: what is behind one number of the report; two sets of records."""
+
+from pathlib import Path
 
 import typer
 
+from reproductions.harness.claims.claim import discover
 from reproductions.harness.cli.options import (
     Json,
     Results,
@@ -12,7 +15,7 @@ from reproductions.harness.cli.options import (
     fail,
     show_table,
 )
-from reproductions.harness.records.paths import RESULTS
+from reproductions.harness.records.files import RESULTS
 
 
 def explain(
@@ -22,10 +25,10 @@ def explain(
 
     Example: `explain fig1_relu.speedup`
     """
-    from reproductions.harness.cli.scales import recorded_scale
     from reproductions.harness.plan.choose_data import check_scale
+    from reproductions.harness.plan.missing import recorded_scale
     from reproductions.harness.records.load import read_records
-    from reproductions.harness.report.explain import explain_cell, explain_data
+    from reproductions.harness.report.explain import explain_cell, row_data, rows_of
 
     name, _, question = cell.partition(".")
     claim = choose([name])[0]
@@ -36,7 +39,25 @@ def explain(
     stored, faults = read_records(existing_results(results))
     at = scale or recorded_scale(claim, results)
     if as_json:
-        show_table(explain_data(claim, question, stored, at), as_json)
+        show_table(list(map(row_data, rows_of(claim, question, stored, at))), as_json)
     else:
         typer.echo(explain_cell(claim, question, stored, at))
     end(faults)
+
+
+def compare(other: Path, results: Results = RESULTS, as_json: Json = False) -> None:
+    """Compare the records in OTHER (made with --results OTHER) with those in --results, by arm.
+
+    Example: `compare mine`
+    """
+    from reproductions.harness.records.load import read_records
+    from reproductions.harness.report.compare import compare_sets
+
+    folders = (results, other)
+    for folder in folders:
+        if not (existing_results(folder) / "records").is_dir():
+            fail(f"{folder} holds no records; name a folder made with `run --results {folder}`")
+    (ours, our_faults), (theirs, their_faults) = map(read_records, folders)
+    show_table(compare_sets(list(discover().values()), ours, theirs), as_json)
+    found = zip(folders, (our_faults, their_faults), strict=True)
+    end(f"{folder}/{fault}" for folder, faults in found for fault in faults)

@@ -1,4 +1,6 @@
-"""`list`: the claims and how far each is decided."""
+"""`list` and `show`: the claims and how far each is decided; what one declares."""
+
+import typer
 
 from reproductions.harness.cli.options import (
     Json,
@@ -8,7 +10,7 @@ from reproductions.harness.cli.options import (
     existing_results,
     show_table,
 )
-from reproductions.harness.records.paths import RESULTS
+from reproductions.harness.records.files import RESULTS
 
 
 def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
@@ -34,3 +36,13 @@ def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
         )
     show_table(rows, as_json)
     end(faults)
+
+
+def show(name: str) -> None:
+    """Print a claim's protocol, questions, variants and rule.
+
+    Example: `show fig1_relu`
+    """
+    from reproductions.harness.report.describe import describe
+
+    typer.echo(describe(choose([name])[0]))

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -12,11 +13,9 @@ import typer
 
 from reproductions.harness import errors
 from reproductions.harness.claims.claim import Claim, examine
-from reproductions.harness.records.paths import IN_CHECKOUT, RESULTS
+from reproductions.harness.records.files import IN_CHECKOUT, RESULTS
 
 INCOMPLETE, BAD_DATA, STALE_REPORT = errors.INCOMPLETE, errors.BAD_DATA, errors.STALE_REPORT
-
-WHAT, COMPUTING, FOLDERS = "What to run", "How to compute", "Folders"  # groups of `--help`
 
 
 def fail(message: str, status: int = errors.USAGE) -> NoReturn:
@@ -37,31 +36,30 @@ def _known_precision(name: str | None) -> str | None:
     return name
 
 
+WHAT = partial(typer.Option, rich_help_panel="What to run")  # groups of `--help`
+COMPUTING = partial(typer.Option, rich_help_panel="How to compute")
+FOLDERS = partial(typer.Option, rich_help_panel="Folders")
+
 Names = Annotated[
     list[str] | None,
     typer.Argument(help="Claims; `all` or none for every claim.", show_default=False),
 ]
 SomeNames = Annotated[list[str], typer.Argument(help="Claims; `all` for every claim.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Results = Annotated[
-    Path,
-    typer.Option("--results", help="The folder of records and report.", rich_help_panel=FOLDERS),
-]
+Results = Annotated[Path, FOLDERS("--results", help="The folder of records and report.")]
 DataRoot = Annotated[
     Path | None,
-    typer.Option(
+    FOLDERS(
         "--data",
         help="The folder of data sets; by default $ALEXNET_DATA.",
         callback=_existing_folder,
-        rich_help_panel=FOLDERS,
     ),
 ]
 ScaleName = Annotated[
     str | None,
-    typer.Option(
+    WHAT(
         "--scale",
         help="paper, reduced, mini or smoke; by default the most faithful one with images here.",
-        rich_help_panel=WHAT,
     ),
 ]
 ShownScale = Annotated[
@@ -71,49 +69,33 @@ ShownScale = Annotated[
         help="paper, reduced, mini or smoke; by default what has records, here or committed.",
     ),
 ]
-Seeds = Annotated[
-    str | None,
-    typer.Option(
-        help='Only these seeds of the verdict, such as "0-2" or "0,3".', rich_help_panel=WHAT
-    ),
-]
+Seeds = Annotated[str | None, WHAT(help='Only these seeds of the verdict, such as "0-2" or "0,3".')]
 SweepToo = Annotated[
     bool,
-    typer.Option(
-        "--sweep",
-        help="Also the learning-rate sweep. Without it, rates come from the claim file.",
-        rich_help_panel=WHAT,
+    WHAT(
+        "--sweep", help="Also the learning-rate sweep. Without it, rates come from the claim file."
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop. Writes nothing.")]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        help="cpu or cuda; by default cuda where there is one.", rich_help_panel=COMPUTING
-    ),
-]
+Device = Annotated[str | None, COMPUTING(help="cpu or cuda; by default cuda where there is one.")]
 Threads = Annotated[
     int | None,
-    typer.Option(
-        min=1,
-        help="CPU threads of a run on this machine; by default every core it may use.",
-        rich_help_panel=COMPUTING,
+    COMPUTING(
+        min=1, help="CPU threads of a run on this machine; by default every core it may use."
     ),
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(
+    COMPUTING(
         help="fp32 or bf16; by default the faster one here that agrees with fp32.",
         callback=_known_precision,
-        rich_help_panel=COMPUTING,
     ),
 ]
 Compiled = Annotated[
     bool,
-    typer.Option(
+    COMPUTING(
         "--compile",
         help="Train with torch.compile. Its records are never paired with uncompiled ones.",
-        rich_help_panel=COMPUTING,
     ),
 ]
 
@@ -151,6 +133,12 @@ def end(faults: Iterable[object]) -> None:
         raise typer.Exit(BAD_DATA)
 
 
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A hint at the name that was meant, where one is near."""
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.4)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 def choose(names: list[str] | None) -> list[Claim]:
     """The claims named; every claim for none or `all`.
 
@@ -165,13 +153,9 @@ def choose(names: list[str] | None) -> list[Claim]:
         if any(fault.startswith(f"reproductions/{name}.py:") for fault in faults):
             fail(f"reproductions/{name}.py cannot be used, see above")
         if name not in claims:
-            near = [c for c in claims if c.startswith(name)] or difflib.get_close_matches(
-                name, claims, n=1, cutoff=0.4
-            )
-            fail(
-                f"no claim is called {name!r}{f'; did you mean {near[0]!r}?' if near else ''} "
-                "(`list` shows all)"
-            )
+            begun = [claim for claim in claims if claim.startswith(name)]
+            hint = f"; did you mean {begun[0]!r}?" if begun else nearest(name, claims)
+            fail(f"no claim is called {name!r}{hint} (`list` shows all)")
     return [claims[name] for name in names]
 
 

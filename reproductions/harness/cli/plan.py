@@ -18,7 +18,7 @@ from reproductions.harness.cli.options import (
     filled,
     show_table,
 )
-from reproductions.harness.records.paths import RESULTS
+from reproductions.harness.records.files import RESULTS
 
 
 def plan(
@@ -35,11 +35,10 @@ def plan(
 
     Example: `plan fig1_relu`
     """
-    from reproductions.harness.cli.scales import recorded_scale
     from reproductions.harness.cli.train_here import Computing, measure_here
     from reproductions.harness.judge.power import plan_rows
     from reproductions.harness.plan.claim_plan import notes, prepare
-    from reproductions.harness.plan.missing import sweep_note
+    from reproductions.harness.plan.missing import recorded_scale, sweep_note
 
     asked: dict[str, Any] = {"scale": scale, "data": data, "pack": False, "sweep": sweep}
     existing_results(results)

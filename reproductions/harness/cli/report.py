@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,10 +17,7 @@ from reproductions.harness.cli.options import (
     fail,
     warn,
 )
-from reproductions.harness.records.paths import REPOSITORY, RESULTS
-
-if TYPE_CHECKING:
-    from reproductions.harness.report.build import Report
+from reproductions.harness.records.files import REPOSITORY, RESULTS
 
 
 def report(
@@ -36,48 +33,36 @@ def report(
 
     Example: `report --check`
     """
+    from alexnet.io import write_atomic
     from reproductions.harness.report import build as pages
+    from reproductions.harness.report.build import outdated
 
     if not pages.has_records(existing_results(results)):
         fail(f"{results} holds no records to report on")
     claims = {claim.name: claim for claim in choose(None)}
     built = pages.build(results, claims) if check else pages.write(results, claims)
     warn(built.faults)
+    # the project's own documents have tables of the committed records
+    documents = outdated(REPOSITORY, built.rows) if results.resolve() == RESULTS else {}
     if check:
-        _check(results, built)
+        wrong = pages.differing(results, built)
+        wrong += [os.path.relpath(path, results) for path in documents]
+        _refuse_differing(results, wrong, faulty=bool(built.faults))
     else:
-        _write_documents(results, built)
+        for path, text in documents.items():
+            write_atomic(path, text)
         _refuse_foreign(results, built.foreign)
     typer.echo(f"{results / 'report.md'} {'is what the records say' if check else 'written'}")
     if built.faults:
         raise typer.Exit(BAD_DATA)
 
 
-def _check(results: Path, built: "Report") -> None:
-    from reproductions.harness.report import build as pages
-
-    wrong = [*pages.differing(results, built)]
-    wrong += [os.path.relpath(path, results) for path in _outdated(results, built)]
-    if not wrong:
-        return
-    differ = f"{', '.join(wrong)} in {results} differ from the records"
-    if built.faults:
-        fail(f"{differ}; first fix what was skipped above", BAD_DATA)
-    fail(f"{differ}; run `nox -s report` and commit", STALE_REPORT)
-
-
-def _write_documents(results: Path, built: "Report") -> None:
-    from alexnet.io import write_atomic
-
-    for path, text in _outdated(results, built).items():
-        write_atomic(path, text)
-
-
-def _outdated(results: Path, built: "Report") -> dict[Path, str]:
-    """The project's own documents whose tables are not those of the committed records."""
-    from reproductions.harness.report.documents import outdated
-
-    return outdated(REPOSITORY, built.rows) if results.resolve() == RESULTS else {}
+def _refuse_differing(results: Path, wrong: Sequence[str], *, faulty: bool) -> None:
+    if wrong:
+        differ = f"{', '.join(wrong)} in {results} differ from the records"
+        if faulty:
+            fail(f"{differ}; first fix what was skipped above", BAD_DATA)
+        fail(f"{differ}; run `nox -s report` and commit", STALE_REPORT)
 
 
 def _refuse_foreign(results: Path, foreign: Sequence[str]) -> None:

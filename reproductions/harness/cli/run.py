@@ -27,7 +27,7 @@ from reproductions.harness.cli.options import (
     choose,
     fail,
 )
-from reproductions.harness.records.paths import RESULTS
+from reproductions.harness.records.files import RESULTS
 
 if TYPE_CHECKING:
     from reproductions.harness.cli.train_here import Computing
@@ -44,12 +44,7 @@ def run(
     seeds: Seeds = None,
     sweep: SweepToo = False,
     force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Rerun everything from scratch and keep the old records.",
-            rich_help_panel=WHAT,
-        ),
+        bool, WHAT("--force", help="Rerun everything from scratch and keep the old records.")
     ] = False,
     data: DataRoot = None,
     results: Results = RESULTS,
@@ -58,7 +53,7 @@ def run(
     precision: Precision = None,
     compiled: Compiled = False,
     dry_run: DryRun = False,
-    launch: Annotated[  # noqa: ARG001 - alias.py takes its values out
+    launch: Annotated[  # noqa: ARG001 - `as_submit` takes its values out
         str | None, typer.Option(hidden=True, callback=_no_such_launcher)
     ] = None,
 ) -> None:
@@ -72,8 +67,8 @@ def run(
     if not names:
         list_claims(results)
         return
-    from reproductions.harness.cli.scales import require_images
     from reproductions.harness.cli.train_here import Computing
+    from reproductions.harness.plan.claim_plan import require_images
 
     asked = {
         "scale": scale,

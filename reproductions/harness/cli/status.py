@@ -1,4 +1,4 @@
-"""`status`: how far every run is."""
+"""`status`, `logs` and `cancel`: how far every run is, what its job printed, and its end."""
 
 import sys
 from collections.abc import Sequence
@@ -15,14 +15,16 @@ from reproductions.harness.cli.options import (
     Names,
     Results,
     ShownScale,
+    SomeNames,
     choose,
     existing_results,
     fail,
     filled,
+    nearest,
     show_table,
     warn,
 )
-from reproductions.harness.records.paths import RESULTS
+from reproductions.harness.records.files import RESULTS
 
 if TYPE_CHECKING:
     from reproductions.harness.launch.status import RunStatus
@@ -48,7 +50,7 @@ def status(
 
     Example: `status --watch`
     """
-    from reproductions.harness.launch.status import all_run_statuses, follow, is_unstarted_sweep
+    from reproductions.harness.launch.status import BROKEN, all_run_statuses, follow
     from reproductions.harness.plan.missing import sweep_note
 
     claims = choose(names)
@@ -61,13 +63,17 @@ def status(
         follow(claims, results)
     items, faults = all_run_statuses(claims, results)
     items = _shown(claims, items, scale, results)
-    wanted = [item for item in items if not is_unstarted_sweep(item)]
+    # runs of a sweep that were never started are not missing without --sweep
+    wanted = [i for i in items if i.state != "missing" or i.planned.run.purpose != "sweep"]
     rows = [item.row for item in wanted]
     show_table(rows if as_json else filled(rows), as_json)
     for line in sweep_note(len(items) - len(wanted)):
         typer.echo(line, err=as_json)
     warn(faults)
-    _refuse_broken(wanted)
+    broken = [item for item in wanted if item.state in BROKEN]
+    if broken:
+        first = broken[0].planned.run
+        fail(f"{len(broken)} runs will not go on by themselves (the first: {first})", INCOMPLETE)
     if faults:
         raise typer.Exit(BAD_DATA)
 
@@ -75,8 +81,7 @@ def status(
 def _shown(
     claims: Sequence[Claim], items: Sequence["RunStatus"], scale: str | None, results: Path
 ) -> list["RunStatus"]:
-    """The runs at the scale that was asked for, or at those that `status` shows without one."""
-    from reproductions.harness.cli.scales import begun_scales, recorded_scale
+    from reproductions.harness.plan.missing import begun_scales, recorded_scale
 
     begun = {item.planned.run.key for item in items if item.state != "missing"}
     shown = set()
@@ -87,12 +92,57 @@ def _shown(
     return [item for item in items if item.planned.run.key in shown]
 
 
-def _refuse_broken(items: Sequence["RunStatus"]) -> None:
-    from reproductions.harness.launch.status import BROKEN
+if TYPE_CHECKING:
+    from reproductions.harness.launch.status import RunStatus
 
-    broken = [item for item in items if item.state in BROKEN]
-    if broken:
-        fail(
-            f"{len(broken)} runs will not go on by themselves (the first: {broken[0].planned.run})",
-            INCOMPLETE,
-        )
+
+def logs(
+    name: Annotated[str, typer.Argument(help="As `status` names it: CLAIM/VARIANT/SCALE-seedK.")],
+    results: Results = RESULTS,
+    lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 40,
+) -> None:
+    """Show the end of what a run's last job printed, and where all of it is.
+
+    Example: `logs fig1_relu/relu/paper-seed0`
+    """
+    from reproductions.harness.launch.status import all_run_statuses
+
+    found, faults = all_run_statuses(choose(None), existing_results(results))
+    warn(faults)
+    job = _named(name, found).job
+    if job is None:
+        fail(f"{name} has no log: it was not submitted")
+    for path in (*job.logs, *job.errors_of_others):
+        typer.echo(f"{path}:\n{_end_of(path, lines)}")
+    if faults:
+        raise typer.Exit(BAD_DATA)
+
+
+def _named(name: str, found: "list[RunStatus]") -> "RunStatus":
+    items = {str(item.planned.run): item for item in found}
+    if name not in items:
+        fail(f"no run is called {name!r}{nearest(name, items)} (`status` shows all)")
+    return items[name]
+
+
+def _end_of(path: Path, lines: int) -> str:
+    if not path.exists():
+        return "  not there yet\n"
+    return "".join(path.read_text(errors="replace").splitlines(keepends=True)[-lines:])
+
+
+def cancel(names: SomeNames, results: Results = RESULTS) -> None:
+    """End the jobs of these claims' runs, queued or training.
+
+    What they did is not lost: the next `submit` or `run` resumes from there.
+
+    Example: `cancel fig1_relu`
+    """
+    from reproductions.harness.launch import status as run_status
+
+    items, faults = run_status.all_run_statuses(choose(names), existing_results(results))
+    warn(faults)
+    ended = run_status.cancel(items)
+    typer.echo(f"cancelled: {', '.join(ended)}" if ended else "nothing is queued or training")
+    if faults:
+        raise typer.Exit(BAD_DATA)

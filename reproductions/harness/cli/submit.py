@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.cli.options import (
@@ -24,7 +25,7 @@ from reproductions.harness.cli.options import (
     fail,
 )
 from reproductions.harness.cli.run import end_run
-from reproductions.harness.records.paths import RESULTS
+from reproductions.harness.records.files import RESULTS
 
 if TYPE_CHECKING:
     from reproductions.harness.launch.slurm_config import LaunchOptions, SlurmConfig
@@ -104,10 +105,9 @@ def submit(
         _refuse(flags | {"site": site, "max_gpu_hours": max_gpu_hours}, "without --local")
     else:
         _refuse({"threads": threads}, "with --local; Slurm has --cpus")
-    place = _place(local, site, {**flags, "max_parallel": max_parallel}, device)
     options = LaunchOptions(
         launcher="local" if local else "slurm",
-        site=place,
+        site=_place(local, site, {**flags, "max_parallel": max_parallel}, device),
         device=device,
         threads=threads,
         retry_failed=retry == "failed",
@@ -116,28 +116,17 @@ def submit(
         precision=precision,
         compiled=compiled,
     )
-    asked = {
-        "scale": scale,
-        "seeds": seeds,
-        "data": data,
-        "pack": not dry_run,
-        "sweep": sweep,
-        "precision": precision,
-        "compiled": compiled,
-        **_planned_for(options),
-    }
+    asked = {"scale": scale, "seeds": seeds, "data": data, "sweep": sweep, **_planned_for(options)}
     _send(choose(names), results.absolute(), asked, options)
 
 
 def _refuse(options: dict[str, Any], where: str) -> None:
-    """End where an option was given that the chosen launcher does not have."""
     for name, value in options.items():
         if value is not None:
             fail(f"--{name.replace('_', '-')} has an effect only {where}")
 
 
 def _pairs(keys: list[str]) -> dict[str, str | bool]:
-    """KEY=VALUE options of sbatch, and those that are a KEY alone."""
     parted = (key.partition("=") for key in keys)
     return {name: value if equals else True for name, equals, value in parted}
 
@@ -145,7 +134,6 @@ def _pairs(keys: list[str]) -> dict[str, str | bool]:
 def _place(
     local: bool, site: Path | None, flags: dict[str, Any], device: str | None
 ) -> "SlurmConfig":
-    """The resources of jobs, from the site's file and the options."""
     from reproductions.harness.launch.slurm_config import computing_on, read_slurm_config
 
     if device == "cpu" and flags["gpus"]:
@@ -156,24 +144,26 @@ def _place(
 
 
 def _planned_for(options: "LaunchOptions") -> dict[str, Any]:
-    """The machine that runs are planned for: this one, or a job's, whatever this one has."""
+    """How runs are made, on this machine or, whatever this one has, on a job's."""
+    asked = {
+        "pack": not options.dry_run,
+        "precision": options.precision,
+        "compiled": options.compiled,
+        "device": options.device,
+    }
     gpus = options.site.gpus
     if options.launcher == "local":
-        return {"device": options.device}
-    return {
-        "gpu": None if gpus is None else gpus > 0,
-        "device": "cpu" if gpus == 0 else options.device,
-    }
+        return asked
+    device = "cpu" if gpus == 0 else options.device
+    return {**asked, "gpu": None if gpus is None else gpus > 0, "device": device}
 
 
 def _send(
     claims: Sequence[Claim], results: Path, asked: dict[str, Any], options: "LaunchOptions"
 ) -> None:
-    """Send the runs; where all are over, print what the report says of them."""
-    from reproductions.harness.cli.conclude import conclude
-    from reproductions.harness.cli.scales import require_images
     from reproductions.harness.launch.submit import send
-    from reproductions.harness.plan.claim_plan import prepare, refuse_hidden
+    from reproductions.harness.plan.claim_plan import prepare, refuse_hidden, require_images
+    from reproductions.harness.report.answers import conclude
 
     if asked["scale"] is None:
         require_images(claims, asked)
@@ -186,3 +176,29 @@ def _send(
     works = [prepare(claim, results, **asked) for claim in claims]
     whole = conclude(works)
     end_run(complete=not any(work.missing for work in works), whole=whole)
+
+
+class Commands(TyperGroup):
+    """The commands; `run --launch slurm` takes the options of `submit`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the first argument names."""
+        return super().resolve_command(ctx, as_submit(args))
+
+
+def as_submit(args: list[str]) -> list[str]:
+    """`run ... --launch slurm` as `submit ... --slurm`; `--launch debug` is `run` alone."""
+    if args[:1] != ["run"]:
+        return args
+    words = [part for word in args[1:] for part in _parts(word)]
+    if "--launch" not in words:
+        return args
+    at = words.index("--launch")
+    launcher, rest = words[at + 1 : at + 2], words[:at] + words[at + 2 :]
+    if launcher == ["debug"]:
+        return ["run", *rest]
+    return ["submit", f"--{launcher[0]}", *rest] if launcher in (["slurm"], ["local"]) else args
+
+
+def _parts(word: str) -> list[str]:
+    return word.split("=", 1) if word.startswith("--launch=") else [word]

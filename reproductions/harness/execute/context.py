@@ -3,7 +3,7 @@
 import ctypes
 import os
 import resource
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.plan.choose_data import Images, fingerprints_of
 from reproductions.harness.plan.counted import Way
 from reproductions.harness.records import provenance
-from reproductions.harness.records.paths import WORKSPACE
+from reproductions.harness.records.files import WORKSPACE
 from reproductions.harness.records.schema import COMPILED, Data, Machine
 
 # Variables that choose the instructions of libraries on a processor, and so their rounding.
@@ -42,6 +42,7 @@ class RunContext:
     threads: int
     precision: str | None = None  # of --precision; None: `execute.precision` chooses
     compiled: bool = False  # train through torch.compile
+    dirty: bool = False  # the code is uncommitted: records of such code answer, too
 
     @property
     def hardware(self) -> str:
@@ -136,12 +137,6 @@ def check_card(capability: tuple[int, int], built_for: Sequence[str]) -> None:
         f"this PyTorch build supports {', '.join(built_for)}, not this GPU "
         f"(sm_{major}{minor}); install another"
     )
-
-
-def check_c(device: torch.device, runs: Iterable[PlannedRun]) -> None:
-    """Build and check our C code before training, so that a failure is the first line shown."""
-    if any(run.kind != "count" for run in runs):
-        lrn.backend(device)
 
 
 def _keep_freed_memory() -> None:

@@ -1,7 +1,6 @@
 """Weights passed between runs: kept beside a record and checked against it when loaded."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 from alexnet.io import is_passing, is_there, move_aside
@@ -9,6 +8,7 @@ from alexnet.models import AlexNet
 from alexnet.weights import WeightsError, export_weights, import_weights, network
 from reproductions.harness.claims.runs import PlannedRun, as_data
 from reproductions.harness.errors import RecordError
+from reproductions.harness.execute.context import RunContext
 from reproductions.harness.plan.missing import with_weights
 from reproductions.harness.records.files import WEIGHTS
 from reproductions.harness.records.load import records_of
@@ -20,23 +20,22 @@ class MissingParentError(RecordError):
     """The weights that a run starts from are missing; the message says how to make them."""
 
 
-def parent_record(
-    need: PlannedRun,
-    root: Path,
-    fingerprints: Mapping[str, str],
-    hardware: str,
-    *,
-    dirty: bool = False,
-) -> Stored:
+def parent_record(need: PlannedRun, context: RunContext) -> Stored:
     """The record of a run that another depends on, with its weights.
 
     Raises MissingParentError if this class of machine has made none.
     """
-    found = with_weights(need, records_of(root, need), fingerprints, hardware, dirty=dirty)
+    found = with_weights(
+        need,
+        records_of(context.root, need),
+        context.fingerprints,
+        context.hardware,
+        dirty=context.dirty,
+    )
     if found is None:
         raise MissingParentError(
-            f"needs the weights of {need}, trained on {hardware}; run the same command again to "
-            "train it first"
+            f"needs the weights of {need}, trained on {context.hardware}; run the same command "
+            "again to train it first"
         )
     return found
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from alexnet.data.batches import batches_of
+from alexnet.data.loader import batches_of
 from alexnet.distributed import broadcast, rank_and_world_size
 from alexnet.precision import PRECISIONS, TOLERANCE, Choice, Probe, choose_precision, native_bf16
 from reproductions.harness.claims.claim import Claim, blocks, planned_runs
@@ -15,22 +15,18 @@ from reproductions.harness.claims.variant import Scale
 from reproductions.harness.execute.context import RunContext
 from reproductions.harness.plan.counted import earliest_first, first_on, kind_to_complete, why_not
 from reproductions.harness.records.load import read_records
-from reproductions.harness.records.store import Stored
 
 
-def asked(run: PlannedRun, claim: Claim, context: RunContext, *, dirty: bool) -> Choice | None:
+def asked(run: PlannedRun, claim: Claim, context: RunContext) -> Choice | None:
     """The precision of `context.precision`, else of the seed's records by this machine; else None.
 
-    Where several processes train together all of them call this, and the first decides. With
-    `dirty` records of uncommitted code count too.
+    Where several processes train together all of them call this, and the first decides.
     """
     if run.kind != "train":
         return None
     choice = Choice(context.precision, "set by --precision") if context.precision else None
     if choice is None:
-        choice = broadcast(
-            _made(run, claim, context, dirty=dirty) if rank_and_world_size()[0] == 0 else None
-        )
+        choice = broadcast(_made(run, claim, context) if rank_and_world_size()[0] == 0 else None)
     if choice and choice.precision == "bf16" and not native_bf16(context.device):
         choice = replace(
             choice, reason=f"{choice.reason}; this device emulates it, many times slower than fp32"
@@ -38,13 +34,22 @@ def asked(run: PlannedRun, claim: Claim, context: RunContext, *, dirty: bool) ->
     return choice
 
 
-def _made(run: PlannedRun, claim: Claim, context: RunContext, *, dirty: bool) -> Choice | None:
+def _made(run: PlannedRun, claim: Claim, context: RunContext) -> Choice | None:
     """The precision in which this kind of machine completes the seed, and the record it is from."""
     together = [
         block for block in blocks(claim, run.scale) if run.key in {arm.key for arm in block}
     ]
+    stored = earliest_first(read_records(context.root)[0])
+    known, dirty = context.fingerprints, context.dirty
     for block in (*together, (run,)):
-        answers = {arm.key: _answers(arm, context, dirty=dirty) for arm in block}
+        answers = {
+            arm.key: [
+                item
+                for item in stored
+                if item.record.key == arm.key and not why_not(item, arm, known, dirty=dirty)
+            ]
+            for arm in block
+        }
         kind = kind_to_complete(block, answers, context.hardware, context.way, dirty=dirty)
         recorded = {context.recorded(precision): precision for precision in PRECISIONS}
         if kind and kind[1] in recorded:
@@ -55,11 +60,6 @@ def _made(run: PlannedRun, claim: Claim, context: RunContext, *, dirty: bool) ->
                 f"same as {named.variant} seed {run.seed} on this kind of machine",
             )
     return None
-
-
-def _answers(arm: PlannedRun, context: RunContext, *, dirty: bool) -> list[Stored]:
-    found = earliest_first(read_records(context.root, arm)[0])
-    return [item for item in found if not why_not(item, arm, context.fingerprints, dirty=dirty)]
 
 
 def measured(run: PlannedRun, claim: Claim, context: RunContext) -> Choice | None:

@@ -28,26 +28,23 @@ from reproductions.harness.execute.context import (
 )
 from reproductions.harness.execute.heartbeat import HeartbeatWriter
 from reproductions.harness.execute.parents import parent_record, save_weights, source_of
-from reproductions.harness.execute.tasks import Outcome, carry_out
-from reproductions.harness.plan.choose_data import console
+from reproductions.harness.execute.tasks import OnRow, Outcome, carry_out
+from reproductions.harness.plan.choose_data import say
 from reproductions.harness.plan.missing import plan, with_weights
 from reproductions.harness.records.arrays import array_files
-from reproductions.harness.records.files import WEIGHTS
-from reproductions.harness.records.git import git_state
+from reproductions.harness.records.files import REPOSITORY, WEIGHTS
 from reproductions.harness.records.history import HISTORY
 from reproductions.harness.records.load import read_records, records_of
-from reproductions.harness.records.paths import REPOSITORY
+from reproductions.harness.records.provenance import git_state
 from reproductions.harness.records.schema import COMPILED, Code, Cost, Record, version_of
 from reproductions.harness.records.store import Stored, check_storable, work_file, write_record
-
-OnRow = Callable[[Row], None]
 
 
 def make(
     run: PlannedRun,
     claim: Claim,
     context: RunContext,
-    on_row: Callable[[Row], None] = lambda _: None,
+    on_row: OnRow = lambda _: None,
     *,
     force: bool = False,
     wait: bool = False,
@@ -77,7 +74,7 @@ def make(
         lock = locked(attempt.files.lock, wait=wait)
     with lock as held:
         stored = read_records(context.root, run)[0] if force else records_of(context.root, run)
-        requested = precision.asked(run, claim, context, dirty=attempt.dirty)
+        requested = precision.asked(run, claim, attempt.context)
         existing = None
         if leads and held and force:
             attempt.files.checkpoint.unlink(missing_ok=True)
@@ -119,22 +116,12 @@ class Attempt:
     parents: Sequence[Stored]
     files: WorkFiles
 
-    @property
-    def dirty(self) -> bool:
-        """Whether the code is uncommitted."""
-        return bool(self.code.dirty)
-
-    @property
-    def parent_weights(self) -> list[str | None]:
-        """The digests of the weights that it starts from."""
-        return [parent.record.weights for parent in self.parents]
-
 
 def _attempt(run: PlannedRun, claim: Claim, context: RunContext, dirty: bool | None) -> Attempt:
     tree = git_state(REPOSITORY)
     code = Code(commit=tree.commit, dirty=dirty if tree.dirty is None else tree.dirty)
-    where = (context.root, context.fingerprints, context.hardware)
-    parents = [parent_record(need, *where, dirty=bool(code.dirty)) for need in run.needs]
+    context = replace(context, dirty=bool(code.dirty))
+    parents = [parent_record(need, context) for need in run.needs]
     stem = work_file(context.root, run, _identity(run, context, parents))
     suffixes = (".pt", ".safetensors", ".json", ".lock")
     files = WorkFiles(*(Path(f"{stem}{suffix}") for suffix in suffixes))
@@ -164,7 +151,7 @@ def _existing(
 
     Its code is committed if today's is, and uncommitted if not: others are never compared.
     """
-    run, context, dirty = attempt.run, attempt.context, attempt.dirty
+    run, context, dirty = attempt.run, attempt.context, attempt.context.dirty
     found = list(stored)
     if requested is not None:
         recorded = context.recorded(requested.precision)
@@ -197,9 +184,9 @@ def _train_and_store(
     attempt = replace(attempt, context=context)
     checkpoint = Checkpoint(
         attempt.files.checkpoint,
-        {"run": str(attempt.run), "weights": attempt.parent_weights},
-        say=_print,
-        dirty=attempt.dirty,
+        {"run": str(attempt.run), "weights": [each.record.weights for each in attempt.parents]},
+        say=lambda line: say(f"  {line}"),
+        dirty=attempt.context.dirty,
     )
     outcome = _carry_out(attempt, checkpoint, on_row)
     if not leads:
@@ -215,7 +202,6 @@ def _train_and_store(
 
 
 def _store(attempt: Attempt, outcome: Outcome, started: str, stored: Sequence[Stored]) -> Path:
-    """Store the record, or only the weights where a record of the same bits lacks them."""
     weights = attempt.files.weights
     digits = save_weights(weights, outcome.net) if outcome.net else None
     record = _record(attempt, outcome, started, digits)
@@ -236,7 +222,6 @@ def _store(attempt: Attempt, outcome: Outcome, started: str, stored: Sequence[St
 
 
 def _carry_out(attempt: Attempt, checkpoint: Checkpoint, on_row: OnRow) -> Outcome:
-    """Make the run; rank 0 writes its heartbeat and reports its rows."""
     run, context = attempt.run, attempt.context
     reset_peak_memory(context.device)
     began, leads = time.perf_counter(), rank_and_world_size()[0] == 0
@@ -259,10 +244,6 @@ def _carry_out(attempt: Attempt, checkpoint: Checkpoint, on_row: OnRow) -> Outco
             outcome = Outcome("failed", {}, failure=redact(" ".join(str(error).split()))[:300])
     outcome.wall_seconds = outcome.wall_seconds or time.perf_counter() - began
     return outcome
-
-
-def _print(line: str) -> None:
-    console.print(f"  {line}", markup=False)
 
 
 def redact(text: str) -> str:

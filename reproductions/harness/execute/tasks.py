@@ -1,26 +1,28 @@
 """What each kind of run does: train a network and measure it, average several, or count."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from alexnet.checkpoint import Checkpoint
 from alexnet.config import AlexNetConfig, AlexNetRecipe
 from alexnet.data.imageset import ImageSet
+from alexnet.data.loader import batches_of
+from alexnet.evaluation import predict, top_errors, topk_correct
 from alexnet.models import AlexNet
 from alexnet.training import Row, Training, train
 from alexnet.weights import load_matching
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.imagenet import ALEXNET_2012
+from reproductions.harness.claims.metrics import OF_AVERAGES
 from reproductions.harness.claims.questions import Count
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute.context import RunContext
-from reproductions.harness.execute.ensemble import average
 from reproductions.harness.execute.examples import examples_of
 from reproductions.harness.execute.measure import measure
 from reproductions.harness.execute.parents import load_network
@@ -61,7 +63,9 @@ def carry_out(
 ) -> Outcome:
     """Do what a run plans. A run with a parent that diverged has diverged as well."""
     if run.kind == "count":
-        return _count(claim)
+        exact = [question for question in claim.questions if isinstance(question, Count)]
+        found = {q.name: Metric(value=float(q.measure()), unit=q.unit or "count") for q in exact}
+        return Outcome("ok", found)
     if any(item.record.status == "diverged" for item in parents):
         return Outcome("diverged", {}, _precision(parents))
     if run.kind == "ensemble":
@@ -144,7 +148,33 @@ def _splits(context: RunContext, run: PlannedRun) -> tuple[ImageSet, ImageSet]:
     return context.images[run.dataset]["train"], context.images[run.dataset]["test"]
 
 
-def _count(claim: Claim) -> Outcome:
-    exact = [question for question in claim.questions if isinstance(question, Count)]
-    found = {q.name: Metric(value=float(q.measure()), unit=q.unit or "count") for q in exact}
-    return Outcome("ok", found)
+@dataclass(frozen=True)
+class Average:
+    """What the metrics of an average read: errors of ten crops on the test images, percent."""
+
+    ten_crop_errors: dict[str, float]
+    member_errors: list[dict[str, float]]
+
+
+def average(
+    nets: Iterable[tuple[AlexNet, AlexNetRecipe, str]], train: ImageSet, test: ImageSet
+) -> tuple[dict[str, Metric], NDArray[np.float64]]:
+    """Errors of the equally weighted average of ten-crop probabilities, and each image's credit.
+
+    A network comes with its recipe and the precision that it was trained in, on the device that it
+    is to run on.
+    """
+    found: list[Tensor] = []
+    for net, recipe, precision in nets:
+        batches = batches_of(test, net, recipe, next(net.parameters()).device, mean_of=train)
+        probabilities, labels = predict(net, batches, crops=10, precision=precision)
+        found.append(probabilities)
+    whole = torch.stack(found).mean(0)
+    asked = Average(top_errors(whole, labels), [top_errors(each, labels) for each in found])
+    metrics = {
+        name: Metric(
+            value=spec.measure(asked), unit=spec.unit, split=spec.split, examples=len(test)
+        )
+        for name, spec in OF_AVERAGES.items()
+    }
+    return metrics, topk_correct(whole, labels, 1).numpy()

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexnet.autoencoder import binary_codes, train_autoencoder
-from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Loader, batches_of
 from alexnet.evaluation import (
     argmax_correct,
     color_energy_fraction,

@@ -7,18 +7,16 @@ from dataclasses import replace
 
 import torch
 
-from alexnet.data.batches import batches_of
 from alexnet.data.imageset import ImageSet
+from alexnet.data.loader import batches_of
 from alexnet.optim import PaperSGD, layer_groups
-from alexnet.precision import image_type
-from alexnet.rng import own_generators
+from alexnet.precision import image_type, own_generators
 from alexnet.training import Training, train_step
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute import precision
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.plan.claim_plan import ClaimPlan
-from reproductions.harness.plan.cost import operations
-from reproductions.harness.plan.speeds import Speed, keep_speed
+from reproductions.harness.plan.cost import Speed, keep_speed, operations
 
 BUDGET = 1.0  # seconds after which no further step of a network begins
 WHOLE = 4.0  # seconds after which no further network is tried

@@ -20,13 +20,12 @@ import torch.distributed as dist
 
 from alexnet.distributed import rank_and_world_size
 from reproductions.harness.claims.claim import Claim, discover, planned_runs
-from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.errors import RecordError, SuiteError
 from reproductions.harness.execute.context import RunContext, choose_device, set_up
 from reproductions.harness.execute.cpu_affinity import own_cores
 from reproductions.harness.execute.parents import MissingParentError
 from reproductions.harness.execute.run import make
-from reproductions.harness.launch.job_files import JobEnd, clear_end, write_end
+from reproductions.harness.launch.job_files import JobEnd, JobRequest, clear_end, write_end
 from reproductions.harness.plan.choose_data import choose_data
 from reproductions.harness.records.load import read_record
 from reproductions.harness.records.schema import Version, version_of
@@ -46,18 +45,13 @@ class TrainingJob:
     Pickled by submitit: it holds what was planned; all state is in files.
     """
 
-    run: PlannedRun
-    claim_name: str
-    root: Path  # results folder of the run's scale
-    data: Path | None
+    request: JobRequest
     device: str | None
     threads: int
     version: Version  # of the code, at submission
+    dirty: bool | None = None  # uncommitted code submitted it; used where the job has no git
     share_machine: bool = False  # with other runs: reserves cores
     minutes: float = 0.0  # the time limit of a segment
-    precision: str | None = None  # of --precision
-    compiled: bool = False  # through torch.compile
-    dirty: bool | None = None  # uncommitted code submitted it; used where the job has no git
     segments_without_progress: int = 0
     rows: int = 0  # of history, in this segment
     began: float = 0.0  # this segment, by time.monotonic()
@@ -65,9 +59,13 @@ class TrainingJob:
     def __call__(self) -> None:
         """Make the run. Leaves a record, or a file with the reason for none, and then raises."""
         self.began = time.monotonic()
-        self._set_signals()
+        # On Slurm submitit ignores SIGTERM, and must: Slurm also sends it at the start of the grace
+        # time before preemption, and requeues a job only if it still runs at the end of that time.
+        if self.share_machine:
+            signal.signal(signal.SIGTERM, _exit_on_sigterm)
+        os.register_at_fork(after_in_child=_reset_signals)  # else a child requeues the job too
         if submitit.JobEnvironment().global_rank == 0:
-            clear_end(self.root, self.run)
+            clear_end(self.request.root, self.request.run)
         try:
             # before the processes meet: one with a GPU would wait for one without
             choose_device(self.device)
@@ -103,42 +101,35 @@ class TrainingJob:
 
     __submitit_checkpoint__ = checkpoint  # submitit 1.5.4 looks for both names
 
-    def _set_signals(self) -> None:
-        """Handle SIGTERM here, and keep submitit's handlers out of forked children.
-
-        On Slurm submitit ignores SIGTERM, and must: Slurm also sends it at the start of the grace
-        time before preemption, and requeues a job only if it still runs at the end of that time.
-        """
-        if self.share_machine:
-            signal.signal(signal.SIGTERM, _exit_on_sigterm)
-        os.register_at_fork(after_in_child=_reset_signals)  # else a child requeues the job too
-
     def _claim(self) -> Claim:
         """The claim that planned the run.
 
         Raises RefusedError if the claim or the code changed since the submission.
         """
-        now = version_of(self.run.family, self.run.metrics)
+        run, name = self.request.run, self.request.claim_name
+        now = version_of(run.family, run.metrics)
         if now != self.version:
             raise RefusedError(
                 f"submitted for {self.version}, but the code is of {now}; the next `submit` "
                 "sends it again"
             )
-        claim = discover().get(self.claim_name)
-        if claim is None or self.run not in planned_runs(claim, self.run.scale):
+        claim = discover().get(name)
+        if claim is None or run not in planned_runs(claim, run.scale):
             raise RefusedError(
-                f"{self.claim_name} no longer plans this run; the next `submit` sends what it "
-                "plans now"
+                f"{name} no longer plans this run; the next `submit` sends what it plans now"
             )
         return claim
 
     def _make(self, claim: Claim) -> None:
-        _, images, note = choose_data(claim, scale=self.run.scale, data=self.data, pack=False)
+        asked = self.request
+        _, images, note = choose_data(claim, scale=asked.run.scale, data=asked.data, pack=False)
         self._log(note)
         device = set_up(self.device, self.threads)
-        context = RunContext(self.root, images, device, self.threads, self.precision, self.compiled)
+        context = RunContext(
+            asked.root, images, device, self.threads, asked.precision, asked.compiled
+        )
         folder = make(
-            self.run,
+            asked.run,
             claim,
             context,
             self._on_row,
@@ -156,10 +147,14 @@ class TrainingJob:
         self._log(f"epoch {row.epoch:.1f}, training error {row.train_error:.1f} %")
 
     def _log(self, text: str) -> None:
-        print(f"{self.run}: {text}", flush=True)  # noqa: T201 - into the job's log
+        print(f"{self.request.run}: {text}", flush=True)  # noqa: T201 - into the job's log
 
     def _write_end(self, state: Literal["failed", "refused"], why: str) -> None:
-        write_end(self.root, self.run, JobEnd(submitit.JobEnvironment().job_id, state, why))
+        write_end(
+            self.request.root,
+            self.request.run,
+            JobEnd(submitit.JobEnvironment().job_id, state, why),
+        )
 
 
 @dataclass(frozen=True)
@@ -177,7 +172,6 @@ class ReportJob:
 
 
 def _join_process_group() -> None:
-    """Start `torch.distributed` if the job has several processes."""
     job = submitit.JobEnvironment()
     if job.num_tasks == 1:
         return

@@ -1,15 +1,45 @@
-"""Small files beside the records: the job of a run, and its end where it left no record."""
+"""A run to be sent; small files beside the records: its job, and the job's end without a record."""
 
 import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
 from alexnet.io import write_atomic
 from reproductions.harness.claims.runs import PlannedRun
+from reproductions.harness.records.files import REPOSITORY
+from reproductions.harness.records.provenance import git_state
+from reproductions.harness.records.schema import version_of
+
+if TYPE_CHECKING:
+    from reproductions.harness.launch.job import TrainingJob
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A run to be sent, with what its job needs to know."""
+
+    run: PlannedRun
+    claim_name: str
+    root: Path  # results folder of the run's scale
+    data: Path | None
+    # ids of Slurm jobs, submitted earlier, that train what it depends on
+    after: tuple[str, ...] = ()
+    precision: str | None = None  # of --precision
+    compiled: bool = False  # through torch.compile
+
+    def job(
+        self, device: str | None, threads: int, *, share_machine: bool = False, minutes: float = 0.0
+    ) -> "TrainingJob":
+        """The job of this run, with the versions of today's code; submitit pickles it."""
+        from reproductions.harness.launch.job import TrainingJob  # noqa: PLC0415 - torch takes seconds to import
+
+        version = version_of(self.run.family, self.run.metrics)
+        dirty = git_state(REPOSITORY).dirty
+        return TrainingJob(self, device, threads, version, dirty, share_machine, minutes)
 
 
 @dataclass(frozen=True)

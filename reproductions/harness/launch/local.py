@@ -8,8 +8,7 @@ from typing import Any
 
 import submitit
 
-from reproductions.harness.launch.job_files import new_job, write_job
-from reproductions.harness.launch.request import JobRequest
+from reproductions.harness.launch.job_files import JobRequest, new_job, write_job
 from reproductions.harness.launch.status import run_statuses
 from reproductions.harness.plan.missing import plan
 from reproductions.harness.records import provenance
@@ -64,7 +63,6 @@ def run_locally(
 
 
 def _next_ready(waiting: Sequence[JobRequest], running: Sequence[_Process]) -> JobRequest | None:
-    """The first waiting run that depends on no unfinished one."""
     requests = [*waiting, *(process.request for process in running)]
     unfinished = {request.run.key for request in requests}
     for request in waiting:

@@ -3,7 +3,7 @@
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,20 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import _make_sbatch_string
 
 from reproductions.harness.claims.runs import PlannedRun
-from reproductions.harness.launch.job_files import new_job, write_job
-from reproductions.harness.launch.request import JobRequest
+from reproductions.harness.launch.job_files import JobRequest, new_job, write_job
 from reproductions.harness.launch.slurm import SlurmError
-from reproductions.harness.launch.slurm_config import JobResources, SlurmConfig, resources_of
-from reproductions.harness.records.paths import REPOSITORY
+from reproductions.harness.launch.slurm_config import (
+    JobResources,
+    LaunchOptions,
+    SlurmConfig,
+    resources_of,
+)
+from reproductions.harness.plan.choose_data import say
+from reproductions.harness.records.files import REPOSITORY
 
 # how often submitit may requeue a job at its time limit: a long training has many segments
 MAX_SEGMENTS = 100_000
+LOGS = ".work/slurm/%A"  # the folder of a job's files; %A is Slurm's id
 
 
 @dataclass(frozen=True)
@@ -83,28 +89,17 @@ def sbatch_options(array: JobArray, site: SlurmConfig, after: Sequence[str]) -> 
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _logs(results: Path) -> Path:
-    """The folder of a job's files, with Slurm's pattern for its id."""
-    return results / ".work" / "slurm" / "%A"
-
-
 def sbatch_text(array: JobArray, site: SlurmConfig, results: Path) -> str:
     """The script that submitit would give to sbatch."""
     return _make_sbatch_string(
         "python -u -m submitit.core._submit ...",
-        _logs(results),
+        results / LOGS,
         map_count=len(array.requests) if len(array.requests) > 1 else None,
         **sbatch_options(array, site, ()),
     )
 
 
-def submit_arrays(
-    arrays: Sequence[JobArray],
-    site: SlurmConfig,
-    results: Path,
-    device: str | None,
-    log: Callable[[str], None],
-) -> None:
+def submit_arrays(arrays: Sequence[JobArray], options: LaunchOptions, results: Path) -> None:
     """Submit arrays, then a job that rebuilds the report after all of them.
 
     An array waits for those of a lower depth; where the site limits the jobs at once, also for the
@@ -112,38 +107,27 @@ def submit_arrays(
     """
     if submitit.SlurmExecutor.affinity() < 0:
         raise SlurmError("srun is not on this machine")
-    executor = submitit.SlurmExecutor(_logs(results), max_num_timeout=MAX_SEGMENTS)
+    executor = submitit.SlurmExecutor(results / LOGS, max_num_timeout=MAX_SEGMENTS)
     sent = list[str]()
     for _, level in itertools.groupby(arrays, lambda array: array.depth):
         lower = list(sent)
         for array in level:
             after = {*lower, *(job for request in array.requests for job in request.after)}
-            if site.max_parallel:
+            if options.site.max_parallel:
                 after.update(sent[-1:])
-            sent.append(_submit_array(executor, array, site, sorted(after), device, log))
-    _submit_report(executor, arrays, site, results, sent, log)
+            sent.append(_submit_array(executor, array, options, sorted(after)))
+    _submit_report(executor, arrays, options.site, results, sent)
 
 
-def _submit_array(
-    executor: Any,
-    array: JobArray,
-    site: SlurmConfig,
-    after: list[str],
-    device: str | None,
-    log: Callable[[str], None],
-) -> str:
-    """Submit one array and write its runs' job files; returns its id."""
-    device, cpus = array.device(device), array.resources.cpus
-    jobs = _submit(
-        executor,
-        [request.job(device, cpus, minutes=site.minutes) for request in array.requests],
-        sbatch_options(array, site, after),
-    )
+def _submit_array(executor: Any, array: JobArray, options: LaunchOptions, after: list[str]) -> str:
+    site, device, cpus = options.site, array.device(options.device), array.resources.cpus
+    runs = [each.job(device, cpus, minutes=site.minutes) for each in array.requests]
+    jobs = _submit(executor, runs, sbatch_options(array, site, after))
     for request, job in zip(array.requests, jobs, strict=True):
         write_job(request.root, request.run, new_job(job.job_id, "slurm", job.paths.folder))
     array_id: str = jobs[0].job_id.partition("_")[0]
     waits = f", after {', '.join(after)}" if after else ""
-    log(f"  {array_id}: {len(jobs)} runs, {array.resources}{waits}")
+    say(f"  {array_id}: {len(jobs)} runs, {array.resources}{waits}")
     return array_id
 
 
@@ -153,21 +137,19 @@ def _submit_report(
     site: SlurmConfig,
     results: Path,
     after: Sequence[str],
-    log: Callable[[str], None],
 ) -> None:
     from reproductions.harness.launch.job import ReportJob  # noqa: PLC0415 - torch takes seconds to import
 
     requests = tuple(request for array in arrays for request in array.requests)
     roots = dict.fromkeys((*(request.root for request in requests), results))
     options = sbatch_options(JobArray(JobResources(1, 1, 0, 1), requests[:1]), site, after)
+    options["job_name"] = "alexnet-report"
     try:
-        (job,) = _submit(
-            executor, [ReportJob(tuple(roots))], {**options, "job_name": "alexnet-report"}
-        )
+        (job,) = _submit(executor, [ReportJob(tuple(roots))], options)
     except SlurmError as error:  # the runs are submitted
-        log(f"  no job for the report ({error}): run `report` when the others are over")
+        say(f"  no job for the report ({error}): run `report` when the others are over")
     else:
-        log(f"  {job.job_id}: the report is rebuilt after all of them")
+        say(f"  {job.job_id}: the report is rebuilt after all of them")
 
 
 def _submit(executor: Any, jobs: list[Any], options: dict[str, Any]) -> list[Any]:
@@ -183,7 +165,6 @@ def _submit(executor: Any, jobs: list[Any], options: dict[str, Any]) -> list[Any
 
 @contextmanager
 def _outside_of_jobs() -> Iterator[None]:
-    """The environment without the limits of a surrounding Slurm job."""
     names = ("SLURM_CONF", "SLURM_CONF_SERVER")
     cluster = {name: os.environ[name] for name in names if name in os.environ}
     with submitit.helpers.clean_env():

@@ -30,9 +30,8 @@ class SlurmConfig(BaseModel):
     max_parallel: int | None = Field(default=None, ge=1)  # jobs at once
     # tasks in one array; None: what Slurm says is its limit
     max_array: int | None = Field(default=None, ge=1)
-    sbatch: dict[
-        str, str | int | bool
-    ] = {}  # any other key of sbatch, such as account or constraint
+    # any other key of sbatch, such as account or constraint
+    sbatch: dict[str, str | int | bool] = {}
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,8 @@ class JobResources:
     cpus: int  # of each process
 
     def __str__(self) -> str:
-        return (
-            f"{self.nodes}x{self.gpus}gpu-{self.cpus}cpu"
-            if self.gpus
-            else f"{self.nodes}x{self.processes}-{self.cpus}cpu"
-        )
+        size = f"{self.gpus}gpu" if self.gpus else f"{self.processes}"
+        return f"{self.nodes}x{size}-{self.cpus}cpu"
 
 
 def read_slurm_config(path: Path | None, flags: dict[str, Any]) -> SlurmConfig:

@@ -10,15 +10,13 @@ from pathlib import Path
 
 from alexnet.io import is_locked
 from reproductions.harness.claims.claim import Claim, blocks, planned_runs
-from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.execute.heartbeat import STALE_SECONDS, Heartbeat, read_heartbeat
 from reproductions.harness.launch import slurm
 from reproductions.harness.launch.job_files import JobEnd, JobFile, read_job, write_end
 from reproductions.harness.plan.missing import PlanEntry, plan
 from reproductions.harness.records import provenance
-from reproductions.harness.records.files import Fault
+from reproductions.harness.records.files import Fault, root_of
 from reproductions.harness.records.load import read_records
-from reproductions.harness.records.paths import root_of
 from reproductions.harness.records.store import work_file
 
 ACTIVE = ("queued", "training")  # not to be sent again
@@ -70,7 +68,7 @@ def run_statuses(root: Path, planned: Iterable[PlanEntry]) -> list[RunStatus]:
             found.append(RunStatus(entry, root, "done"))
             continue
         job, end = jobs[entry.run.key]
-        sign = signs.get(_stem(entry.run), Signs())
+        sign = signs.get(work_file(Path(), entry.run, "").name.rstrip("-"), Signs())
         state, why = _state(entry, sign, job, end, in_slurm)
         found.append(RunStatus(entry, root, state, why, sign.heartbeat, job))
         if state == "cancelled" and job:  # written down, since Slurm soon forgets it
@@ -105,14 +103,8 @@ def read_signs(root: Path) -> dict[str, Signs]:
 
 
 def _joined(signs: list[Signs]) -> Signs:
-    alive = [one for one in signs if one.alive]
-    latest = max(signs, key=lambda one: one.heartbeat.time if one.heartbeat else 0.0)
-    shown = alive[0] if alive else latest
-    return Signs(shown.heartbeat, any(one.locked for one in signs), bool(alive))
-
-
-def _stem(run: PlannedRun) -> str:
-    return work_file(Path(), run, "").name.rstrip("-")
+    shown = max(signs, key=lambda one: (one.alive, one.heartbeat.time if one.heartbeat else 0.0))
+    return Signs(shown.heartbeat, any(one.locked for one in signs), shown.alive)
 
 
 def _heartbeat_files(folder: Path) -> list[Path]:
@@ -221,11 +213,6 @@ def all_run_statuses(claims: Iterable[Claim], results: Path) -> tuple[list[RunSt
         found += run_statuses(root, planned.values())
         faults += left_out if root == results else [fault.below(smoke.name) for fault in left_out]
     return found, faults
-
-
-def is_unstarted_sweep(item: RunStatus) -> bool:
-    """Whether this is a sweep run that was never started: it is not missing without --sweep."""
-    return item.planned.run.purpose == "sweep" and item.state == "missing"
 
 
 def follow(claims: list[Claim], results: Path) -> None:

@@ -10,18 +10,17 @@ from pathlib import Path
 from alexnet.io import locked
 from reproductions.harness.claims.runs import Key, PlannedRun, with_needs
 from reproductions.harness.launch import slurm
-from reproductions.harness.launch.job_files import JobFile
+from reproductions.harness.launch.job_files import JobFile, JobRequest
 from reproductions.harness.launch.local import run_locally
-from reproductions.harness.launch.request import JobRequest
-from reproductions.harness.launch.signals import interrupt
 from reproductions.harness.launch.slurm_arrays import job_arrays, sbatch_text, submit_arrays
 from reproductions.harness.launch.slurm_config import LaunchOptions, resources_of
 from reproductions.harness.launch.status import ACTIVE, run_statuses, sendable
-from reproductions.harness.plan.choose_data import console
+from reproductions.harness.plan.choose_data import say
 from reproductions.harness.plan.claim_plan import ClaimPlan, notes
 from reproductions.harness.plan.cost import gpu_hours
 from reproductions.harness.plan.missing import sweep_note
 from reproductions.harness.records import provenance
+from reproductions.harness.report.answers import recorded
 
 
 def send(works: Sequence[ClaimPlan], options: LaunchOptions) -> bool:
@@ -34,42 +33,29 @@ def send(works: Sequence[ClaimPlan], options: LaunchOptions) -> bool:
     # two at once would send all twice
     with nullcontext() if options.dry_run else locked(results / ".work" / "submit.lock"):
         state = provenance.code_notes() if any(work.missing for work in works) else []
-        for line in (
-            *notes(works),
-            *state,
-            *_recorded(works),
-            *sweep_note(sum(work.sweeps_left_out for work in works)),
-        ):
-            _say(line)
+        left_out = sum(work.sweeps_left_out for work in works)
+        # what the records say of one claim that is trained; of several, `list` says it
+        one = works[0] if len(works) == 1 and works[0].missing else None
+        said = recorded(one.claim, one.results) if one else []
+        say(*notes(works), *state, *said, *sweep_note(left_out))
         chosen, busy = _choose(works, options)
         requests = [request for request, _ in chosen]
         if requests and options.launcher == "slurm":
             _by_slurm(chosen, results, options)
             return True
+        if not requests:
+            say("nothing to send")
+            return busy
         epochs = sum(request.run.recipe.get("epochs", 0) for request in requests)
-        _say(
-            f"plan: {len(requests)} runs to make (at most {epochs:,} epochs)"
-            if requests
-            else "nothing to send"
-        )
-    if requests and not options.dry_run:
+        say(f"plan: {len(requests)} runs to make (at most {epochs:,} epochs)")
+    if not options.dry_run:
         _by_processes(requests, results, options)
     return busy
-
-
-def _recorded(works: Sequence[ClaimPlan]) -> list[str]:
-    """What the records say of one claim that is to be trained; of several, `list` says it."""
-    if len(works) > 1 or not works[0].missing:
-        return []
-    from reproductions.harness.report.answers import recorded  # noqa: PLC0415 - pandas is not needed for more than one
-
-    return recorded(works[0].claim, works[0].results)
 
 
 def _choose(
     works: Sequence[ClaimPlan], options: LaunchOptions
 ) -> tuple[list[tuple[JobRequest, ClaimPlan]], bool]:
-    """The runs to send, each once, and whether others are in progress; prints what is left out."""
     chosen: dict[object, tuple[JobRequest, ClaimPlan]] = {}
     left: dict[str, set[object]] = {}
     for work in works:
@@ -78,23 +64,16 @@ def _choose(
         send_now, others = sendable(found, options.retry_failed)
         for item in send_now:
             run, data = item.planned.run, work.data and work.data.absolute()
-            request = JobRequest(
-                run,
-                work.claim.name,
-                work.root,
-                data,
-                _after(run, jobs),
-                options.precision,
-                options.compiled,
-            )
-            chosen.setdefault((work.root, item.planned.run.key), (request, work))
+            known = (run, work.claim.name, work.root, data, _after(run, jobs))
+            request = JobRequest(*known, options.precision, options.compiled)
+            chosen.setdefault((work.root, run.key), (request, work))
         for state, items in others.items():
             left.setdefault(state, set()).update(
                 (work.root, item.planned.run.key) for item in items
             )
     for state, keys in left.items():
         hint = "; --retry failed sends them again" if state == "failed" else ""
-        _say(f"left out: {len(keys)} runs that are {state}{hint}")
+        say(f"left out: {len(keys)} runs that are {state}{hint}")
     return list(chosen.values()), any(state in left for state in ACTIVE)
 
 
@@ -113,30 +92,24 @@ def _by_slurm(
     on_gpus = [(request, work) for request, work in chosen if resources_of(request.run, site).gpus]
     costs = [gpu_hours(work, request.run) for request, work in on_gpus]
     hours = sum(cost for cost, _ in costs)
-    guessed = (
-        ", by arithmetic: there is no record from a GPU yet"
-        if not all(known for _, known in costs)
-        else ""
-    )
-    _say(f"plan: {len(requests)} runs, about {hours:,.1f} GPU-hours{guessed}")
+    measured = all(known for _, known in costs)
+    guessed = "" if measured else ", by arithmetic: there is no record from a GPU yet"
+    say(f"plan: {len(requests)} runs, about {hours:,.1f} GPU-hours{guessed}")
     if options.max_gpu_hours is not None and hours > options.max_gpu_hours:
         raise ValueError(
             f"about {hours:,.1f} GPU-hours are more than --max-gpu-hours "
-            f"{options.max_gpu_hours:g}; "
-            "nothing was submitted"
+            f"{options.max_gpu_hours:g}; nothing was submitted"
         )
     largest = site.max_array or (1000 if options.dry_run else slurm.largest_array())
     parts = job_arrays(requests, site, largest)
     if options.dry_run:
         for part in parts:
             names = ", ".join(str(request.run) for request in part.requests[:3])
-            _say(
-                f"\n# {len(part.requests)} runs: {names}{', ...' if len(part.requests) > 3 else ''}"
-            )
-            _say(sbatch_text(part, site, results))
+            more = ", ..." if len(part.requests) > 3 else ""
+            say(f"\n# {len(part.requests)} runs: {names}{more}", sbatch_text(part, site, results))
         return
-    submit_arrays(parts, site, results, options.device, _say)
-    _say("submitted; `status` shows how far they are")
+    submit_arrays(parts, options, results)
+    say("submitted; `status` shows how far they are")
 
 
 def _by_processes(requests: Sequence[JobRequest], results: Path, options: LaunchOptions) -> None:
@@ -151,9 +124,11 @@ def _by_processes(requests: Sequence[JobRequest], results: Path, options: Launch
         options.site.max_parallel or len(gpus) or max(1, cores // (options.threads or 1)), most
     )
     threads = options.threads or max(1, cores // parallel)
-    signal.signal(signal.SIGTERM, interrupt)  # else the processes would be left behind
-    _say(f"  {parallel} at once, {threads} threads each{', a GPU each' if gpus else ''}")
-    run_locally(requests, results, options.device, threads, gpus, parallel, _say)
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # else the processes would be left behind
+    say(f"  {parallel} at once, {threads} threads each{', a GPU each' if gpus else ''}")
+    run_locally(requests, results, options.device, threads, gpus, parallel, say)
 
 
 def _gpus() -> list[int]:
@@ -172,7 +147,3 @@ def _gpus() -> list[int]:
         )
     # CUDA ignores what follows a -1, too
     return [int(name) for name in itertools.takewhile(str.isdigit, names)]
-
-
-def _say(text: str) -> None:
-    console.print(text, markup=False)

@@ -25,6 +25,12 @@ Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by na
 ChosenData = tuple[str, dict[str, Splits], str]
 
 
+def say(*lines: object) -> None:
+    """Print lines as they are."""
+    for line in lines:
+        console.print(str(line), markup=False)
+
+
 def choose_data(
     claim: Claim,
     *,
@@ -58,18 +64,11 @@ def choose_data(
             if scale is None:
                 why = f"NO REAL IMAGES ({'; '.join(refused)}); using the {why}"
             return _synthetic(claim, name, why, pack)
-        if (
-            scale is None
-            and needs_gpu(claim, name)
-            and not (gpu or provenance.computes_on_gpu(device))
-        ):
+        on_gpu = gpu or provenance.computes_on_gpu(device)
+        if scale is None and needs_gpu(claim, name) and not on_gpu:
             lame = provenance.has_driver() and device != "cpu"
-            which = (
-                "NVIDIA GPU that torch can use (`doctor` says why it cannot)"
-                if lame
-                else "NVIDIA GPU"
-            )
-            refused.append(f"scale {name} needs an {which}, or --scale {name} to insist")
+            which = " that torch can use (`doctor` says why it cannot)" if lame else ""
+            refused.append(f"scale {name} needs an NVIDIA GPU{which}, or --scale {name} to insist")
             continue
         try:
             return _real(claim, name, data, pack, refused)
@@ -107,17 +106,10 @@ def needs_gpu(claim: Claim, scale: str) -> bool:
 
 
 def _synthetic(claim: Claim, scale: str, why: str, pack: bool) -> ChosenData:
-    images = {
-        used: open_dataset(used, Path(), pack_missing=pack) for used in claim.scales[scale].datasets
-    }
-    return (
-        scale,
-        images,
-        (
-            f"{claim.name}: {why} (scale {scale}): this proves that the code runs and is no "
-            "evidence for any claim"
-        ),
-    )
+    datasets = claim.scales[scale].datasets
+    images = {used: open_dataset(used, Path(), pack_missing=pack) for used in datasets}
+    evidence = "this proves that the code runs and is no evidence for any claim"
+    return scale, images, f"{claim.name}: {why} (scale {scale}): {evidence}"
 
 
 def _real(
@@ -140,19 +132,16 @@ def _real(
         raise AbsentError(
             f"{' and '.join(used)} under {root} has {lacking}, and scale paper needs them all"
         )
-    kind = "not packed yet"
-    if all(images.values()):
-        canonical = all(meta.canonical for meta in metas)
-        kind = (
-            "the publisher's own files" if canonical else "a copy that is not the publisher's bytes"
-        )
-    parts = [
-        f"{claim.name}: {' and '.join(used)} under {root}",
-        kind,
-        *([f"a part of it ({lacking})"] if lacking else []),
-    ]
+    if not all(images.values()):
+        kind = "not packed yet"
+    elif all(meta.canonical for meta in metas):
+        kind = "the publisher's own files"
+    else:
+        kind = "a copy that is not the publisher's bytes"
+    part = f", a part of it ({lacking})" if lacking else ""
     instead = f"; not a more faithful scale: {'; '.join(refused)}" if refused else ""
-    return scale, images, f"{', '.join(parts)} (scale {scale}){instead}"
+    where = f"{' and '.join(used)} under {root}"
+    return scale, images, f"{claim.name}: {where}, {kind}{part} (scale {scale}){instead}"
 
 
 def _fetch(dataset: str, root: Path, pack: bool) -> None:

@@ -4,23 +4,24 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reproductions.harness.claims.claim import Claim, asked_runs, blocks
 from reproductions.harness.claims.runs import PlannedRun, with_needs
-from reproductions.harness.errors import UnreadableError
+from reproductions.harness.errors import BadDataError, UnreadableError
 from reproductions.harness.plan.choose_data import (
     GPU_SCALES,
+    AbsentError,
     Images,
     choose_data,
-    console,
     fingerprints_of,
+    say,
 )
 from reproductions.harness.plan.counted import Way
 from reproductions.harness.plan.missing import PlanEntry, plan
 from reproductions.harness.records import provenance
-from reproductions.harness.records.files import Fault
+from reproductions.harness.records.files import Fault, root_of
 from reproductions.harness.records.load import may_be_of, read_records
-from reproductions.harness.records.paths import root_of
 from reproductions.harness.records.store import Stored
 
 
@@ -124,7 +125,6 @@ def prepare(
 def _runs(
     claim: Claim, scale: str, seeds: str | None, *, sweep: bool
 ) -> tuple[list[PlannedRun], list[PlannedRun]]:
-    """The runs that are asked for, and those of sweeps that are not."""
     runs = asked_runs(claim, scale)
     if seeds is not None:
         wanted = _parse_seeds(seeds, runs)
@@ -147,7 +147,7 @@ def refuse_hidden(*works: ClaimPlan) -> None:
     Raises UnreadableError where one that cannot be read may be of a run that is missing.
     """
     for fault in dict.fromkeys(fault for work in works for fault in work.faults):
-        console.print(f"warning: {fault}", markup=False)
+        say(f"warning: {fault}")
     for work in works:
         for item in work.missing if not work.force else ():
             for fault in work.faults:
@@ -172,3 +172,26 @@ def _parse_seeds(text: str, runs: list[PlannedRun]) -> set[int]:
             "before the runs"
         )
     return seeds
+
+
+def require_images(claims: Sequence[Claim], asked: dict[str, Any]) -> None:
+    """Raise BadDataError, one line for all claims, where real images are missing."""
+    where = {name: asked.get(name) for name in ("scale", "data", "device")}
+    gpu = asked.get("gpu", False) is not False
+    alike: dict[Any, list[Claim]] = {}  # data sets are looked for once, not for every claim
+    for claim in claims:
+        scales = tuple((name, scale.datasets) for name, scale in claim.scales.items())
+        alike.setdefault(scales, []).append(claim)
+    lacking: dict[str, AbsentError] = {}
+    for same in alike.values():
+        try:
+            choose_data(same[0], **where, pack=asked["pack"], gpu=gpu, without_images=None)
+        except AbsentError as error:
+            lacking |= {claim.name: error for claim in same}
+    if lacking:
+        first, *others = lacking
+        more = f" and {len(others)} more claims" if others else ""
+        raise BadDataError(
+            f"no real images for {first}{more} ({lacking[first]}); `data prepare` packs them, "
+            "--scale smoke takes built-in ones"
+        )

@@ -1,17 +1,22 @@
-"""What a plan will take before anything runs: minutes and GPU-hours."""
+"""What a plan will take before anything runs: minutes and GPU-hours; speeds measured here."""
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
 
 from alexnet.data.catalogue import DATASETS
+from alexnet.io import cache_root, write_atomic
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.plan.claim_plan import ClaimPlan
 from reproductions.harness.plan.missing import expected_epochs, expected_seconds
-from reproductions.harness.plan.speeds import kind_of, read_speeds
 from reproductions.harness.records import provenance
+from reproductions.harness.records.files import RESULTS, root_of
 from reproductions.harness.records.load import read_records
-from reproductions.harness.records.paths import RESULTS, root_of
+from reproductions.harness.records.schema import version_of
 from reproductions.harness.records.store import Stored
 
 # operations per second of a GPU before there is a record from one; a guess, said with the number
@@ -143,3 +148,39 @@ def operations(run: PlannedRun) -> float:
         return 0.0
     layers = run.network_config.layers()
     return float(6 * sum(layer.multiply_accumulates for layer in layers))
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a few training steps of one network took here."""
+
+    images_per_second: Positive
+    seconds: Positive  # of the steps
+    operations: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # per image; 0: not known
+
+
+SPEEDS = TypeAdapter(dict[str, Speed])
+
+
+def kind_of(run: PlannedRun, threads: int, device: str | None, precision: str | None) -> str:
+    """What runs must share to have one measurement: networks and images, machine, versions."""
+    versions = provenance.versions() | {"training": str(version_of(run.family, ()).training)}
+    machine = f"{provenance.hardware(device)}, {threads} threads, {precision or 'any precision'}"
+    return f"{run.claim} {run.scale}, {machine}, {versions}"
+
+
+def read_speeds() -> dict[str, Speed]:
+    """The measurements of the cache; none where it has no such file, or a broken one."""
+    with suppress(OSError, ValueError, RuntimeError):
+        return SPEEDS.validate_json((cache_root() / "speeds.json").read_bytes())
+    return {}
+
+
+def keep_speed(kind: str, speed: Speed) -> None:
+    """Add a measurement to the cache, if that can be written."""
+    with suppress(OSError, RuntimeError):
+        known = SPEEDS.dump_json({**read_speeds(), kind: speed}, indent=1)
+        write_atomic(cache_root() / "speeds.json", known)

@@ -5,7 +5,7 @@ decides. Both arms of a seed are taken from one kind of machine and in one preci
 on which both exist. Of several records of one run on one kind of machine the earliest counts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,11 +49,12 @@ def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]
     """
     reasons = [
         f"{name} was {old!r}, is {new!r}"
-        for part in ("config", "recipe")
-        if getattr(record, part) != getattr(run, part)
-        for name, old, new in apart(
-            flat(part, getattr(record, part)), flat(part, getattr(run, part))
+        for part, then, now in (
+            ("config", record.config, run.config),
+            ("recipe", record.recipe, run.recipe),
         )
+        if then != now
+        for name, old, new in apart(flat(part, then), flat(part, now))
     ]
     reasons += _other_versions(record, run)
     if (
@@ -72,21 +73,19 @@ def differences(record: Record, run: PlannedRun, fingerprints: Mapping[str, str]
 
 def _other_versions(record: Record, run: PlannedRun) -> list[str]:
     """The metrics that the run is asked for and the record has; a count must be present."""
-    lacking = (
-        [name for name in run.metrics if name not in record.metrics] if run.kind == "count" else []
-    )
     now = version_of(run.family, [name for name in run.metrics if name in record.metrics])
-    pairs = {"training": (record.version.training, now.training)}
-    pairs |= {
-        f"{group} metrics": (record.version.metrics.get(group), number)
+    versions = [("training", record.version.training, now.training)]
+    versions += [
+        (f"{group} metrics", record.version.metrics.get(group), number)
         for group, number in now.metrics.items()
-    }
-    made = [
+    ]
+    reasons = [
         f"made by version {old} of {what}, which is {new} now"
-        for what, (old, new) in pairs.items()
+        for what, old, new in versions
         if old != new
     ]
-    return [*made, *(f"it has no {name}" for name in lacking[:1])]
+    lacking = [name for name in run.metrics if name not in record.metrics]
+    return reasons + [f"it has no {name}" for name in lacking[:1] if run.kind == "count"]
 
 
 def why_not(
@@ -141,17 +140,12 @@ def apart(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any
 
 def flat(name: str, value: Any) -> dict[str, Any]:
     """A config's numbers by their place in it, such as "config.members.0.recipe.epochs"."""
-    return dict(_flat(name, value))
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(f"{name}.{key}", inner)
-    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
-        yield from _flat(name, dict(enumerate(value)))
-    else:
-        yield name, value
+    if isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
+        return {name: value}
+    parts = (flat(f"{name}.{key}", inner) for key, inner in value.items())
+    return {place: number for part in parts for place, number in part.items()}
 
 
 def earliest_first(items: Sequence[Stored]) -> list[Stored]:

@@ -1,9 +1,11 @@
 """Planned runs against records, with the reason for every run that must be made."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from reproductions.harness.claims.claim import SCALES, Claim, planned_runs
 from reproductions.harness.claims.runs import Key, PlannedRun
 from reproductions.harness.plan.counted import (
     ANY,
@@ -16,6 +18,8 @@ from reproductions.harness.plan.counted import (
     kind_to_complete,
     why_not,
 )
+from reproductions.harness.records.files import RESULTS
+from reproductions.harness.records.load import read_records
 from reproductions.harness.records.schema import Record
 from reproductions.harness.records.store import Stored
 
@@ -53,20 +57,19 @@ def plan(
     by_key: dict[Key, list[Stored]] = {}
     for item in earliest_first(stored):
         by_key.setdefault(item.record.key, []).append(item)
-    answers = {
-        run.key: [
-            s for s in by_key.get(run.key, []) if not why_not(s, run, fingerprints, dirty=dirty)
-        ]
+    examined = {
+        run.key: [(s, why_not(s, run, fingerprints, dirty=dirty)) for s in by_key.get(run.key, [])]
         for run in runs
     }
+    answers = {key: [s for s, why in found if not why] for key, found in examined.items()}
     current, lacking = _choose(_whole_blocks(runs, blocks), answers, hardware, way, dirty=dirty)
     planned = {}
     for run in runs:
         found = None if run.key in lacking else current[run.key]
-        reason = "" if found else _reason(run, by_key.get(run.key, []), fingerprints, dirty=dirty)
+        reason = "" if found else _reason(examined[run.key], dirty=dirty)
         failed = any(
             s.record.status == "failed" and not differences(s.record, run, fingerprints)
-            for s in by_key.get(run.key, [])
+            for s, _ in examined[run.key]
         )
         planned[run.key] = PlanEntry(run, found, reason, failed and not found)
     for run in reversed(runs):  # what needs another stands behind it
@@ -83,7 +86,6 @@ def plan(
 def _whole_blocks(
     runs: Sequence[PlannedRun], blocks: Sequence[Sequence[PlannedRun]]
 ) -> list[Sequence[PlannedRun]]:
-    """The blocks of these runs, and every other run alone."""
     asked = {run.key for run in runs}
     found = [block for block in blocks if {run.key for run in block} <= asked]
     inside = {run.key for block in found for run in block}
@@ -98,7 +100,6 @@ def _choose(
     *,
     dirty: bool,
 ) -> tuple[dict[Key, Stored], set[Key]]:
-    """The record of each run, and the runs that a block lacks."""
     current: dict[Key, Stored] = {}
     lacking: set[Key] = set()
     for block in blocks:
@@ -114,17 +115,14 @@ def _choose(
     return current, lacking
 
 
-def _reason(
-    run: PlannedRun, items: Sequence[Stored], fingerprints: Mapping[str, str], *, dirty: bool
-) -> str:
-    """Why a run must be made: what its records lack, or which machines have only the other arm."""
-    reasons = [reason for s in items for reason in why_not(s, run, fingerprints, dirty=dirty)]
+def _reason(examined: Sequence[tuple[Stored, list[str]]], *, dirty: bool) -> str:
+    reasons = [reason for _, why in examined for reason in why]
     reasons += [
         f"done only on {', '.join(s.record.made_on)}"
         f"{', committed' * (dirty and not s.record.code.dirty)}, where the other arm is "
         "missing: a seed needs both arms on one kind of machine"
-        for s in items
-        if not why_not(s, run, fingerprints, dirty=dirty)
+        for s, why in examined
+        if not why
     ]
     return "; ".join(dict.fromkeys(reasons)) or "no record"
 
@@ -157,6 +155,24 @@ def sweep_note(left_out: int) -> list[str]:
         return []
     runs = f"learning-rate sweep run{'s' * (left_out > 1)}"
     return [f"{left_out} {runs} skipped; add --sweep to make them"]
+
+
+def begun_scales(claim: Claim, begun: Collection[Key]) -> list[str]:
+    """The scales at which some run of the claim is among those begun, the most faithful first."""
+    scales = [scale for scale in SCALES if scale in claim.scales]
+    return [s for s in scales if any(run.key in begun for run in planned_runs(claim, s))]
+
+
+def recorded_scale(claim: Claim, results: Path) -> str:
+    """The most faithful scale with records in `results`, or else with committed ones.
+
+    Where there are none it is the scale that asks least of a machine, on real images.
+    """
+    for folder in (results, RESULTS):
+        keys = {item.record.key for item in read_records(folder)[0]}
+        if found := begun_scales(claim, keys):
+            return found[0]
+    return [scale for scale in claim.scales if scale != "smoke"][-1]
 
 
 def expected_seconds(

@@ -26,13 +26,12 @@ def array_files(
         arrays[CORRECT] = np.packbits(credit == 1)
         if len(tied):
             arrays[TIES] = np.stack([tied, np.rint(1 / credit[tied])], axis=1).astype("<u4")
-    return {name: _as_bytes(array) for name, array in arrays.items()}
-
-
-def _as_bytes(array: NDArray[np.generic]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
+    files = {}
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        files[name] = buffer.getvalue()
+    return files
 
 
 def read_kernels(item: Stored) -> NDArray[np.float32] | None:

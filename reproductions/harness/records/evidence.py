@@ -7,7 +7,9 @@ import math
 import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from operator import mul
 from pathlib import Path
+from statistics import fmean
 
 from alexnet.version import TRAINING
 from reproductions.harness.records.files import (
@@ -37,15 +39,11 @@ def examine(record: Record, folder: Path) -> None:
             for where, why in _disagreements(record, folder, rows):
                 raise EvidenceError(where, why)
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
-        why = (
-            f"has a config, recipe or metric that no training here has ({type(error).__name__}: "
-            f"{error})"
-        )
-        raise EvidenceError(RECORD, why) from error
+        why = "has a config, recipe or metric that no training here has"
+        raise EvidenceError(RECORD, f"{why} ({type(error).__name__}: {error})") from error
 
 
 def _disagreements(record: Record, folder: Path, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
-    """The file and what is wrong with it, for each thing that is."""
     yield from ((CURVE, why) for why in _course(record, rows))
     yield from _compared(record, CURVE, _by_history(record, rows))
     yield from _compared(record, CORRECT, _by_answers(record, folder))
@@ -57,7 +55,6 @@ def _disagreements(record: Record, folder: Path, rows: Sequence[Row]) -> Iterato
 def _compared(
     record: Record, name: str, found: Mapping[str, float | None]
 ) -> Iterator[tuple[str, str]]:
-    """Each metric that is not what the file `name` says."""
     for metric, value in found.items():
         if metric in record.metrics and not _near(said := record.metrics[metric].value, value):
             yield RECORD, f"says that {metric} is {said}, and {name} that it is {value}"
@@ -123,7 +120,6 @@ def _target_curve(record: Record, rows: Sequence[Row]) -> list[tuple[float, floa
 
 
 def _by_history(record: Record, rows: Sequence[Row]) -> dict[str, float | None]:
-    """The metrics of a training that its history decides."""
     if not rows or record.status == "diverged":
         return {}
     if record.question:
@@ -150,11 +146,8 @@ def _by_answers(record: Record, folder: Path) -> dict[str, float | None]:
     count = record.data.test_images
     shape, body = read_array(folder / CORRECT, "|u1")
     answers = int.from_bytes(body, "big")
-    if (
-        shape != (-(-count // 8),)
-        or record.metrics[metric].examples != count
-        or answers & ((1 << -count % 8) - 1)
-    ):
+    padding = answers & ((1 << -count % 8) - 1)
+    if shape != (-(-count // 8),) or record.metrics[metric].examples != count or padding:
         raise EvidenceError(CORRECT, f"does not hold the answers for {count:,} images")
     return {metric: 100 * (count - answers.bit_count() - _tie_credit(folder, body, count)) / count}
 
@@ -174,15 +167,9 @@ def _tie_credit(folder: Path, answers: bytes, count: int) -> float:
     shape, body = read_array(folder / TIES, "<u4")
     numbers = array("I", body)
     images, classes = list(numbers[0::2]), numbers[1::2]
-    all_wrong = all(
-        image < count and not answers[image >> 3] >> (7 - image % 8) & 1 for image in images
-    )
-    if (
-        shape != (len(images), 2)
-        or images != sorted(set(images))
-        or not all_wrong
-        or min(classes, default=2) < 2
-    ):
+    wrong = [k < count and not answers[k >> 3] >> (7 - k % 8) & 1 for k in images]
+    in_order = shape == (len(images), 2) and images == sorted(set(images))
+    if not (in_order and all(wrong) and min(classes, default=2) >= 2):
         raise EvidenceError(TIES, f"does not hold ties of {CORRECT}")
     return math.fsum(1 / number for number in classes)
 
@@ -198,10 +185,11 @@ def _by_kernels(record: Record, folder: Path) -> dict[str, float | None]:
         weights = kernels_of(record, folder)
     except EvidenceError:
         return {}
-    shares = [] if weights is None else list(map(_colour_share, weights))
+    shares = list(map(_colour_share, weights or ()))
+    if len(shares) < 2:
+        return {}
     middle = -(-len(shares) // 2)
-    halves = [sum(half) / len(half) for half in (shares[:middle], shares[middle:]) if half]
-    return {"colour_gap": 100 * abs(halves[0] - halves[1])} if len(halves) == 2 else {}
+    return {"colour_gap": 100 * abs(fmean(shares[:middle]) - fmean(shares[middle:]))}
 
 
 def kernels_of(record: Record, folder: Path) -> list[Sequence[float]] | None:
@@ -225,17 +213,14 @@ def kernels_of(record: Record, folder: Path) -> list[Sequence[float]] | None:
 def _colour_share(kernel: Sequence[float]) -> float:
     """The share of a kernel's energy that is left without its mean over red, green and blue."""
     size = len(kernel) // 3
-    planes = [kernel[k * size : (k + 1) * size] for k in range(3)]
-    grey = [sum(pixel) / 3 for pixel in zip(*planes, strict=True)]
-    colour = sum(
-        (value - mean) ** 2 for plane in planes for value, mean in zip(plane, grey, strict=True)
-    )
-    energy = sum(value**2 for value in kernel)
-    return colour / energy if energy else math.nan
+    sums = [
+        sum(pixel) for pixel in zip(*(kernel[k * size :][:size] for k in range(3)), strict=True)
+    ]
+    energy, grey = sum(map(mul, kernel, kernel)), sum(map(mul, sums, sums)) / 3
+    return 1 - grey / energy if energy else math.nan
 
 
 def _metrics_alone(record: Record) -> Iterator[str]:
-    """Metrics that contradict each other or are impossible."""
     values = {
         name: metric.value for name, metric in record.metrics.items() if metric.value is not None
     }
@@ -252,14 +237,11 @@ def _metrics_alone(record: Record) -> Iterator[str]:
 
 
 def _status_alone(record: Record) -> Iterator[str]:
-    """A status that the metrics contradict."""
     if record.question and record.status != "diverged":
         reached = record.metrics["epochs_to_target"].value is not None
         if record.recipe["target_train_error"] is not None and reached != (record.status == "ok"):
-            yield (
-                f"says that its run is {record.status}, and the target was "
-                f"{'' if reached else 'not '}reached"
-            )
+            was = "was" if reached else "was not"
+            yield f"says that its run is {record.status}, and the target {was} reached"
 
 
 def _speed_alone(record: Record) -> Iterator[str]:

@@ -43,11 +43,10 @@ def _row(columns: Sequence[str], cells: Sequence[str]) -> Row:
 
 def history_digest(folder: Path) -> str:
     """Unique to a record: the sha256 of its history, or its path if the history has no rows."""
-    return (
-        hashlib.sha256(read(folder / CURVE)).hexdigest()
-        if read_history(folder)
-        else "/".join(folder.parts[-3:])
-    )
+    content = read(folder / CURVE)
+    if content.count(b"\n") > 1:
+        return hashlib.sha256(content).hexdigest()
+    return "/".join(folder.parts[-3:])
 
 
 def points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.errors import UnreadableError
-from reproductions.harness.records.cache import Checked
 from reproductions.harness.records.evidence import examine
 from reproductions.harness.records.files import CURVE, RECORD, EvidenceError, Fault, read
 from reproductions.harness.records.history import history_digest
@@ -22,30 +21,35 @@ from reproductions.harness.records.store import Stored, folder_of
 def read_record(folder: Path) -> Record:
     """The record in a folder.
 
-    Raises EvidenceError if there is none, it cannot be read or it is broken.
+    Raises EvidenceError if there is none, it cannot be read, is broken or of another version.
     """
-    return _record(read(folder / RECORD))
+    content = read(folder / RECORD)
+    try:
+        record = Record.model_validate_json(content)
+    except ValidationError as error:
+        raise _misfit(content, error) from error
+    if "schema_version" not in record.model_fields_set:
+        raise EvidenceError(RECORD, "names no schema version; restore it, or move its folder away")
+    return record
 
 
-def read_records(
-    root: Path, run: PlannedRun | None = None, *, recheck: bool = False
-) -> tuple[list[Stored], list[Fault]]:
+def read_records(root: Path, run: PlannedRun | None = None) -> tuple[list[Stored], list[Fault]]:
     """All records under a results folder, or one run's, sorted by path; and faults of the others.
 
     A record counts only if it agrees with its place and with the files beside it, and is no copy of
-    another. What was found to agree before is not computed again while no file has changed, unless
-    `recheck` asks for it.
+    another.
     """
     faults: list[Fault] = []
     found: list[tuple[Stored, str]] = []
-    checked = Checked(root, forget=recheck)
     for folder in _folders(root, faults):
         name = str(folder.relative_to(root))
         try:
-            found.append(_examined(folder, name, checked))
+            record = read_record(folder)
+            _in_its_place(record, folder)
+            examine(record, folder)
+            found.append((Stored(record, folder), history_digest(folder)))
         except EvidenceError as error:
             faults.append(error.fault.below(name))
-    checked.save()
     stored, copies = _without_copies(found, root)
     faults += copies
     if run is None:
@@ -55,20 +59,6 @@ def read_records(
         [item for item in stored if item.record.key == run.key],
         [fault for fault in faults if may_be_of(fault, run)],
     )
-
-
-def _examined(folder: Path, name: str, checked: Checked) -> tuple[Stored, str]:
-    """A record that agrees with its place and files, and the digest of its history."""
-    content = read(folder / RECORD)
-    record = _record(content)
-    _in_its_place(record, folder)
-    key = checked.key(folder, content)
-    history = checked.history(name, key)
-    if not history:
-        examine(record, folder)
-        history = history_digest(folder)
-    checked.learn(name, key, history)
-    return Stored(record, folder), history
 
 
 def _without_copies(
@@ -116,22 +106,7 @@ def may_be_of(fault: Fault, run: PlannedRun) -> bool:
     )
 
 
-def _record(content: bytes) -> Record:
-    """The record in the bytes of record.json.
-
-    Raises EvidenceError if it is none, or one of another version.
-    """
-    try:
-        record = Record.model_validate_json(content)
-    except ValidationError as error:
-        raise _misfit(content, error) from error
-    if "schema_version" not in record.model_fields_set:
-        raise EvidenceError(RECORD, "names no schema version; restore it, or move its folder away")
-    return record
-
-
 def _misfit(content: bytes, error: ValidationError) -> EvidenceError:
-    """Why record.json is no record of this version."""
     known = Record.model_fields["schema_version"].default
     first = error.errors()[0]
     why = f"is not a record ({'.'.join(map(str, first['loc']))}: {first['msg']})"
@@ -152,7 +127,6 @@ def _misfit(content: bytes, error: ValidationError) -> EvidenceError:
 
 
 def _in_its_place(record: Record, folder: Path) -> None:
-    """Raise EvidenceError for a record that another folder should hold."""
     right = folder_of(Path(), record)
     its_name = re.fullmatch(rf"{re.escape(right.name)}(-r\d+)?", folder.name)
     if folder.parts[-3:-1] != right.parts[1:3] or not its_name:
@@ -160,7 +134,6 @@ def _in_its_place(record: Record, folder: Path) -> None:
 
 
 def _folders(root: Path, faults: list[Fault]) -> Iterator[Path]:
-    """The folders that should hold records; what cannot be listed is added to the faults."""
     for claim in _listed(root / "records", root, faults):
         for variant in _listed(claim, root, faults):
             yield from _listed(variant, root, faults)

@@ -94,13 +94,8 @@ def work_file(root: Path, run: PlannedRun, identity: str) -> Path:
 
 def folder_of(root: Path, record: Record) -> Path:
     """Where a record belongs under a results folder."""
-    return (
-        root
-        / "records"
-        / record.claim
-        / record.variant
-        / f"{record.scale}-seed{record.seed}-{record.id}"
-    )
+    name = f"{record.scale}-seed{record.seed}-{record.id}"
+    return root / "records" / record.claim / record.variant / name
 
 
 def check_storable(root: Path, run: PlannedRun) -> None:
@@ -138,7 +133,9 @@ def write_record(
     try:
         partial.mkdir(parents=True)
         write_atomic(partial / RECORD, record.model_dump_json(indent=1) + "\n")
-        write_atomic(partial / CURVE, _as_csv(columns, history))
+        table = io.StringIO()
+        csv.writer(table, lineterminator="\n").writerows([columns, *history])
+        write_atomic(partial / CURVE, table.getvalue())
         for name, content in (files or {}).items():
             write_atomic(partial / name, content)
         examine(record, partial)
@@ -147,22 +144,13 @@ def write_record(
         return _settle(partial, final)
     except (EvidenceError, OSError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise RecordError(_why_not(error, final)) from error
-
-
-def _as_csv(columns: Sequence[str], rows: Iterable[Sequence[float | int | None]]) -> str:
-    table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows([columns, *rows])
-    return table.getvalue()
-
-
-def _why_not(error: EvidenceError | OSError, final: Path) -> str:
-    if isinstance(error, EvidenceError):
-        return f"the record {final} would not agree with itself: {error}; please report this"
-    return (
-        f"cannot write the record {final}: {error.strerror}; fix this and run the same command "
-        "again"
-    )
+        if isinstance(error, EvidenceError):
+            why = f"the record {final} would not agree with itself: {error}; please report this"
+            raise RecordError(why) from error
+        raise RecordError(
+            f"cannot write the record {final}: {error.strerror}; fix this and run the same command "
+            "again"
+        ) from error
 
 
 def _settle(partial: Path, final: Path) -> Path:

@@ -1,13 +1,11 @@
-"""Records to report.md, report.json, runs.csv, discrepancies.csv and figures, purely.
-
-A pure function of the records; imports no torch.
-"""
+"""The report's texts and figures, and the tables in documents: a pure function of the records."""
 
 import json
 import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +20,14 @@ from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.files import EvidenceError, Fault
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.store import Stored
-from reproductions.harness.report.discrepancies import HEADER, discrepancies_csv
+from reproductions.harness.report.discrepancies import (
+    HEADER,
+    discrepancies_csv,
+    discrepancies_tables,
+)
 from reproductions.harness.report.figures import Figure, picture_of, stored_digest
 from reproductions.harness.report.format import path_of
-from reproductions.harness.report.page import HEAD, only_synthetic, page
+from reproductions.harness.report.page import HEAD, only_synthetic, page, short_table
 from reproductions.harness.rule.effect import Effect
 
 RUNS = "claim,question,variant,scale,seed,kind,purpose,status,"  # how runs.csv begins
@@ -51,7 +53,7 @@ def build(root: Path, claims: dict[str, Claim]) -> Report:
     Raises UnreadableError where a record cannot be read, or none counts of those that the last
     report was made of: a report without them would say less than is known.
     """
-    stored, faults = read_records(root, recheck=True)
+    stored, faults = read_records(root)
     if hidden := [fault for fault in faults if fault.unreadable]:
         more = f" (and {len(hidden) - 1} more)" if len(hidden) > 1 else ""
         raise UnreadableError(
@@ -66,20 +68,19 @@ def build(root: Path, claims: dict[str, Claim]) -> Report:
     rows = adjusted([row for claim in claims.values() for row in judge(claim, stored)])
     if only_synthetic(stored):
         rows = [row for row in rows if row.members]
-    pictures: dict[str, Figure] = {}
+    drawn: dict[str, Figure | None] = {}
     shown: dict[int, str] = {}
-    taken = set[str]()
     for row in rows:
-        name = _picture_name(row, taken)
+        name = _picture_name(row, drawn)
         try:
             picture = picture_of(row)
         except EvidenceError as error:
             faults.append(replace(error.fault, why=f"{error.fault.why}: no picture is drawn of it"))
-            taken.add(name)
+            drawn[name] = None
             continue
         if picture:
-            taken.add(name)
-            pictures[name], shown[id(row)] = picture, picture.markdown(name)
+            drawn[name], shown[id(row)] = picture, picture.markdown(name)
+    pictures = {name: picture for name, picture in drawn.items() if picture}
     broken = [str(fault) for fault in faults]
     texts = {
         "report.md": page(claims, rows, stored, broken, shown),
@@ -165,7 +166,6 @@ def _called_after(path: Path, claims: Sequence[str]) -> bool:
 
 
 def _content(path: Path) -> bytes | None:
-    """The bytes of a file, None where it is none or cannot be read."""
     try:
         return path.read_bytes()
     except OSError:
@@ -173,12 +173,9 @@ def _content(path: Path) -> bytes | None:
 
 
 def _picture_name(row: VerdictRow, taken: Iterable[str]) -> str:
-    base = (
-        row.claim.name
-        if row.question.name == row.claim.questions[0].name
-        else f"{row.claim.name}-{row.question.name}"
-    )
-    names = [f"figures/{base}.png", *(f"figures/{base}-{k}.png" for k in range(2, 100))]
+    first = row.question.name == row.claim.questions[0].name
+    base = row.claim.name if first else f"{row.claim.name}-{row.question.name}"
+    names = (f"figures/{base}{f'-{k}' if k > 1 else ''}.png" for k in count(1))
     return next(name for name in names if name not in taken)
 
 
@@ -237,7 +234,6 @@ def _as_json(
 
 
 def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
-    """One flat row per record, plain numbers."""
     measures = sorted(
         {name for item in stored if item.record.shared for name in item.record.metrics}
         - {"train_error"}
@@ -275,3 +271,28 @@ def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
         line |= {name: r.metrics[name].value if name in r.metrics else None for name in names}
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+START, END = "<!-- made by `report`, a test checks it -->", "<!-- end of what `report` makes -->"
+
+
+def tables_of(rows: Sequence[VerdictRow]) -> dict[str, str]:
+    """The text between the comments of each document, by its path in the checkout."""
+    return {"README.md": short_table(rows), "docs/text-against-code.md": discrepancies_tables()}
+
+
+def outdated(checkout: Path, rows: Sequence[VerdictRow]) -> dict[Path, str]:
+    """The documents whose table is not that of `rows`, with the text they should have.
+
+    One without the comments is left alone.
+    """
+    found = {}
+    for name, table in tables_of(rows).items():
+        path = checkout / name
+        text = path.read_text() if path.exists() else ""
+        before, start, rest = text.partition(START)
+        _, end, after = rest.partition(END)
+        new = f"{before}{start}\n\n{table}\n\n{end}{after}"
+        if end and new != text:
+            found[path] = new
+    return found

@@ -7,6 +7,7 @@ from typing import Any
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.questions import Question
 from reproductions.harness.judge.rows import VerdictRow, judge
+from reproductions.harness.records.schema import Record
 from reproductions.harness.records.store import Stored
 from reproductions.harness.rule.effect import effect_of
 from reproductions.harness.rule.text import interval
@@ -22,11 +23,8 @@ def compare_sets(
     rows = []
     for claim in claims:
         sides = [_largest(judge(claim, stored)) for stored in (ours, theirs)]
-        rows += [
-            row
-            for key in sides[0].keys() & sides[1].keys()
-            for row in _compare_rows(sides[0][key], sides[1][key])
-        ]
+        for key in sides[0].keys() & sides[1].keys():
+            rows += _compare_rows(sides[0][key], sides[1][key])
     return sorted(rows, key=lambda row: (row["cell"], row["scale"], row["arm"]))
 
 
@@ -72,7 +70,6 @@ def _compare_rows(a: VerdictRow, b: VerdictRow) -> list[dict[str, Any]]:
 
 
 def _by_quantity(row: VerdictRow, arm: str) -> dict[str, dict[int, float]]:
-    """The numbers of an arm's runs by name and seed."""
     found: dict[str, dict[int, float]] = {}
     for item in _made(row):
         if item.record.variant == arm:
@@ -103,19 +100,18 @@ def _apart(question: Question, ours: Mapping[int, float], theirs: Mapping[int, f
 
 def provenance_differences(a: Stored, b: Stored) -> list[str]:
     """What two records do not share of data, code, machine and versions."""
-    x, y = a.record, b.record
-    pairs = {
-        "data": (
-            x.data and f"{x.data.name} {x.data.fingerprint}",
-            y.data and f"{y.data.name} {y.data.fingerprint}",
-        ),
-        "version": (x.version.model_dump(), y.version.model_dump()),
-        "hardware": (x.machine.hardware, y.machine.hardware),
-        "threads": (x.machine.threads, y.machine.threads),
-        "precision": (x.machine.precision, y.machine.precision),
-        **{
-            name: (x.machine.versions.get(name), y.machine.versions.get(name))
-            for name in x.machine.versions
-        },
+    ours, theirs = map(_provenance, (a.record, b.record))
+    names = [name for name in ours if ours[name] != theirs.get(name)]
+    return [f"{name}: {ours[name]} → {theirs.get(name)}" for name in names]
+
+
+def _provenance(record: Record) -> dict[str, Any]:
+    machine = record.machine
+    return {
+        "data": record.data and f"{record.data.name} {record.data.fingerprint}",
+        "version": record.version.model_dump(),
+        "hardware": machine.hardware,
+        "threads": machine.threads,
+        "precision": machine.precision,
+        **machine.versions,
     }
-    return [f"{name}: {old} → {new}" for name, (old, new) in pairs.items() if old != new]

@@ -66,7 +66,6 @@ def _describe_arm(arm: Arm, shown: set[str]) -> list[str]:
 
 
 def _unusual(part: Any) -> str:
-    """A config or recipe with the fields that are not its class's defaults."""
     fields = [
         f"{f.name}={getattr(part, f.name)!r}"
         for f in dataclasses.fields(part)

@@ -1,7 +1,4 @@
-"""Where the paper's text and the 2012 code differ, as a table without verdicts.
-
-The differences are in discrepancies.toml. Imports no torch.
-"""
+"""Where text and 2012 code differ, from discrepancies.toml: a table without verdicts."""
 
 import csv
 import io
@@ -12,7 +9,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from reproductions.harness.report.format import table
-from reproductions.harness.report.tables import TableRow, read_table
+from reproductions.harness.report.statements import TableRow, read_table
 
 Kind = Literal["architecture", "training", "augmentation", "evaluation", "data"]
 UNMEASURED = "not measured"

@@ -13,7 +13,6 @@ from reproductions.harness.report.format import path_of
 
 
 def _numbers(row: VerdictRow, item: Stored) -> dict[str, str]:
-    """What one record adds to a row, by quantity."""
     return {
         name: "none" if value is None else f"{value:,.4f}"
         for name, value in row.scaled.values(item).items()
@@ -28,19 +27,14 @@ def unlike_today(row: VerdictRow, item: Stored) -> list[str]:
     return not_deciding(item.record, run, provenance.here()) if run else []
 
 
-def explain_data(
-    claim: Claim, name: str, stored: Sequence[Stored], scale: str
-) -> list[dict[str, Any]]:
-    """What `explain_cell` says, as data: one entry for each row of the question."""
-    return [_row_data(row) for row in _rows(claim, name, stored, scale)]
-
-
-def _rows(claim: Claim, name: str, stored: Sequence[Stored], scale: str) -> list[VerdictRow]:
+def rows_of(claim: Claim, name: str, stored: Sequence[Stored], scale: str) -> list[VerdictRow]:
+    """The judged rows of one question at a scale."""
     rows = judge(claim, stored)
     return [row for row in rows if (row.question.name, row.scale) == (name, scale)]
 
 
-def _row_data(row: VerdictRow) -> dict[str, Any]:
+def row_data(row: VerdictRow) -> dict[str, Any]:
+    """What `explain_cell` says of a row, as data."""
     v = row.verdict
     return {
         "cell": row.cell,
@@ -75,7 +69,7 @@ def _row_data(row: VerdictRow) -> dict[str, Any]:
 
 def explain_cell(claim: Claim, name: str, stored: Sequence[Stored], scale: str) -> str:
     """Formula, values, records and provenance of every row of one question at a scale."""
-    rows = _rows(claim, name, stored, scale)
+    rows = rows_of(claim, name, stored, scale)
     return "\n\n".join("\n".join(_explain_row(row)) for row in rows)
 
 
@@ -84,8 +78,8 @@ def _explain_row(row: VerdictRow) -> list[str]:
     lines = [
         f"{row.cell} at scale {row.scale}: {v.word} ({v.reason})",
         f"data: {row.data}; hardware: {row.hardware}; n {row.n} of {row.planned}",
+        f"formula: {row.question.formula}",
     ]
-    lines.append(f"formula: {row.question.formula}")
     if v.effect is not None and v.low is not None and v.high is not None:
         lines.append(
             f"effect {v.effect:.4f}, 95 % interval [{v.low:.4f}, {v.high:.4f}]; "

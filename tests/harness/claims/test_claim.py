@@ -26,8 +26,8 @@ from reproductions.harness.claims.metrics import METRICS
 from reproductions.harness.claims.questions import Count, Difference, Question, Value
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
+from reproductions.harness.records.files import RESULTS
 from reproductions.harness.records.load import read_records
-from reproductions.harness.records.paths import RESULTS
 from reproductions.harness.report.describe import describe, variant_differences
 
 CLAIMS = discover()

@@ -10,7 +10,7 @@ from reproductions.harness.claims.claim import discover
 from reproductions.harness.errors import BadDataError
 from reproductions.harness.judge.rows import judge
 from reproductions.harness.records.load import read_records
-from reproductions.harness.report import tables
+from reproductions.harness.report import statements as tables
 from reproductions.harness.report.statements import Statement, ledger_table, statements
 from reproductions.harness.rule.verdict import Verdict
 

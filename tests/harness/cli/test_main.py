@@ -18,9 +18,9 @@ from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.cli.examine import examine
 from reproductions.harness.execute.context import RunContext, set_up
 from reproductions.harness.execute.run import make
-from reproductions.harness.records.git import git_state
+from reproductions.harness.records.files import REPOSITORY
 from reproductions.harness.records.load import read_records
-from reproductions.harness.records.paths import REPOSITORY
+from reproductions.harness.records.provenance import git_state
 
 ROOT = Path(__file__).parents[3]
 # of each kind one; first and last share a network

@@ -16,8 +16,8 @@ from alexnet.data.sources import open_dataset
 from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.execute import trial
+from reproductions.harness.records.files import RESULTS
 from reproductions.harness.records.load import read_records
-from reproductions.harness.records.paths import RESULTS
 
 CLAIM = discover()["fig1_relu"]
 VERDICTS = sum(run.purpose != "sweep" for run in planned_runs(CLAIM, "paper"))

@@ -9,7 +9,7 @@ from alexnet.data.imageset import ImageSet
 from alexnet.data.loader import Loader
 from alexnet.evaluation import predict
 from alexnet.models import AlexNet
-from reproductions.harness.execute.ensemble import average
+from reproductions.harness.execute.tasks import average
 
 pytestmark = pytest.mark.numerical
 

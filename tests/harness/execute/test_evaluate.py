@@ -17,7 +17,6 @@ from alexnet.evaluation import (
     color_energy_fraction,
     column_color,
     features,
-    mean_probabilities,
     predict,
     retrieval_precision,
     top_errors,
@@ -143,16 +142,6 @@ def test_a_network_that_diverged_is_right_nowhere() -> None:
     assert top_errors(lost, torch.arange(4)) == {"top1": 100.0, "top5": 100.0}
     lost[:, 0] = 1.0  # even where one class still has a number
     assert topk_correct(lost, torch.tensor([0, 1, 2, 3]), 1).tolist() == [0, 0, 0, 0]
-
-
-def test_an_ensemble_averages_probabilities() -> None:
-    members = [
-        torch.tensor([[0.9, 0.1], [0.2, 0.8]]),
-        torch.tensor([[0.3, 0.7], [0.4, 0.6]]),
-        torch.tensor([[0.6, 0.4], [0.0, 1.0]]),
-    ]
-    torch.testing.assert_close(mean_probabilities(members), torch.tensor([[0.6, 0.4], [0.2, 0.8]]))
-    torch.testing.assert_close(mean_probabilities(members[:1]), members[0])
 
 
 def test_retrieval_precision_is_the_long_way_rounds() -> None:

@@ -11,8 +11,8 @@ from reproductions.__main__ import app
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.cli import examine
 from reproductions.harness.execute import context
+from reproductions.harness.launch.job_files import JobRequest
 from reproductions.harness.launch.local import run_locally
-from reproductions.harness.launch.request import JobRequest
 from reproductions.harness.launch.slurm_arrays import job_arrays
 from reproductions.harness.launch.slurm_config import SlurmConfig, computing_on
 from reproductions.harness.records import provenance

@@ -25,9 +25,9 @@ from reproductions.__main__ import app
 from reproductions.harness.claims.claim import asked_runs, discover
 from reproductions.harness.claims.runs import PlannedRun, with_needs
 from reproductions.harness.execute.context import RunContext, set_up
-from reproductions.harness.execute.ensemble import average
 from reproductions.harness.execute.parents import MissingParentError
 from reproductions.harness.execute.run import make
+from reproductions.harness.execute.tasks import average
 from reproductions.harness.plan.missing import WEIGHTS_ABSENT, plan
 from reproductions.harness.records import provenance
 from reproductions.harness.records.load import read_records

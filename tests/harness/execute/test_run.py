@@ -21,7 +21,7 @@ from reproductions.harness.execute import tasks
 from reproductions.harness.execute.context import RunContext
 from reproductions.harness.execute.run import make
 from reproductions.harness.launch import job as segment
-from reproductions.harness.launch import request as requests
+from reproductions.harness.launch import job_files as requests
 from reproductions.harness.records.load import read_records, records_of
 from reproductions.harness.records.store import folder_of
 

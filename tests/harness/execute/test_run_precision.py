@@ -53,7 +53,7 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def choose(run: PlannedRun, context: RunContext, claim: Claim = FIGURE1) -> Choice | None:
-    asked = precision.asked(run, claim, context, dirty=provenance.uncommitted())
+    asked = precision.asked(run, claim, replace(context, dirty=provenance.uncommitted()))
     return asked or precision.measured(run, claim, context)
 
 
@@ -147,7 +147,7 @@ def test_the_options_reach_the_job(tmp_path: Path) -> None:
     options = LaunchOptions("slurm", SlurmConfig(), precision="fp32", compiled=True)
     ((request, _), *_), _ = dispatch._choose([work], options)
     job = pickle.loads(pickle.dumps(request.job("cpu", 1)))
-    assert (job.precision, job.compiled) == ("fp32", True)
+    assert (job.request.precision, job.request.compiled) == ("fp32", True)
 
 
 @pytest.fixture

@@ -11,7 +11,14 @@ from records import planned
 
 from reproductions.harness.launch import job as module
 from reproductions.harness.launch.job import MOST_WITHOUT_PROGRESS, TrainingJob
-from reproductions.harness.launch.job_files import JobEnd, new_job, read_job, write_end, write_job
+from reproductions.harness.launch.job_files import (
+    JobEnd,
+    JobRequest,
+    new_job,
+    read_job,
+    write_end,
+    write_job,
+)
 from reproductions.harness.records.schema import version_of
 
 RUN = planned("relu", 0, "smoke")
@@ -27,11 +34,12 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingJob:
     monkeypatch.setattr(module.os, "register_at_fork", lambda **_: None)
     write_job(tmp_path, RUN, new_job("12", "slurm", tmp_path))
     version = version_of(RUN.family, RUN.metrics)
-    return TrainingJob(RUN, RUN.claim, tmp_path, None, "cpu", 1, version, minutes=MINUTES)
+    request = JobRequest(RUN, RUN.claim, tmp_path, None)
+    return TrainingJob(request, "cpu", 1, version, minutes=MINUTES)
 
 
 def end_of(job: TrainingJob) -> JobEnd | None:
-    return read_job(job.root, RUN)[1]
+    return read_job(job.request.root, RUN)[1]
 
 
 def after(job: TrainingJob, minutes: float, rows: int = 0) -> TrainingJob:

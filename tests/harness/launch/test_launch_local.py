@@ -16,9 +16,8 @@ import pytest
 
 from reproductions.harness.claims.claim import discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
-from reproductions.harness.launch.job_files import read_job
+from reproductions.harness.launch.job_files import JobRequest, read_job
 from reproductions.harness.launch.local import run_locally
-from reproductions.harness.launch.request import JobRequest
 from reproductions.harness.launch.slurm_arrays import job_arrays
 from reproductions.harness.launch.slurm_config import SlurmConfig
 

@@ -13,7 +13,7 @@ from reproductions.harness.plan.choose_data import fingerprints_of
 from reproductions.harness.plan.claim_plan import prepare
 from reproductions.harness.plan.missing import PlanEntry
 from reproductions.harness.records import provenance
-from reproductions.harness.records.paths import root_of
+from reproductions.harness.records.files import root_of
 
 CLAIM = discover()["fig1_relu"]
 SMOKE = {"scale": "smoke", "data": None}

@@ -8,8 +8,9 @@ from records import full_set, keep, make_alexnet, make_record, planned, store, w
 
 from reproductions.harness.claims.claim import blocks, discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
+from reproductions.harness.plan.cost import expected_seconds
 from reproductions.harness.plan.counted import ANY, Way, differences
-from reproductions.harness.plan.missing import WEIGHTS_ABSENT, PlanEntry, expected_seconds, plan
+from reproductions.harness.plan.missing import WEIGHTS_ABSENT, PlanEntry, plan
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.schema import ParentRun, Record
 

@@ -21,9 +21,8 @@ from records import (
 )
 
 from reproductions.harness.errors import RecordError
-from reproductions.harness.records.files import CORRECT, CURVE, KERNELS, RECORD, TIES
+from reproductions.harness.records.files import CORRECT, CURVE, KERNELS, RECORD, RESULTS, TIES
 from reproductions.harness.records.load import read_records
-from reproductions.harness.records.paths import RESULTS
 from reproductions.harness.records.store import write_record as store_record
 
 
@@ -67,7 +66,7 @@ MADE = {"cifar": cifar, "censored": censored, "alexnet": alexnet, "average": ave
 
 
 def test_every_committed_record_agrees_with_its_evidence() -> None:
-    stored, faults = read_records(RESULTS, recheck=True)
+    stored, faults = read_records(RESULTS)
     assert (len(stored) > 60, faults) == (True, [])
 
 

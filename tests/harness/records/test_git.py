@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reproductions.harness.records.git import OWN, GitState, git_state
+from reproductions.harness.records.provenance import OWN, GitState, git_state
 
 NOBODY = 65534
 

@@ -1,6 +1,0 @@
-"""The handler of SIGTERM."""
-
-
-def interrupt(*_: object) -> None:
-    """End as after Ctrl-C."""
-    raise KeyboardInterrupt
