@@ -7,11 +7,10 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproductions.harness.records.paths import RESULTS
-
 from reproductions.harness.claims.claim import EXPECTED, Claim, discover, planned_runs
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.plan.counted import earliest_first
+from reproductions.harness.records.files import RESULTS
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.store import Stored
 
