@@ -56,36 +56,16 @@ Numbers = dict[str, list[float]]  # of one run: "history.loss", "metrics.codes.n
 # How far a number may be from the stored one: for losses, weights and scores as a share of the
 # largest number in the list, for others (points of an error, images) as they are. Ten times the
 # largest distance in fp32, and more than that distance in bf16 and of counts of images, that
-# `--distances` showed with torch 2.15 on two cores of an AMD EPYC with AVX2: under the settings of
+# were seen with torch 2.15 on two cores of an AMD EPYC with AVX2: under the settings of
 # .ci/run, with two threads, and under 26 draws of `RoundByShape`. fp32: losses 4.2e-5, weights
 # 3.0e-5, scores 2.4e-5, errors 1.6 points, shares 1.8 points; bf16 (emulated): 5.6e-3, 1.6e-2,
 # 1.5e-3, 7, 4. Where filters are not shared rounding grows in the course of the run: losses 3e-3
 # after its 30 steps, 6e-4 on an Intel Haswell that QEMU emulated.
+KINDS = ("loss", "error", "weights", "scores", "share", "exact")
 TOLERANCE = {
-    "fp32": {
-        "loss": 5e-4,
-        "error": 3.2,
-        "weights": 3e-4,
-        "scores": 3e-4,
-        "share": 3.0,
-        "exact": 1e-9,
-    },
-    "fp32 unshared": {
-        "loss": 1e-2,
-        "error": 3.2,
-        "weights": 3e-4,
-        "scores": 3e-4,
-        "share": 3.0,
-        "exact": 1e-9,
-    },
-    "bf16": {
-        "loss": 2e-2,
-        "error": 12.0,
-        "weights": 5e-2,
-        "scores": 1e-2,
-        "share": 10.0,
-        "exact": 1e-9,
-    },
+    "fp32": (5e-4, 3.2, 3e-4, 3e-4, 3.0, 1e-9),
+    "fp32 unshared": (1e-2, 3.2, 3e-4, 3e-4, 3.0, 1e-9),
+    "bf16": (2e-2, 12.0, 5e-2, 1e-2, 10.0, 1e-9),
 }
 
 # Short names of this file for columns of a record's history and for its metrics, by group.
@@ -136,37 +116,33 @@ ARRAYS = {"answers": "share", "weights": "weights", "scores": "scores", "centre"
 class GoldenRun:
     """One tiny run: what is trained and by which family's version."""
 
-    family: str  # of alexnet.version.TRAINING
     run: PlannedRun
     precision: str = "fp32"
     interrupt: int = 0  # stop after so many rows of history, then go on from the checkpoint
     processes: int = 1  # that train it together
 
     @property
-    def unshared(self) -> bool:
-        """Whether its filters are not shared."""
-        return isinstance(self.run.network_config, LocallyConnectedConfig)
+    def family(self) -> str:
+        """Its name in `alexnet.version.TRAINING`."""
+        return str(self.run.family)
 
     @property
-    def tolerance(self) -> str:
-        """Its kind of TOLERANCE."""
-        return f"{self.precision} unshared" if self.unshared else self.precision
+    def limits(self) -> dict[str, float]:
+        """How far numbers may be, by their kind."""
+        unshared = isinstance(self.run.network_config, LocallyConnectedConfig)
+        name = f"{self.precision} unshared" if unshared else self.precision
+        return dict(zip(KINDS, TOLERANCE[name], strict=True))
 
 
 def planned(
-    config: Any, recipe: Any, name: str, *needs: PlannedRun, images: str = "all", **fields: Any
+    name: str, config: Any, recipe: Any, *needs: PlannedRun, images: str = "all", **fields: Any
 ) -> PlannedRun:
     """A training of the harness that claims share; `fields` are others of `PlannedRun`."""
-    shared: dict[str, Any] = {
-        "question": "",
-        "kind": "train",
-        "metrics": METRICS_OF.get(type(config), ()),
-    }
+    shared: dict[str, Any] = {"question": "", "kind": "train", "scale": "smoke", "seed": 0}
+    shared["metrics"] = METRICS_OF.get(type(config), ())
     return PlannedRun(
         claim=f"{family_of(config) if config else needs[0].family}-golden",
         variant=name,
-        scale="smoke",
-        seed=0,
         dataset=images,
         declaration="golden",
         needs=needs,
@@ -176,84 +152,75 @@ def planned(
     )
 
 
+CIFAR = CifarNetConfig(widths=(8, 8, 16), init_std=(0.01, 0.05, 0.05, 0.05))
+MODERN = replace(CIFAR, init="modern")
+SLOW = Recipe(
+    learning_rate=0.002,
+    batch_size=32,
+    weight_decay=0.01,
+    epochs=3,
+    target_train_error=50.0,
+    target_window="row",
+)
+LATE = replace(SLOW, target_train_error=40.0, inputs="standardised")
+LOCAL = LocallyConnectedRecipe(batch_size=32, learning_rate=0.002, epochs=3, lr_milestones=(2,))
+# learn something in 32 steps
+LIVELY: dict[str, Any] = {"conv_init_std": 0.08, "conv3plus_init_std": 0.12, "fc_init_std": 0.08}
+ORIGINAL = replace(AlexNetConfig.original().smoke(), **LIVELY)
+RECIPE = replace(
+    AlexNetRecipe.original(),
+    learning_rate=0.003,
+    batch_size=40,
+    epochs=4,
+    lr_milestones=(2,),
+    conv1_lr_milestones=(1,),
+    conv1_freeze_epoch=3,
+    color_noise_end=3,
+    images_per_draw=8,
+)
+PAPER = replace(AlexNetRecipe.paper(), batch_size=40, epochs=4, plateau_patience=1)
+TUNED = replace(
+    AlexNetRecipe.finetuning(),
+    batch_size=40,
+    epochs=2,
+    lr_milestones=(1,),
+    conv1_lr_milestones=(0,),
+    conv1_freeze_epoch=1,
+    fc8_lr_multiplier_epochs=1,
+    color_noise_end=1,
+)
+
+
 def golden_runs() -> dict[str, GoldenRun]:
     """All golden runs by name."""
-    cifar = CifarNetConfig(widths=(8, 8, 16), init_std=(0.01, 0.05, 0.05, 0.05))
-    slow = Recipe(
-        learning_rate=0.002,
-        batch_size=32,
-        weight_decay=0.01,
-        epochs=3,
-        target_train_error=50.0,
-        target_window="row",
-    )
-    modern = replace(cifar, init="modern")
-    late = replace(slow, target_train_error=40.0, inputs="standardised")
-    local = LocallyConnectedConfig().smoke()
-    wide = LocallyConnectedConfig.published_11pct().smoke()
-    local_recipe = LocallyConnectedRecipe(
-        batch_size=32, learning_rate=0.002, epochs=3, lr_milestones=(2,)
-    )
-    recipe = replace(
-        AlexNetRecipe.original(),
-        learning_rate=0.003,
-        batch_size=40,
-        epochs=4,
-        lr_milestones=(2,),
-        conv1_lr_milestones=(1,),
-        conv1_freeze_epoch=3,
-        color_noise_end=3,
-        images_per_draw=8,
-    )
-    # learn something in 32 steps
-    lively: dict[str, Any] = {
-        "conv_init_std": 0.08,
-        "conv3plus_init_std": 0.12,
-        "fc_init_std": 0.08,
-    }
-    original = replace(AlexNetConfig.original().smoke(), **lively)
-    paper = replace(AlexNetRecipe.paper(), batch_size=40, epochs=4, plateau_patience=1)
-    first = planned(original, recipe, "original")
+    tanh, figure_1 = {"activation": "tanh"}, {"question": "golden"}
+    first = planned("original", ORIGINAL, RECIPE)
     second = replace(first, seed=1)
-    half = replace(original.six_convolutions(), classes=5)
-    six = planned(original.six_convolutions(), recipe, "six")
-    tuned = replace(
-        AlexNetRecipe.finetuning(),
-        batch_size=40,
-        epochs=2,
-        lr_milestones=(1,),
-        conv1_lr_milestones=(0,),
-        conv1_freeze_epoch=1,
-        fc8_lr_multiplier_epochs=1,
-        color_noise_end=1,
-    )
+    six = planned("six", ORIGINAL.six_convolutions(), RECIPE)
+    half = replace(ORIGINAL.six_convolutions(), classes=5)
+    wide = LocallyConnectedConfig.published_11pct().smoke()
+    paper = replace(AlexNetConfig.paper().smoke(), **LIVELY)
+    runs = {
+        "cifar-relu": planned("relu", CIFAR, SLOW, **figure_1),
+        "cifar-tanh": planned("tanh", replace(CIFAR, **tanh), SLOW, **figure_1),
+        "cifar-he": planned("he", MODERN, LATE, **figure_1),
+        "cifar-glorot": planned("glorot", replace(MODERN, **tanh), LATE, **figure_1),
+        "cifar-bf16": (planned("bf16", MODERN, LATE, **figure_1), "bf16"),
+        "local": planned("local", LocallyConnectedConfig().smoke(), LOCAL),
+        "local-norm": planned("local-norm", wide, LOCAL),
+        "original": first,
+        "original-seed1": second,
+        "original-bf16": (replace(first, variant="bf16"), "bf16"),
+        "original-interrupted": (replace(first, variant="interrupted"), "fp32", 7),
+        "original-two-processes": (replace(first, variant="two"), "fp32", 0, 2),
+        "paper": planned("paper", paper, PAPER),
+        "six": six,
+        "fine-tuned": planned("tuned", half, TUNED, six, images="half"),
+        "average": planned("average", None, None, first, second, kind="ensemble"),
+    }
     return {
-        "cifar-relu": GoldenRun("cifar", planned(cifar, slow, "relu", question="golden")),
-        "cifar-tanh": GoldenRun(
-            "cifar", planned(replace(cifar, activation="tanh"), slow, "tanh", question="golden")
-        ),
-        "cifar-he": GoldenRun("cifar", planned(modern, late, "he", question="golden")),
-        "cifar-glorot": GoldenRun(
-            "cifar", planned(replace(modern, activation="tanh"), late, "glorot", question="golden")
-        ),
-        "cifar-bf16": GoldenRun("cifar", planned(modern, late, "bf16", question="golden"), "bf16"),
-        "local": GoldenRun("cifar", planned(local, local_recipe, "local")),
-        "local-norm": GoldenRun("cifar", planned(wide, local_recipe, "local-norm")),
-        "original": GoldenRun("alexnet", first),
-        "original-seed1": GoldenRun("alexnet", second),
-        "original-bf16": GoldenRun("alexnet", replace(first, variant="bf16"), "bf16"),
-        "original-interrupted": GoldenRun(
-            "alexnet", replace(first, variant="interrupted"), interrupt=7
-        ),
-        "original-two-processes": GoldenRun("alexnet", replace(first, variant="two"), processes=2),
-        "paper": GoldenRun(
-            "alexnet", planned(replace(AlexNetConfig.paper().smoke(), **lively), paper, "paper")
-        ),
-        "six": GoldenRun("alexnet", six),
-        "fine-tuned": GoldenRun("alexnet", planned(half, tuned, "tuned", six, images="half")),
-        "average": GoldenRun(
-            "alexnet", planned(None, None, "average", first, second, kind="ensemble")
-        ),
+        name: GoldenRun(*run) if isinstance(run, tuple) else GoldenRun(run)
+        for name, run in runs.items()
     }
 
 
@@ -351,16 +318,8 @@ class Golden:
 
     def together(self, name: str) -> Path:
         """Made by several processes of their own."""
-        command = [
-            sys.executable,
-            __file__,
-            "--rank-of",
-            name,
-            "--root",
-            str(self.root),
-            "--threads",
-            str(self.threads),
-        ]
+        own = ["--rank-of", name, "--root", str(self.root), "--threads", str(self.threads)]
+        command = [sys.executable, __file__, *own]
         world = self.runs[name].processes
         ranks = [subprocess.Popen([*command, "--rank", str(rank)]) for rank in range(world)]
         assert [rank.wait() for rank in ranks] == [0] * world
@@ -436,13 +395,12 @@ def distance(key: str, old: list[float], new: list[float]) -> float:
 
 def moved(golden: GoldenRun, old: Numbers, new: Numbers) -> list[str]:
     """The numbers too far from the stored ones, or present on one side only."""
-    limits = TOLERANCE[golden.tolerance]
     return [
         key
         for key in sorted(old.keys() | new.keys())
         if key not in old
         or key not in new
-        or not distance(key, old[key], new[key]) <= limits[kind_of(key)]
+        or not distance(key, old[key], new[key]) <= golden.limits[kind_of(key)]
     ]
 
 
@@ -582,19 +540,6 @@ def against(commit: str, names: list[str], threads: int) -> int:
     return int(bool(differing))
 
 
-def show_distances(names: list[str], threads: int) -> None:
-    """How far this machine's numbers are from the stored ones, the largest of every kind."""
-    largest: dict[tuple[str, str], tuple[float, str]] = {}
-    stored, runs = read_stored()["runs"], golden_runs()
-    for name, numbers in all_numbers(names, threads).items():
-        for key, values in numbers.items():
-            place = runs[name].precision, kind_of(key)
-            apart = distance(key, stored[name].get(key, []), values)
-            largest[place] = max(largest.get(place, (0.0, "")), (apart, f"{name} {key}"))
-    for (precision, kind), (apart, where) in sorted(largest.items()):
-        print(f"{precision} {kind}: {apart:.2g} ({where})")
-
-
 def check(names: list[str], threads: int) -> int:
     """Print each number beyond its tolerance with the version behind it; 1 if there are any."""
     stored, runs = read_stored()["runs"], golden_runs()
@@ -612,24 +557,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        choices=list(golden_runs()),
-        help="make this run alone",
-    )
-    parser.add_argument(
-        "--against", metavar="COMMIT", help="compare every bit with another commit's tree"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="print the numbers that moved; ends with 1 if any did"
-    )
-    parser.add_argument(
-        "--distances",
-        action="store_true",
-        help="print the largest distances from the stored numbers",
-    )
+    names, commit = list(golden_runs()), {"metavar": "COMMIT"}
+    parser.add_argument("--only", action="append", default=[], choices=names, help="this run alone")
+    parser.add_argument("--against", **commit, help="compare every bit with another commit's tree")
+    parser.add_argument("--check", action="store_true", help="print what moved; status 1 if any")
     parser.add_argument("--threads", type=int, default=1)
     for hidden in ("--rank-of", "--root", "--rank"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
@@ -641,9 +572,6 @@ def main() -> int:
         return against(args.against, args.only, args.threads)
     if args.check:
         return check(args.only, args.threads)
-    if args.distances:
-        show_distances(args.only, args.threads)
-        return 0
     print(json.dumps(all_numbers(args.only, args.threads), indent=1))
     return 0
 
