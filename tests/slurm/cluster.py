@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -186,27 +185,16 @@ class Cluster:
         """Cancel jobs, or all of them."""
         self.run("scancel", *(jobs or ("--user=root",)))
 
-    def kill_node(self, node: str, *, steps: bool = True) -> None:
-        """Kill a node's slurmd and its steps, like a power cut; without `steps` only slurmd."""
+    def kill_node(self, node: str) -> None:
+        """Kill a node's slurmd and its steps, like a power cut."""
         self._down.add(node)
-        if steps:
-            self._kill(node)
-        else:
-            os.kill(int((self.folder / f"{node}.pid").read_text()), signal.SIGKILL)
+        self._kill(node)
 
     def restart_node(self, node: str) -> None:
         """Start the slurmd of a killed node and wait until the node can take jobs."""
         self._start_node(node)
         self._down.discard(node)
         self.wait_for(lambda: self.nodes()[node] in {"IDLE", "MIXED", "ALLOCATED"}, 60)
-
-    def restart_controller(self) -> None:
-        """Stop slurmctld by SIGTERM, so that it saves its state, and start it again."""
-        controller = int((self.folder / "slurmctld.pid").read_text())
-        os.kill(controller, signal.SIGTERM)
-        self.wait_for(lambda: not Path(f"/proc/{controller}").exists())
-        self._kill("slurmctld")
-        self._start_controller()
 
     def reset(self) -> None:
         """For the next test: no job, every node idle."""
