@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from machine import SHARED_MEMORY
+from pictures import WNIDS, noise
 from rounding import RoundByShape
 
 from alexnet.data import cifar10, tiny_imagenet
@@ -122,22 +123,25 @@ def cifar_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tiny_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data root with a Tiny ImageNet of two classes, one image each per split, counts lowered."""
-    from PIL import Image
+    """A data root with `tiny-imagenet-200`: three classes, 4 + 2 images each, one of them grey."""
 
-    monkeypatch.setattr(tiny_imagenet, "CLASSES", 2)
-    monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 1, "test": 1})
-    folder = tmp_path / "tiny-imagenet-200"
-    for name in (
-        "train/n1/images/n1_0.JPEG",
-        "train/n2/images/n2_0.JPEG",
-        "val/images/1.JPEG",
-        "val/images/2.JPEG",
-    ):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (64, 64)).save(folder / name)
-    (folder / "wnids.txt").write_text("n1\nn2\n")
-    (folder / "val" / "val_annotations.txt").write_text("1.JPEG\tn1\n2.JPEG\tn2\n")
+    monkeypatch.setattr(tiny_imagenet, "CLASSES", 3)
+    monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 4, "test": 2})
+    folder, lines = tmp_path / "tiny-imagenet-200", []
+    for number, wnid in enumerate(WNIDS):
+        names = [f"train/{wnid}/images/{wnid}_{k}.JPEG" for k in range(4)]
+        for name in (f"val_{number}.JPEG", f"val_{number + 3}.JPEG"):
+            names.append(f"val/images/{name}")
+            lines.append(f"{name}\t{wnid}\t0\t32\t44\t62\n")
+        for k, name in enumerate(names):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            image = noise(64, 64, 10 * number + k)
+            image = image.convert("L") if (number, k) == (1, 2) else image
+            image.save(folder / name, quality=95)
+    (folder / "val" / "val_annotations.txt").write_text("".join(lines))
+    (folder / "wnids.txt").write_text("\n".join(reversed(WNIDS)))
+    words = f"n00001740\tentity\n{WNIDS[0]}\tgoldfish, Carassius auratus\n{WNIDS[2]}\tgeyser\n"
+    (folder / "words.txt").write_text(words)
     return tmp_path
 
 

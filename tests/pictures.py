@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
+WNIDS = ("n01443537", "n01629819", "n09256479")  # of the fixture `tiny_images`
+
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     """The bytes of a file."""

@@ -6,17 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet.data import imageset
 from alexnet.data.imageset import (
     DataError,
     ImageSet,
     fingerprint,
-    finish,
     open_imageset,
     pack,
-    partial_of,
     rgb_covariance,
-    statistics,
 )
 
 pytestmark = pytest.mark.numerical
@@ -51,26 +47,14 @@ def test_round_trip(packed: ImageSet, tmp_path: Path) -> None:
     assert len(again) == 12
 
 
-def test_fingerprint_sees_pixels_labels_shape_and_classes() -> None:
+def test_the_fingerprint_sees_pixels_labels_shape_and_classes() -> None:
     images, labels = np.zeros((2, 2, 3, 3), np.uint8), np.zeros(2, np.int64)
-    one = images.copy()
-    one[1, 1, 1, 1] = 1
-    prints = {
-        fingerprint(images, labels, "ab"),
-        fingerprint(one, labels, "ab"),
-        fingerprint(images, labels + 1, "ab"),
-        fingerprint(images.reshape(2, 3, 2, 3), labels, "ab"),
-        fingerprint(images, labels, "ac"),
-    }
-    assert len(prints) == 5
-    assert fingerprint(images, labels.astype(np.int32), "ab") == fingerprint(images, labels, "ab")
-
-
-def test_statistics_over_many_images() -> None:
-    images = np.random.default_rng(1).integers(0, 256, (2_100, 2, 2, 3), dtype=np.uint8)
-    mean, std = statistics(images)
-    np.testing.assert_allclose(mean, images.astype(np.float64).mean(0), rtol=1e-6)
-    assert std == pytest.approx((images - mean.astype(np.float64)).std(), rel=1e-9)
+    turned, bright = images.reshape(2, 3, 2, 3), images + np.uint8(1)
+    same = (images, labels, "ab"), (images, labels.astype(np.int32), "ab")
+    others = (bright, labels, "ab"), (turned, labels, "ab"), (images, labels, "ac")
+    prints = [fingerprint(*each) for each in (*same, *others, (images, labels + 1, "ab"))]
+    assert len({*prints}) == 5
+    assert prints[0] == prints[1]
 
 
 def test_the_covariance_of_the_colours() -> None:
@@ -84,62 +68,19 @@ def test_the_covariance_of_the_colours() -> None:
     assert rgb_covariance(two) == ((1.0, -5.0, 0.0), (-5.0, 25.0, 0.0), (0.0, 0.0, 0.0))
 
 
-def test_an_altered_covariance_is_found(packed: ImageSet, tmp_path: Path) -> None:
-    assert np.linalg.eigvalsh(packed.meta.rgb_covariance).min() > 0
-    path = tmp_path / "set" / "meta.json"
-    fields = json.loads(path.read_text())
-    fields["rgb_covariance"][1][2] += 0.5
-    path.write_text(json.dumps(fields))
-    with pytest.raises(DataError, match="another mean image"):
-        open_imageset(tmp_path / "set")
-
-
-def test_images_that_were_written_piece_by_piece_make_the_same_set(
-    packed: ImageSet, tmp_path: Path
-) -> None:
-    folder = tmp_path / "pieces"
-    partial_of(folder).mkdir()
-    pieces = np.lib.format.open_memmap(
-        partial_of(folder) / "images.npy", mode="w+", dtype=np.uint8, shape=packed.images.shape
-    )
-    for start in range(0, 12, 5):
-        pieces[start : start + 5] = packed.images[start : start + 5]
-    pieces.flush()
-    again = finish(
-        folder, packed.labels, name="n", split="train", classes="abc", canonical=True, source="s"
-    )
-    assert again.meta == packed.meta
-    assert not partial_of(folder).exists()
-
-
-def test_a_set_larger_than_the_memory_is_mapped(packed: ImageSet, tmp_path: Path) -> None:
-    """A sparse file of a terabyte: the first page is read, one byte written, in memory alone."""
-    path = tmp_path / "set" / "images.npy"
-    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(1 << 22, 256, 256, 4))
-    huge = imageset._mapped(path)
-    huge[0, 0, 0, 0] = 7
-    assert (huge.nbytes, huge[0, 0, 0].tolist(), imageset._mapped(path)[0, 0, 0, 0]) == (
-        1 << 40,
-        [7, 0, 0, 0],
-        0,
-    )
-
-
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "mean_image.npy", "meta.json"])
-@pytest.mark.parametrize("damage", ["missing", "truncated", "garbage"])
-def test_broken_files_are_named(packed: ImageSet, tmp_path: Path, name: str, damage: str) -> None:
+@pytest.mark.parametrize("change", [None, lambda old: old[: len(old) // 2], lambda _: b"\x80" * 99])
+def test_broken_files_are_named(packed: ImageSet, tmp_path: Path, name: str, change) -> None:
     path = tmp_path / "set" / name
     content = path.read_bytes()
     path.unlink()
-    if damage == "truncated":
-        path.write_bytes(content[: len(content) // 2])
-    elif damage == "garbage":
-        path.write_bytes(b"\x80garbage" * 20)
+    if change:
+        path.write_bytes(change(content))
     with pytest.raises(DataError, match=r"not a whole ImageSet .*data prepare"):
         open_imageset(tmp_path / "set")
 
 
-def test_an_altered_mean_image_is_found(packed: ImageSet, tmp_path: Path) -> None:
+def test_another_mean_image_is_found(packed: ImageSet, tmp_path: Path) -> None:
     np.save(tmp_path / "set" / "mean_image.npy", packed.mean_image + 1)
     with pytest.raises(DataError, match="another mean image"):
         open_imageset(tmp_path / "set")
@@ -165,9 +106,3 @@ def test_meta_that_does_not_fit_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
     with pytest.raises(DataError):
         open_imageset(tmp_path / "set")
-
-
-def test_training_never_writes_the_file(packed: ImageSet, tmp_path: Path) -> None:
-    before = (tmp_path / "set" / "images.npy").read_bytes()
-    packed.images[0] = 0
-    assert (tmp_path / "set" / "images.npy").read_bytes() == before

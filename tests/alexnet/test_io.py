@@ -10,15 +10,6 @@ from machine import small_disk
 from alexnet.io import locked, move, move_aside, write_atomic
 
 
-def test_writes_and_replaces(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "file"
-    write_atomic(path, "ä")
-    assert path.read_bytes() == "ä".encode()
-    write_atomic(path, b"\x00")
-    assert path.read_bytes() == b"\x00"
-    assert list(path.parent.iterdir()) == [path]
-
-
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_atomic(path, "old")

@@ -88,40 +88,6 @@ def test_is_the_formula_to_the_bit(drawn: Case) -> None:
         assert torch.equal(pixels, torch.from_numpy(expected).to(dtype))
 
 
-@given(st.lists(st.floats(width=32), min_size=1, max_size=64))
-def test_bf16_is_rounded_as_autocast_rounds(values: list[float]) -> None:
-    """Every float32 there is, brought to the result by way of the shift."""
-    shift = torch.tensor(values).repeat_interleave(3).view(-1, 3)
-    count = len(values)
-    black, nothing = torch.zeros(1, 1, 1, 3, dtype=torch.uint8), torch.zeros(1, 1, 3)
-    spec = BatchSpec(
-        torch.zeros(count).long(), torch.zeros(count, 2).long(), torch.zeros(count).bool(), shift
-    )
-    pixels = render(black, nothing, spec, dtype=torch.bfloat16)
-    with torch.autocast("cpu", torch.bfloat16):
-        # products are made of rounded numbers
-        rounded = (0.0 + shift).view(-1, 1) @ torch.ones(1, 1)
-    torch.testing.assert_close(pixels.view(-1, 1), rounded, rtol=0, atol=0, equal_nan=True)
-
-
-def test_images_in_float_are_pixels_alike() -> None:
-    images, *rest = case(1, 6, (9, 7), (3, 2))
-    assert torch.equal(render(images.float(), *rest), render(images, *rest))
-
-
-def test_any_strides() -> None:
-    images, mean, spec, divisor, factor = case(2, 6, (8, 8), (4, 4))
-    wide = BatchSpec(
-        *(torch.stack([t, t], -1)[..., 0] for t in (spec.index, spec.corners, spec.flipped)),
-        spec.color,
-    )
-    square = torch.stack([mean, mean], 3)[..., 0]
-    turned = images.transpose(1, 2).contiguous().transpose(1, 2)
-    assert torch.equal(
-        render(turned, square, wide, divisor, factor), render(images, mean, spec, divisor, factor)
-    )
-
-
 @pytest.mark.parametrize(("index", "corner"), [(5, (0, 0)), (0, (4, 0)), (0, (0, 2**62))])
 def test_what_does_not_exist_is_refused(index: int, corner: tuple[int, int]) -> None:
     images, mean, *_ = case(0, 1, (8, 8), (3, 2))

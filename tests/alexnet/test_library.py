@@ -35,10 +35,8 @@ def test_a_plain_loop_trains(splits: Splits) -> None:
     torch.manual_seed(0)
     net = AlexNet(SMALL)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
-    x = (
-        torch.from_numpy(splits["train"].images[:64]).permute(0, 3, 1, 2)[..., 2:30, 2:30].float()
-        - 120
-    )
+    pixels = torch.from_numpy(splits["train"].images[:64, 2:30, 2:30])
+    x = pixels.permute(0, 3, 1, 2).float() - 120
     y = torch.from_numpy(splits["train"].labels[:64])
     losses = []
     for _ in range(120):
@@ -84,11 +82,7 @@ def test_from_a_folder_of_photographs_to_a_network_on_the_disk(
     photographs: Path, tmp_path: Path
 ) -> None:
     photos = images(photographs)
-    assert (len(photos), photos.meta.classes, photos.meta.shape) == (
-        10,
-        ("cat", "dog"),
-        (256, 256, 3),
-    )
+    assert (photos.meta.classes, photos.meta.shape) == (("cat", "dog"), (256, 256, 3))
     assert photos.labels.tolist() == [0] * 5 + [1] * 5
     config = AlexNetConfig(
         image_size=64, classes=2, conv_widths=(8, 16, 16, 16, 16), fc_widths=(32, 32)
@@ -101,21 +95,16 @@ def test_from_a_folder_of_photographs_to_a_network_on_the_disk(
     found = evaluate(net, photos, mean_of=photos, recipe=recipe, crops=10)
     assert set(found) == {"top1", "top5"}
     net.save(tmp_path / "net.safetensors")
-    again = evaluate(
-        load(tmp_path / "net.safetensors"), photos, mean_of=photos, recipe=recipe, crops=10
-    )
-    assert again == found
+    net = load(tmp_path / "net.safetensors")
+    assert evaluate(net, photos, mean_of=photos, recipe=recipe, crops=10) == found
 
 
 def test_the_example_of_an_own_loop_runs(photographs: Path, clean_env: dict[str, str]) -> None:
-    example = Path(__file__).parents[1] / "examples" / "own_loop.py"
+    example = Path(__file__).parents[2] / "examples" / "own_loop.py"
     command = [sys.executable, str(example), str(photographs)]
     done = subprocess.run(command, env=clean_env, capture_output=True, text=True, check=True)
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
-        "epoch 1",
-        "epoch 2",
-        "epoch 3",
-    ]
+    said = [line.split(":")[0] for line in done.stdout.splitlines()]
+    assert said == ["epoch 1", "epoch 2", "epoch 3"]
 
 
 def test_a_folder_is_packed_again_where_a_file_changed(photographs: Path) -> None:
@@ -128,6 +117,10 @@ def test_a_folder_is_packed_again_where_a_file_changed(photographs: Path) -> Non
 def test_no_images_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is neither a folder nor one of cifar10, tiny-imagenet"):
         images("cifar11")
+    with pytest.raises(DataError, match="synthetic has no split 'validation'; it has train, test"):
+        images("synthetic", "validation", data=".")
+    with pytest.raises(DataError, match=r"a folder has no splits; give .*/test itself"):
+        images(tmp_path, "test")
     with pytest.raises(DataError, match="has no two subfolders with images"):
         images(tmp_path)
     for name in ("a", "b"):
@@ -135,17 +128,6 @@ def test_no_images_is_one_line(tmp_path: Path) -> None:
         (tmp_path / name / "x.jpg").write_bytes(b"no JPEG")
     with pytest.raises(DataError, match=r"a/x\.jpg"):
         images(tmp_path)
-
-
-def test_a_data_set_by_name() -> None:
-    assert images("synthetic", "test").meta.split == "test"
-    with pytest.raises(DataError, match="synthetic has no split 'validation'; it has train, test"):
-        images("synthetic", "validation", data=".")
-
-
-def test_a_folder_has_no_splits(photographs: Path) -> None:
-    with pytest.raises(DataError, match=r"a folder has no splits; give .*/test itself"):
-        images(photographs, "test")
 
 
 def test_images_that_end_within_the_network_are_refused() -> None:
@@ -156,26 +138,9 @@ def test_images_that_end_within_the_network_are_refused() -> None:
     assert local(torch.zeros(1, 3, 26, 26)).shape == (1, 10)
 
 
-def test_a_network_of_a_seed_leaves_torchs_generator() -> None:
-    before = torch.get_rng_state()
-    AlexNet(SMALL, seed=0)
-    CifarNet(seed=0)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_importing_the_package_imports_no_torch(clean_env: dict[str, str]) -> None:
-    code = "import sys, alexnet; from alexnet import AlexNetConfig; print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=clean_env, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "False\n"
-
-
 def test_every_public_name_is_there() -> None:
     assert sorted(alexnet.__all__) == sorted(
         name for names in alexnet.MODULES.values() for name in names
     )
     for name in alexnet.__all__:
         assert getattr(alexnet, name).__doc__
-    with pytest.raises(AttributeError, match="has no attribute 'AlexNot'"):
-        alexnet.AlexNot  # noqa: B018

@@ -15,7 +15,14 @@ from torch import Tensor
 
 from alexnet.config import AlexNetConfig
 from alexnet.models import AlexNet
-from alexnet.weights import WeightsError, export_weights, import_weights, load, network
+from alexnet.weights import (
+    WeightsError,
+    export_weights,
+    import_weights,
+    load,
+    load_matching,
+    network,
+)
 
 CONFIG = AlexNetConfig.original().smoke()
 
@@ -61,32 +68,6 @@ def test_a_network_comes_back_whole(stored: Path, weights: dict[str, Tensor]) ->
     assert load_file(stored).keys() == weights.keys()  # any other reader sees the same
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        AlexNetConfig.paper().smoke(),
-        CONFIG.one_column(),
-        CONFIG.six_convolutions(),
-        CONFIG.without_lrn(),
-        replace(CONFIG, removed_layers=("conv4",), activation="tanh", pool_size=2, dropout=False),
-    ],
-)
-def test_every_kind_of_network(config: AlexNetConfig, tmp_path: Path) -> None:
-    net = AlexNet(config)
-    export_weights(tmp_path / "w", config, net.state_dict())
-    assert import_weights(tmp_path / "w")[0] == config
-
-
-def test_same_weights_same_bytes_in_any_memory_order(
-    stored: Path, weights: dict[str, Tensor], tmp_path: Path
-) -> None:
-    net = AlexNet(CONFIG)
-    net.load_state_dict(weights)
-    net = net.to(memory_format=torch.channels_last)
-    export_weights(tmp_path / "again", CONFIG, dict(reversed(net.state_dict().items())))
-    assert (tmp_path / "again").read_bytes() == stored.read_bytes()
-
-
 def test_nothing_broken_is_written(weights: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "net"
     path.write_text("as before")
@@ -101,11 +82,9 @@ def test_nothing_broken_is_written(weights: dict[str, Tensor], tmp_path: Path) -
 ZEROS = torch.zeros(10)
 INFINITE = torch.full((24, 16, 3, 3), float("inf"))
 EDITS: dict[str, tuple[dict[str, Tensor], str]] = {
-    "unknown": ({"layers.conv9.weight": ZEROS}, "has an unknown layers.conv9.weight"),
     "shape": ({"layers.conv1.weight": torch.ones(6, 3, 11, 11)}, "(6, 3, 11, 11), not (6, 3, 5, 5"),
     "not finite": ({"layers.conv3.weight": INFINITE}, "with values that are not finite numbers"),
     "half": ({"layers.fc8.bias": ZEROS.half()}, "32-bit floating point"),
-    "integers": ({"layers.fc8.bias": ZEROS.int()}, "32-bit floating point"),
 }
 
 
@@ -136,32 +115,16 @@ def config_with(**changes: object) -> dict[str, object]:
     [
         ("no json {", "broken config"),
         ("[" * 100_000, "broken config"),
-        ("[1, 2]", "broken config"),
-        ("null", "broken config"),
         ({"format": 1, "config": asdict(CONFIG)}, "format 1 is not 2"),
-        ({"format": 2, "config": []}, "broken config"),
         ({"format": 2, "config": {}}, "not the fields of a config"),
         (config_with(more=1), "not the fields of a config: more"),
         (config_with(classes="10"), "classes"),
-        (config_with(classes=10.5), "classes"),
-        (config_with(classes=True), "classes"),
         (config_with(activation="__import__('os')"), "activation"),
-        (config_with(pool_size=4), "pool_size"),
         (config_with(lrn_alpha=float("nan")), "lrn_alpha"),
-        (config_with(conv_init_std=float("inf")), "conv_init_std"),
         (config_with(conv1_stride=0), "conv1_stride is below 1"),
-        (config_with(columns=0), "columns is below 1"),
-        (config_with(columns=-2), "columns is below 1"),
         (config_with(columns=5), "whole columns"),
-        (config_with(image_size=10**30), "image_size"),
-        (config_with(image_size=1), "the images end before"),
-        (config_with(conv_widths=[]), "broken config"),
         (config_with(conv_widths=[6, 16]), "broken config"),
-        (config_with(conv_widths=[1_000_000, 16, 24, 24, 16]), "1000000"),
-        (config_with(conv_kernels=[5, 4, 3, 3, 3]), "even size"),
-        (config_with(fc_widths=[256]), "hidden layers"),
         (config_with(removed_layers=["conv1"]), "broken config"),
-        (config_with(classes=1_000_000), "of shape"),
         (config_with(fc_widths=[1_000_000, 1_000_000]), "of shape"),
     ],
 )
@@ -172,43 +135,19 @@ def test_hostile_configs_end_in_one_line(
     assert message in refused(lambda: import_weights(path))
 
 
-def test_files_without_a_config_are_refused(weights: dict[str, Tensor], tmp_path: Path) -> None:
-    assert "no config" in refused(
-        lambda: import_weights(rewritten(tmp_path / "w", weights, "{}", key="other"))
-    )
-    save_file(weights, tmp_path / "bare")
-    assert "no config" in refused(lambda: import_weights(tmp_path / "bare"))
-
-
-def test_truncated_files_are_refused(stored: Path) -> None:
-    content = stored.read_bytes()
-    for share in (0, 4, 100, len(content) // 2, len(content) - 1):
-        stored.write_bytes(content[:share])
-        assert "cannot be read as safetensors" in refused(lambda: import_weights(stored))
-
-
 @pytest.mark.parametrize(
     "content",
     [
         struct.pack("<Q", 1 << 62) + b"{}",
-        struct.pack("<Q", 10) + b'{"a": 1}xx',
         struct.pack("<Q", 90)
-        + b'{"layers.fc8.bias":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,4]}} '
-        b"   ",
-        struct.pack("<Q", 80)
-        + b'{"layers.fc8.bias":{"dtype":"F32","shape":[1],"data_offsets":[0,99999999]}}     ',
+        + b'{"layers.fc8.bias":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,4]}}',
         os.urandom(1000),
     ],
-    ids=["long header", "no tensors", "overflow", "beyond the end", "noise"],
+    ids=["long header", "overflow", "noise"],
 )
 def test_hostile_safetensors_end_in_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(content)
     refused(lambda: import_weights(tmp_path / "w"))
-
-
-def test_missing_files_and_folders_end_in_one_line(tmp_path: Path) -> None:
-    for path in (tmp_path / "none", tmp_path):
-        refused(lambda path=path: import_weights(path))
 
 
 class Exploit:
@@ -231,11 +170,30 @@ def test_nothing_in_a_file_is_executed(
     assert not (tmp_path / "exploded").exists()
 
 
+def test_no_file_a_folder_and_a_cut_file_end_in_one_line(stored: Path, tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path):
+        refused(lambda path=path: import_weights(path))
+    content = stored.read_bytes()
+    for share in (0, 100, len(content) - 1):
+        stored.write_bytes(content[:share])
+        assert "cannot be read as safetensors" in refused(lambda: import_weights(stored))
+
+
+def test_load_matching_takes_the_layers_that_fit() -> None:
+    parent = AlexNet(replace(CONFIG, classes=7), seed=5)
+    net, drawn = AlexNet(CONFIG, seed=0), AlexNet(CONFIG, seed=0)
+    load_matching(net, parent.state_dict())
+    for name, weight in net.state_dict().items():
+        source = drawn if name.startswith("layers.fc8") else parent
+        assert torch.equal(weight, source.state_dict()[name])
+
+
 def test_save_and_load(tmp_path: Path) -> None:
-    net, images = AlexNet(CONFIG), torch.randn(2, 3, 28, 28)
+    config = replace(CONFIG.six_convolutions(), activation="tanh", pool_size=2, dropout=False)
+    net, images = AlexNet(config), torch.randn(2, 3, 28, 28)
     net.save(tmp_path / "net.safetensors")
     again = load(tmp_path / "net.safetensors")
-    assert again.config == CONFIG
+    assert again.config == config
     assert torch.equal(again(images), net.eval()(images))
 
 

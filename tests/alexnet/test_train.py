@@ -1,6 +1,5 @@
 """Training: every network learns, repeats to the bit and survives a kill."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,17 +14,12 @@ from networks import ALEXNET, CIFAR, CPU, LOCAL, NETWORKS, Network, Splits, bits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from alexnet import training
 from alexnet.checkpoint import Checkpoint
-from alexnet.config import AlexNetConfig, AlexNetRecipe, LocallyConnectedRecipe, Recipe
-from alexnet.data.decode import decode_square
-from alexnet.data.imageset import ImageSet, pack
+from alexnet.config import AlexNetRecipe, LocallyConnectedRecipe, Recipe
 from alexnet.data.loader import Loader, batches_of
 from alexnet.evaluation import argmax_correct, evaluate
-from alexnet.models import AlexNet
 from alexnet.optim import PaperSGD, layer_groups
 from alexnet.training import Row, Training, set_layer_rates, train, train_step
-from alexnet.weights import load_matching
 
 pytestmark = pytest.mark.numerical
 
@@ -55,11 +49,12 @@ def started(
 def test_one_batch_overfits(network: Network, precision: str, splits: Splits) -> None:
     if network is CIFAR and precision == "bf16":
         pytest.skip("half a minute where bf16 is emulated")
-    recipe = replace(
-        network.recipe, learning_rate=0.02 if network is CIFAR else network.recipe.learning_rate
-    )
-    if network is ALEXNET:
-        recipe = replace(recipe, learning_rate=0.01, color_noise="none")
+    changes = {
+        CIFAR: {"learning_rate": 0.02},
+        LOCAL: {},
+        ALEXNET: {"learning_rate": 0.01, "color_noise": "none"},
+    }
+    recipe = replace(network.recipe, **changes[network])
     state = started(
         network, recipe, precision, **({"dropout": False} if network is ALEXNET else {})
     )
@@ -82,6 +77,13 @@ def test_learns_the_synthetic_images(splits: Splits) -> None:
     assert errors["top1"] == pytest.approx(100 * (1 - correct.float().mean().item()))
 
 
+RATES = {
+    "cifar": [0.01] * 3,
+    "locally connected": [1e-3, 1e-4, 1e-5],
+    "alexnet": [2e-3, 2e-4, 2e-4, 2e-5],
+}
+
+
 def test_history_counts_every_image_once_per_epoch(
     network: Network, whole: dict[str, Training]
 ) -> None:
@@ -93,26 +95,9 @@ def test_history_counts_every_image_once_per_epoch(
         320
     ] * epochs
     assert [row.epoch for row in rows[4::5]] == list(range(1, epochs + 1))
+    assert [row.learning_rate for row in rows[::5]] == pytest.approx(RATES[network.name], rel=1e-12)
     validated = [row.validation_error is not None for row in rows]
     assert validated == [False, False, False, False, network.validated] * epochs
-
-
-def test_history_has_the_rate_of_the_weights(whole: dict[str, Training]) -> None:
-    found = {name: [row.learning_rate for row in done.history[::5]] for name, done in whole.items()}
-    assert found == {
-        "cifar": [0.01, 0.01, 0.01],
-        "locally connected": pytest.approx([1e-3, 1e-4, 1e-5], rel=1e-12),
-        "alexnet": pytest.approx([2e-3, 2e-4, 2e-4, 2e-5], rel=1e-12),
-    }
-
-
-def test_the_first_row_is_the_untrained_network(splits: Splits) -> None:
-    """Each batch is counted before its update: one row of one batch is the initial network's."""
-    done = CIFAR.train(splits, batch_size=320, rows_per_epoch=1, epochs=1)
-    net = CIFAR.config.build(0)
-    errors = evaluate(net, splits["train"], mean_of=splits["train"], recipe=CIFAR.recipe)
-    # another order, another rounding: one image may tie
-    assert done.history[0].train_error == pytest.approx(errors["top1"], abs=100 / 320)
 
 
 def test_the_validation_error_is_the_central_crops(
@@ -240,7 +225,7 @@ def test_kill_9_in_mid_epoch(
     clean_env: dict[str, str],
 ) -> None:
     """Another process trains and is killed by the kernel; this one ends with the same bits."""
-    tests = str(Path(__file__).parent)
+    tests = str(Path(__file__).parents[1])
     arguments = [sys.executable, "-c", KILLED, tests, network.name, imagesets, tmp_path / "c.pt"]
     killed = subprocess.run(arguments, env=clean_env, check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
@@ -317,13 +302,6 @@ def test_rates_and_decays_of_figure_1() -> None:
     assert {pair for (_, kind), pair in found.items() if kind == "bias"} == {(0.004, 0.0)}
 
 
-def test_weights_stay_where_rates_are_zero(splits: Splits) -> None:
-    still = LOCAL.train(splits, epochs=1, learning_rate=0.0)
-    fresh = LOCAL.config.build(0)
-    for (name, before), after in zip(fresh.named_parameters(), still.net.parameters(), strict=True):
-        assert torch.equal(before, after) == name.endswith("weight")
-
-
 def test_conv1_is_frozen_and_nothing_else(splits: Splits) -> None:
     net = ALEXNET.config.build(0)
     after = [{name: weight.detach().clone() for name, weight in net.named_parameters()}]
@@ -341,31 +319,13 @@ def test_conv1_is_frozen_and_nothing_else(splits: Splits) -> None:
         assert moved == ([True, False, False] if "conv1" in name else [True, True, True]), name
 
 
-def test_load_matching_takes_the_layers_that_fit() -> None:
-    parent = AlexNet(replace(ALEXNET.config, classes=7), seed=5)
-    net, drawn = AlexNet(ALEXNET.config, seed=0), AlexNet(ALEXNET.config, seed=0)
-    load_matching(net, parent.state_dict())
-    for name, weight in net.state_dict().items():
-        source = drawn if name.startswith("layers.fc8") else parent
-        assert torch.equal(weight, source.state_dict()[name])
-
-
-def test_images_of_other_classes_are_refused(network: Network, splits: Splits) -> None:
-    with pytest.raises(ValueError, match="the network has 200 classes, the images 10"):
-        network.train(splits, config=replace(network.config, classes=200))
-
-
-def test_a_batch_smaller_than_the_processes_is_refused(
-    splits: Splits, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training, "rank_and_world_size", lambda: (0, 3))
-    with pytest.raises(ValueError, match="a batch of 2 images is too small for 3 processes"):
-        ALEXNET.train(splits, batch_size=53)
-
-
 def test_what_the_user_froze_stays_frozen_and_nothing_else_does(splits: Splits) -> None:
     net = ALEXNET.config.build(0)
     net.layers["conv2"].requires_grad_(False)
+    net.layers["conv1"].eval()
+    modes = [module.training for module in net.modules()]
+    evaluate(net, splits["test"], mean_of=splits["train"], recipe=ALEXNET.recipe)
+    assert [module.training for module in net.modules()] == modes
     before = net.layers["conv2"].weight.clone()
     recipe = replace(ALEXNET.recipe, epochs=2, conv1_freeze_epoch=1)
     train(net, recipe, splits["train"], device=CPU)
@@ -390,6 +350,8 @@ def test_what_cannot_be_done_is_one_line(splits: Splits, tmp_path: Path) -> None
         train(ALEXNET.config.build(0), AlexNetRecipe.paper(), splits["train"])
     with pytest.raises(ValueError, match="one crop of an image is evaluated or ten, not 5"):
         evaluate(net, splits["test"], mean_of=splits["train"], crops=5)
+    with pytest.raises(ValueError, match="the network has 200 classes, the images 10"):
+        CIFAR.train(splits, config=replace(CIFAR.config, classes=200))
     few = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4))
     with pytest.raises(ValueError, match="the network has 4 outputs, and there is an image of "):
         train(few, CIFAR.recipe, splits["train"], device=CPU)
@@ -406,14 +368,6 @@ def test_what_cannot_be_done_is_one_line(splits: Splits, tmp_path: Path) -> None
 
     with pytest.raises(TypeError, match=r"cannot tell .* from others; use a dataclass"):
         train(net, Other(), splits["train"], device=CPU, checkpoint=Checkpoint(tmp_path / "c.pt"))
-
-
-def test_evaluating_leaves_every_modules_mode(splits: Splits) -> None:
-    net = ALEXNET.config.build(0)
-    net.layers["conv1"].eval()
-    modes = [module.training for module in net.modules()]
-    evaluate(net, splits["test"], mean_of=splits["train"], recipe=ALEXNET.recipe)
-    assert [module.training for module in net.modules()] == modes
 
 
 def test_any_network_and_a_data_loader(splits: Splits) -> None:
@@ -447,44 +401,3 @@ def test_same_seed_same_bits_on_a_gpu(network: Network, splits: Splits) -> None:
     for a, b in zip(first.net.parameters(), second.net.parameters(), strict=True):
         assert torch.equal(a, b)
     assert first.validation_errors == second.validation_errors
-
-
-DATA = os.environ.get("ALEXNET_DATA")  # read before the tests hide it
-CLASSES, TRAIN, TEST = 4, 450, 50  # chance is 75 % error
-
-
-def photographs(folders: list[Path], first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    files = [sorted(folder.glob("images/*.JPEG"))[first : first + count] for folder in folders]
-    pixels = [decode_square(path.read_bytes(), 64) for part in files for path in part]
-    return np.stack(pixels), np.repeat(np.arange(len(folders)), count)
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> dict[str, ImageSet]:
-    """Tiny ImageNet's first classes, the last images of each as test; needs no other split."""
-    folders = sorted((Path(DATA or "-") / "tiny-imagenet-200" / "train").glob("n*"))[:CLASSES]
-    if len(folders) < CLASSES:
-        pytest.skip("ALEXNET_DATA names no folder with tiny-imagenet-200")
-    made = {}
-    for split, first, count in (("train", 0, TRAIN), ("test", TRAIN, TEST)):
-        images, labels = photographs(folders, first, count)
-        made[split] = pack(
-            tmp_path / split,
-            images,
-            labels,
-            name="tiny",
-            split=split,
-            classes=[f.name for f in folders],
-            canonical=False,
-            source="a few classes of Tiny ImageNet",
-        )
-    return made
-
-
-def test_real_images_are_learned(tiny: dict[str, ImageSet]) -> None:
-    config = replace(AlexNetConfig.original().mini(), classes=CLASSES)
-    recipe = replace(AlexNetRecipe.original().mini(), epochs=4, lr_milestones=(3,), batch_size=32)
-    done = train(config.build(0), recipe, tiny["train"], tiny["test"], device="cpu")
-    found = evaluate(done.net, tiny["test"], mean_of=tiny["train"], recipe=recipe, crops=10)
-    assert found["top1"] < 60, "chance is 75; at 200 images the standard error is 3.5"
-    assert done.history[-1].train_loss < done.history[0].train_loss - 0.1

@@ -42,18 +42,6 @@ def test_a_compiled_training_learns_the_same_and_goes_on_to_the_same_bits(
     assert whole.net.state_dict().keys() == plain.net.state_dict().keys()
 
 
-@pytest.mark.compiled
-@pytest.mark.filterwarnings("ignore")
-def test_without_a_compiler_for_torch_nothing_trains(
-    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    torch.compiler.reset()
-    with pytest.raises(ValueError, match=r"^torch\.compile failed \(.*\); train without it$"):
-        CIFAR.train(splits, compiled=True)
-
-
 class Otherwise(nn.Module):
     """What a faulty compiler would make of a network: the same scores, other gradients."""
 
@@ -88,21 +76,6 @@ def test_other_gradients_are_refused(
             compile_net(*probe, "fp32")
     assert all(torch.equal(weight, before[name]) for name, weight in probe[0].state_dict().items())
     assert all(weight.grad is None for weight in probe[0].parameters())
-
-
-def test_what_the_compiler_cannot_do_is_one_line(probe, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(net: nn.Module, **_: Any) -> Any:
-        def call(images: Tensor) -> Tensor:
-            raise RuntimeError("No working C++ compiler found in cpp.cxx\nand more")
-
-        return call
-
-    monkeypatch.setattr(compiling.torch, "compile", fails)
-    with pytest.raises(
-        ValueError,
-        match=r"^torch\.compile failed \(No working C\+\+ compiler found in cpp\.cxx\); train",
-    ):
-        compile_net(*probe, "fp32")
 
 
 def test_a_step_calls_what_is_compiled_and_the_rest_the_network(

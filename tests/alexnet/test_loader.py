@@ -13,7 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from alexnet.config import AlexNetRecipe, Augment
-from alexnet.data.augment import AXIS_DIRECTIONS, color_shift, draw, pca_color_axes
+from alexnet.data.augment import AXIS_DIRECTIONS, draw, pca_color_axes
 from alexnet.data.imageset import ImageSet, Meta
 from alexnet.data.loader import Loader, epoch_order
 
@@ -24,32 +24,13 @@ STORED, SIZE = 40, 8  # 33 positions each way, as 256 and 224 have
 COVARIANCE = ((5000.0, 4000.0, 3000.0), (4000.0, 6000.0, 4500.0), (3000.0, 4500.0, 7000.0))
 PLAIN = AlexNetRecipe(color_noise="none")
 
-# Released with the 2012 code's successor: principal axes of ImageNet's RGB (as columns) and
-# standard deviations along them.
-IMAGENET_AXES = np.array(
-    [[0.41796, -0.71258, -0.56351], [-0.81698, -0.02354, -0.57618], [0.39731, 0.70120, -0.59200]]
-)
-IMAGENET_DEVIATIONS = np.array([19.7208, 37.0939, 121.7801])
-
 
 def imageset(images: NDArray[np.uint8], mean_image: NDArray[np.float32] | None = None) -> ImageSet:
     """An ImageSet in memory; the label of image i is i % 10."""
     count = len(images)
     mean = np.zeros(images.shape[1:], np.float32) if mean_image is None else mean_image
-    meta = Meta(
-        3,
-        "test",
-        "train",
-        tuple("abcdefghij"),
-        count,
-        images.shape[1:],
-        "",
-        1.0,
-        COVARIANCE,
-        False,
-        "",
-        "",
-    )
+    classes, shape = tuple("abcdefghij"), images.shape[1:]
+    meta = Meta(3, "test", "train", classes, count, shape, "", 1.0, COVARIANCE, False, "", "")
     return ImageSet(meta, images, np.arange(count) % 10, mean)
 
 
@@ -89,26 +70,17 @@ def seen(images: Tensor) -> list[tuple[int, int, int, bool]]:
     return found
 
 
-def test_every_position_is_drawn_as_often_as_any_other() -> None:
+def test_positions_are_uniform_half_is_mirrored_and_the_light_is_normal() -> None:
     draws = draw(1089 * 40, 33, seed=5, epoch=2)
     cells = np.bincount(draws.corners[:, 0] * 33 + draws.corners[:, 1], minlength=33 * 33)
     assert cells.min() > 0
-    assert len(cells) == 1089
     assert 0.001 < stats.chisquare(cells).pvalue < 0.999
-    with_mirrors = np.bincount(
-        np.ravel_multi_index((draws.corners[:, 0], draws.flipped.astype(int)), (33, 2)),
-        minlength=66,
-    )
+    places = (draws.corners[:, 0], draws.flipped.astype(int))
+    with_mirrors = np.bincount(np.ravel_multi_index(places, (33, 2)), minlength=66)
     assert 0.001 < stats.chisquare(with_mirrors).pvalue < 0.999
-
-
-def test_half_is_mirrored_and_the_light_is_standard_normal() -> None:
-    draws = draw(20_000, 33, seed=5, epoch=2)
-    assert stats.binomtest(int(draws.flipped.sum()), 20_000).pvalue > 0.001
-    assert draws.color.shape == (20_000, 3)
     for axis in draws.color.T:
         assert stats.kstest(axis, "norm").pvalue > 0.001
-    assert np.abs(np.corrcoef(draws.color.T) - np.eye(3)).max() < 4 / 20_000**0.5
+    assert np.abs(np.corrcoef(draws.color.T) - np.eye(3)).max() < 4 / len(cells) ** 0.5
 
 
 def test_draws_are_a_function_of_seed_and_epoch() -> None:
@@ -171,33 +143,9 @@ def test_the_mean_is_its_central_square_wherever_the_crop_lies() -> None:
     central = torch.from_numpy(mean)[16:24, 16:24].permute(2, 0, 1)
     for images, _ in views(black).epoch(0, 0, 20):
         assert torch.equal(images, -central.expand(20, -1, -1, -1))  # not mirrored with the image
-    for _, squares in views(black).in_order(20, 10):
+    held_out = Loader(imageset(black.images), black, SIZE, PLAIN.augment, CPU)  # the training mean
+    for _, squares in held_out.in_order(20, 10):
         assert all(torch.equal(square, -central.expand(20, -1, -1, -1)) for square in squares)
-
-
-def test_the_mean_is_the_training_splits() -> None:
-    train, held_out = noisy(3), noisy(5, mean=False)
-    index, (square,) = next(Loader(held_out, train, SIZE, PLAIN.augment, CPU).in_order(5, 1))
-    assert index.tolist() == [0, 1, 2, 3, 4]
-    centre = torch.from_numpy(held_out.images[:, 16:24, 16:24]).float() - torch.from_numpy(
-        train.mean_image[16:24, 16:24]
-    )
-    assert torch.equal(square, centre.permute(0, 3, 1, 2))
-
-
-def test_pca_color_axes_is_deviations_or_variances_along_the_axes() -> None:
-    covariance = np.array(COVARIANCE)
-    deviation, variance = (
-        pca_color_axes(covariance, kind).astype(np.float64) for kind in ("deviation", "eigenvalue")
-    )
-    np.testing.assert_allclose(deviation.T @ deviation, covariance, rtol=1e-5)  # Σ λ p pᵀ
-    # Σ λ² p pᵀ
-    np.testing.assert_allclose(variance.T @ variance, covariance @ covariance, rtol=1e-5)
-    for axes, power in ((deviation, 1), (variance, 2)):
-        gram = axes @ axes.T
-        np.testing.assert_allclose(
-            gram, np.diag(np.linalg.eigvalsh(covariance) ** power), atol=1e-3 * gram.max()
-        )
 
 
 def test_each_axis_has_one_of_its_two_directions() -> None:
@@ -212,29 +160,16 @@ def test_each_axis_has_one_of_its_two_directions() -> None:
         np.testing.assert_allclose(axes.T @ axes, covariance, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("rows", [slice(0, 1), slice(3, 5), slice(7, 48), slice(1, None, 3)])
-def test_an_images_light_depends_on_no_other_image(rows: slice) -> None:
-    """To the bit, in a fixed order: on every processor, however many processes share a batch."""
-    light, axes = draw(100, 33, 0, 0).color, pca_color_axes(np.array(COVARIANCE), "deviation")
-    terms = light[:, :, None] * axes
-    expected = (terms[:, 0] + terms[:, 1] + terms[:, 2]) * np.float32(0.1)
-    found = color_shift(torch.from_numpy(light[rows]), torch.from_numpy(axes), 0.1)
-    np.testing.assert_array_equal(found.numpy(), expected[rows])
-
-
-def test_imagenets_light() -> None:
-    """ImageNet's axes: 12 grey levels on the first, 7.4, 7.2, 7.7 in R, G, B; §4.1 prints 1,483."""
-    covariance = IMAGENET_AXES * IMAGENET_DEVIATIONS**2 @ IMAGENET_AXES.T
+def test_section_4_prints_1483_grey_levels() -> None:
+    """With ImageNet's axes (columns) and deviations, as released with the 2012 code's successor."""
+    axes = np.array(
+        [[0.418, -0.7126, -0.5635], [-0.817, -0.0235, -0.5762], [0.3973, 0.7012, -0.592]]
+    )
+    covariance = axes * np.array([19.7208, 37.0939, 121.7801]) ** 2 @ axes.T
     deviation, printed = (
         0.1 * pca_color_axes(covariance, kind) for kind in ("deviation", "eigenvalue")
     )
-    np.testing.assert_allclose(
-        np.linalg.norm(deviation, axis=1), 0.1 * IMAGENET_DEVIATIONS, rtol=1e-3
-    )
     np.testing.assert_allclose(np.linalg.norm(deviation, axis=0), [7.40, 7.20, 7.70], atol=0.01)
-    np.testing.assert_allclose(
-        np.abs(deviation[2]), 0.1 * 121.7801 * np.abs(IMAGENET_AXES[:, 2]), rtol=1e-3
-    )
     assert np.linalg.norm(printed[2]) == pytest.approx(1483, abs=1)
 
 
@@ -257,14 +192,6 @@ def test_light_is_one_shift_per_image_and_then_a_division(kind: str, divisor: fl
         )
 
 
-def test_the_light_goes_out_at_its_epoch() -> None:
-    data = noisy(10)
-    recipe = replace(PLAIN, color_noise="deviation", color_noise_divisor=1.1, color_noise_end=2)
-    for epoch, same in ((0, False), (1, False), (2, True), (5, True)):
-        lit, plain = (next(views(data, r).epoch(0, epoch, 10))[0] for r in (recipe, PLAIN))
-        assert torch.equal(lit, plain) is same
-
-
 @given(st.integers(1, 300), st.integers(0, 2**32), st.integers(0, 1000))
 def test_an_order_is_a_permutation_and_a_function_of_seed_and_epoch(
     count: int, seed: int, epoch: int
@@ -272,11 +199,8 @@ def test_an_order_is_a_permutation_and_a_function_of_seed_and_epoch(
     order = epoch_order(count, seed, epoch)
     assert sorted(order) == list(range(count))
     np.testing.assert_array_equal(order, epoch_order(count, seed, epoch))
-
-
-def test_seeds_and_epochs_have_orders_of_their_own() -> None:
-    orders = {tuple(epoch_order(50, seed, epoch)) for seed in range(5) for epoch in range(5)}
-    assert len(orders) == 25
+    orders = {tuple(epoch_order(50, seed + k, epoch + j)) for k in range(2) for j in range(2)}
+    assert len(orders) == 4
 
 
 FULL = replace(AlexNetRecipe.original(), images_per_draw=8)
@@ -328,28 +252,14 @@ def test_ten_views_are_the_corners_the_centre_and_their_mirror_images() -> None:
     assert found == list(range(7))
 
 
-def test_processes_share_the_images_of_a_test() -> None:
-    split = views(noisy(10))
-    found = [
-        np.concatenate([index for index, _ in split.in_order(2, 1, rank, 3)]) for rank in range(3)
-    ]
-    assert sorted(np.concatenate(found).tolist()) == list(range(10))
-
-
 def test_stored_images_are_brought_to_the_recipes_size() -> None:
     data = noisy(4)
     recipe = replace(PLAIN, resize=80, crops=False, flips=False)
-    large = F.interpolate(
-        torch.from_numpy(data.images).permute(0, 3, 1, 2).float(),
-        (80, 80),
-        mode="bilinear",
-        align_corners=False,
-    )
-    mean = F.interpolate(
-        torch.from_numpy(data.mean_image).permute(2, 0, 1)[None],
-        (80, 80),
-        mode="bilinear",
-        align_corners=False,
+    large, mean = (
+        F.interpolate(
+            torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), (80, 80), mode="bilinear"
+        )
+        for pixels in (data.images, data.mean_image[None])
     )
     expected = (large - mean)[..., 8:72, 8:72]
     split = views(data, recipe, size=64)
