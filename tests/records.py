@@ -44,6 +44,46 @@ def planned(variant: str, seed: int, scale: str = "paper", claim: str = "fig1_re
     )
 
 
+CIFAR10 = Data(
+    name="cifar10",
+    source="the tests",
+    train_images=50_000,
+    test_images=10_000,
+    fingerprint="0123456789ab",
+    canonical=True,
+)
+MACHINE = Machine(
+    hardware="a processor",
+    device="cpu",
+    threads=2,
+    precision="bf16",
+    determinism="bitwise",
+    versions={"python": "3.11.0", "torch": "2.11.0", "numpy": "2.0.0", "system": "Linux"},
+)
+
+
+def percent(split: str, **values: float) -> dict[str, Metric]:
+    """Errors on 10,000 images."""
+    about: dict[str, Any] = {"unit": "percent", "split": split, "examples": 10_000}
+    return {name: Metric(value=value, **about) for name, value in values.items()}
+
+
+def record_of(
+    run: PlannedRun, status: str, metrics: dict[str, Metric], wall: float = 90.0, **fields: Any
+) -> Record:
+    """A record of a planned run; `fields` of the record, of its data or of its machine."""
+    names = ("claim", "question", "variant", "scale", "seed", "kind", "purpose", "config", "recipe")
+    usual: dict[str, Any] = {name: getattr(run, name) for name in (*names, "declaration")}
+    usual |= {"version": version_of(run.family, metrics), "started": "2026-01-01T00:00:00Z"}
+    usual["code"] = Code(commit="f" * 40, dirty=fields.pop("dirty", False))
+    cost: dict[str, Any] = {"images": 320_000, "images_per_second": 3_000.0, "attempts": 1}
+    usual["cost"] = Cost(wall_seconds=wall, peak_memory_bytes=10**9, **cost)
+    for name, part in (("data", CIFAR10), ("machine", MACHINE)):
+        own = {key: fields.pop(key) for key in part.model_fields_set & fields.keys()}
+        usual[name] = part.model_copy(update=own)
+    return settled(Record(status=status, metrics=metrics, **usual | fields))  # type: ignore[arg-type]
+
+
 def make_record(
     variant: str = "relu",
     seed: int = 0,
@@ -51,70 +91,25 @@ def make_record(
     epochs: float | None = 6.5,
     status: str | None = None,
     scale: str = "paper",
-    fingerprint: str = "0123456789ab",
-    canonical: bool = True,
-    hardware: str = "a processor",
-    precision: str = "bf16",
     training: int | None = None,
-    dirty: bool = False,
-    started: str = "2026-01-01T00:00:00Z",
     rate: float | None = None,
-    declaration: str | None = None,
-    wall: float = 90.0,
+    **fields: Any,
 ) -> Record:
-    """A record that answers today's plan, except where told otherwise."""
+    """A record that answers today's plan, except where told otherwise by options as above."""
     run = planned(variant, seed, scale)
-    metrics = {"train_error": Metric(value=0.0, unit="percent", split="train", examples=10_000)}
+    metrics = percent("train", train_error=0.0)
     metrics["epochs_to_target"] = Metric(
         value=epochs, unit="epochs", split="train", examples=10_000
     )
     if run.purpose == "verdict":
-        metrics["test_error"] = Metric(
-            value=30.0 + seed / 10, unit="percent", split="test", examples=10_000
-        )
-    version = version_of(run.family, metrics)
-    data: dict[str, Any] = {
-        "name": "cifar10",
-        "source": "the tests",
-        "train_images": 50_000,
-        "test_images": 10_000,
-    }
-    record = Record(
-        claim=run.claim,
-        question=run.question,
-        variant=variant,
-        scale=scale,  # type: ignore[arg-type]
-        seed=seed,
-        kind=run.kind,
-        purpose=run.purpose,
-        status=status or ("ok" if epochs is not None else "censored"),  # type: ignore[arg-type]
-        metrics=metrics,
-        config=run.config,
-        recipe=run.recipe if rate is None else {**run.recipe, "learning_rate": rate},
-        declaration=run.declaration if declaration is None else declaration,
-        data=Data(**data, fingerprint=fingerprint, canonical=canonical),
-        version=version
-        if training is None
-        else Version(training=training, metrics=version.metrics),
-        code=Code(commit="f" * 40, dirty=dirty),
-        machine=Machine(
-            hardware=hardware,
-            device="cpu",
-            threads=2,
-            precision=precision,
-            determinism="bitwise",
-            versions={"python": "3.11.0", "torch": "2.11.0", "numpy": "2.0.0", "system": "Linux"},
-        ),
-        cost=Cost(
-            wall_seconds=wall,
-            images=320_000,
-            images_per_second=3_000.0,
-            peak_memory_bytes=10**9,
-            attempts=1,
-        ),
-        started=started,
-    )
-    return settled(record)
+        metrics |= percent("test", test_error=30.0 + seed / 10)
+    if training is not None:
+        version = version_of(run.family, metrics)
+        fields["version"] = Version(training=training, metrics=version.metrics)
+    if rate is not None:
+        fields["recipe"] = {**run.recipe, "learning_rate": rate}
+    status = status or ("ok" if epochs is not None else "censored")
+    return record_of(run, status, metrics, **fields)
 
 
 def make_alexnet(
@@ -131,31 +126,15 @@ def make_alexnet(
     `run` where its name is not enough.
     """
     run = run or planned(variant, seed, "mini", claim)
-    like = make_record()
-    record = like.model_copy(
-        update={
-            "claim": run.claim,
-            "question": "",
-            "variant": run.variant,
-            "scale": run.scale,
-            "seed": run.seed,
-            "kind": run.kind,
-            "purpose": run.purpose,
-            "status": "ok" if metrics else "diverged",
-            "config": run.config,
-            "recipe": run.recipe,
-            "declaration": run.declaration,
-            "metrics": {
-                name: Metric(value=v, unit="percent", split="test", examples=10_000)
-                for name, v in metrics.items()
-            },
-            "data": like.data
-            and like.data.model_copy(update={"name": run.dataset, "train_images": 100_000}),
-            "version": version_of(run.family, metrics),
-            "machine": like.machine.model_copy(update={"hardware": hardware}),
-        }
+    return record_of(
+        run,
+        "ok" if metrics else "diverged",
+        percent("test", **metrics),
+        question="",
+        name=run.dataset,
+        train_images=100_000,
+        hardware=hardware,
     )
-    return settled(record)
 
 
 def example_files_of(labels: list[str], side: int = 32) -> dict[str, bytes]:
@@ -321,20 +300,10 @@ RELU, TANH = (6.1, 6.3, 5.9, 6.2, 6.0), (36.5, 37.0, 35.2, 38.1, 36.0)
 def full_set(root: Path, **options: Any) -> None:
     """Five seeds per arm that confirm the claim, and a sweep."""
     for seed, (fast, slow) in enumerate(zip(RELU, TANH, strict=True)):
-        store(
-            root,
-            make_record("relu", seed, epochs=fast, **options),
-            make_record("tanh", seed, epochs=slow, **options),
-        )
+        store(root, make_record("relu", seed, epochs=fast, **options))
+        store(root, make_record("tanh", seed, epochs=slow, **options))
     for run in planned_runs(discover()["fig1_relu"], options.get("scale", "paper")):
         if run.purpose == "sweep" and run.question == "speedup":
             used = planned(run.variant.split("-rate")[0], 0).recipe["learning_rate"]
-            store(
-                root,
-                make_record(
-                    run.variant,
-                    run.seed,
-                    epochs=7.0 if run.recipe["learning_rate"] == used else None,
-                    **options,
-                ),
-            )
+            epochs = 7.0 if run.recipe["learning_rate"] == used else None
+            store(root, make_record(run.variant, run.seed, epochs=epochs, **options))
