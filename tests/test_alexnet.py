@@ -412,3 +412,19 @@ def test_no_two_layers_and_no_two_seeds_share_their_draws() -> None:
     ]
     likeness = torch.corrcoef(torch.stack(firsts)) - torch.eye(len(firsts), dtype=torch.float64)
     assert likeness.abs().max() < 0.99
+
+
+def test_the_configuration_is_what_is_printed() -> None:
+    """What the ledger lists as definitions: Figure 2's input, and §3.5."""
+    config = AlexNetConfig.paper()
+    layers = config.layers()
+    assert 3 * config.image_size**2 == 150_528
+    names = [f"conv{k}" for k in range(1, 6)] + ["fc6", "fc7", "fc8"]
+    assert [layer.name for layer in layers] == names
+    assert [layer.outputs for layer in layers] == [96, 256, 384, 384, 256, 4096, 4096, 1000]
+    assert [layer.inputs * layer.kernel**2 for layer in layers[:5]] == [
+        *(11 * 11 * 3, 5 * 5 * 48, 3 * 3 * 256, 3 * 3 * 192, 3 * 3 * 192)
+    ]
+    assert [layer.name for layer in layers if layer.columns == 2] == ["conv2", "conv4", "conv5"]
+    assert [layer.name for layer in layers if layer.lrn] == ["conv1", "conv2"]
+    assert [layer.name for layer in layers if layer.pool] == ["conv1", "conv2", "conv5"]

@@ -1,12 +1,14 @@
 """Every claim file: what it declares, and what it plans."""
 
 import ast
+import re
 import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from claim_lines import expected, written
 
 import reproductions
 from alexnet.config import AlexNetConfig, CifarNetConfig, Recipe
@@ -28,6 +30,7 @@ from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
 from reproductions.harness.records.files import RESULTS
 from reproductions.harness.records.load import read_records
+from reproductions.harness.records.store import Stored
 from reproductions.harness.report.describe import describe, variant_differences
 
 CLAIMS = discover()
@@ -38,6 +41,12 @@ TRAINED = [
     for question in claim.questions
     if question.trained
 ]
+
+
+@pytest.fixture(scope="module")
+def stored() -> list[Stored]:
+    """The committed records."""
+    return read_records(RESULTS)[0]
 
 
 def networks(arm: Arm) -> list[Variant]:
@@ -72,7 +81,16 @@ def test_the_docstring_is_a_protocol(claim: Claim) -> None:
     assert claim.section in describe(claim)
     text = (FOLDER / f"{claim.name}.py").read_text()
     assert "§" in text.splitlines()[0]
-    assert len(text.splitlines()) <= 140
+    assert len(text.splitlines()) < 60
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_the_docstring_ends_with_results_and_costs(claim: Claim, stored: list[Stored]) -> None:
+    """Those of the committed records, as `python -m tests.claim_lines` writes them."""
+    assert claim.expected == expected(claim, stored)
+    assert f"expected: {claim.expected}" in describe(claim)
+    text = (FOLDER / f"{claim.name}.py").read_text()
+    assert written(text, claim.expected) == text
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
@@ -100,6 +118,12 @@ def test_a_claim_file_only_declares(claim: Claim) -> None:
         "alexnet.config",
         "reproductions.harness",
     }
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_no_comma_is_missing_between_two_differences(claim: Claim) -> None:
+    assert not any(re.search(r"[.;]\S*[A-Z]", line) for line in claim.differs)
+    assert all(re.fullmatch(r"[A-Z].*\.", line) for line in claim.differs)
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
@@ -370,16 +394,12 @@ def test_what_all_claims_train_at_a_scale(scale: str) -> None:
     assert len(averaged) == (2 if scale == "paper" else 3)
 
 
-def test_committed_counts_are_what_the_code_counts_today() -> None:
+def test_committed_counts_are_what_the_code_counts_today(stored: list[Stored]) -> None:
     """They cost seconds, so no version has to be trusted."""
-    stored = {
-        item.record.claim: item.record
-        for item in read_records(RESULTS)[0]
-        if item.record.kind == "count"
-    }
-    for name, claim in discover().items():
+    counted = {item.record.claim: item.record for item in stored if item.record.kind == "count"}
+    for name, claim in CLAIMS.items():
         for question in (q for q in claim.questions if isinstance(q, Count)):
-            assert stored[name].metrics[question.name].value == question.measure(), (
+            assert counted[name].metrics[question.name].value == question.measure(), (
                 f"{name}.{question.name}"
             )
 

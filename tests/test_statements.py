@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from records import full_set, make_record, store
 
-from reproductions.harness.claims.claim import discover
+from reproductions.harness.claims.claim import KINDS, discover
+from reproductions.harness.claims.extra import Extra
 from reproductions.harness.errors import BadDataError
 from reproductions.harness.judge.rows import judge
 from reproductions.harness.records.load import read_records
@@ -16,7 +17,10 @@ from reproductions.harness.rule.verdict import Verdict
 
 CLAIMS = discover()
 CELLS = {
-    f"{claim.name}.{question.name}" for claim in CLAIMS.values() for question in claim.questions
+    f"{claim.name}.{question.name}"
+    for claim in CLAIMS.values()
+    for question in claim.questions
+    if not isinstance(question, Extra)
 }
 
 
@@ -31,7 +35,7 @@ def test_every_question_answers_a_statement_and_no_other_is_named() -> None:
 
 def rows_of(text: str) -> dict[str, list[str]]:
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    assert lines[0] == ["#", "§", "The paper says", "Decided by", "Verdicts"]
+    assert lines[0] == ["#", "§", "The paper says", "Kind", "Decided by", "Verdicts"]
     return {cells[0]: cells[1:] for cells in lines[2:]}
 
 
@@ -41,14 +45,25 @@ def test_a_row_shows_the_questions_with_what_they_leave_open_or_the_reason() -> 
     assert rows["3"] == [
         "Table 1",
         "sparse coding has 47.1 and 28.2 %",
-        "quoted: 47.1 and 28.2 %",
+        "quoted",
+        "47.1 and 28.2 %",
         "–",
     ]
-    assert rows["26"][2:] == ["`lrn_gain.top1`, `lrn_gain.top5`", "not run"]
+    assert rows["26"][2:] == ["empirical", "`lrn_gain.top1`, `lrn_gain.top5`", "not run"]
     assert rows["28"][2:] == [
+        "arithmetic",
         "`formulas.normalisation`; text against code: `lrn_alpha`, `lrn_k`",
         "not run",
     ]
+
+
+def test_a_statement_is_of_the_kinds_of_its_questions_or_of_its_reason() -> None:
+    kinds = {number: cells[2] for number, cells in rows_of(ledger_table([])).items()}
+    assert kinds["10"] == "arithmetic, empirical"
+    assert kinds["35"] == "definition"
+    assert kinds["41"] == "text against code"
+    single = {kind for kinds_of_one in kinds.values() for kind in kinds_of_one.split(", ")}
+    assert single == {*KINDS, "definition", "quoted", "not decided"}
 
 
 def test_the_table_names_the_scale_of_every_verdict(tmp_path: Path) -> None:
@@ -61,6 +76,7 @@ def test_the_table_names_the_scale_of_every_verdict(tmp_path: Path) -> None:
     assert rows["33"] == [
         "§3.1, Figure 1",
         "ReLU is at 25 % training error six times sooner than tanh",
+        "empirical",
         "`fig1_relu.speedup`",
         "confirmed (paper), not judged (smoke)",
     ]

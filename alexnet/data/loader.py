@@ -23,6 +23,25 @@ def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
 
 
+def positions(stored: int, size: int) -> int:
+    """How many places a square of `size` pixels has in each direction of a stored image."""
+    return stored - size + 1
+
+
+def evaluated_squares(stored: int, size: int, crops: int) -> list[tuple[tuple[int, int], bool]]:
+    """The squares that are evaluated: (top, left) and whether mirrored; the central one, or ten.
+
+    Ten crops (§4.1): the four corners and the centre, then their mirror images.
+    """
+    far = stored - size
+    corners = [(far // 2, far // 2)]
+    if crops == 10:
+        corners = [(0, 0), (0, far), (far, 0), (far, far), *corners]
+    return [
+        (corner, flipped) for flipped in (False, True)[: 1 + (crops == 10)] for corner in corners
+    ]
+
+
 class Loader:
     """Batches of one split on a device: `dtype` [B, 3, S, S] in channels-last memory, int64 [B].
 
@@ -76,7 +95,7 @@ class Loader:
         self, seed: int, epoch: int, batch_size: int, skip: int, mine: slice
     ) -> Iterator[BatchSpec]:
         augment, order = self.augment, epoch_order(self.count, seed, epoch)
-        draws = draw(self.count, self.stored - self.size + 1, seed, epoch)
+        draws = draw(self.count, positions(self.stored, self.size), seed, epoch)
         end = augment.color_noise_end
         noisy = augment.color_noise != "none" and (end is None or epoch < end)
         for start in range(skip * batch_size, self.count, batch_size):
@@ -99,20 +118,15 @@ class Loader:
     ) -> Iterator[tuple[NDArray[np.int64], list[Tensor]]]:
         """Every image once as stored: (index, its crops), the central one or all ten.
 
-        Ten crops (§4.1): the four corners and the centre, then their mirror images. Of several
-        processes each gets every world_size-th image.
+        Of several processes each gets every world_size-th image.
         """
-        far = self.stored - self.size
-        corners = [(far // 2, far // 2)]
-        if crops == 10:
-            corners = [(0, 0), (0, far), (far, 0), (far, far), *corners]
+        wanted = evaluated_squares(self.stored, self.size, crops)
         mine = np.arange(rank, self.count, world_size)
         for start in range(0, len(mine), batch_size):
             index, squares = mine[start : start + batch_size], []
-            for flipped in (False, True)[: 1 + (crops == 10)]:
-                for corner in corners:
-                    place = np.tile(corner, (len(index), 1)), np.full(len(index), flipped)
-                    squares.append(self.crop(index, *place, dtype).permute(0, 3, 1, 2))
+            for corner, flipped in wanted:
+                place = np.tile(corner, (len(index), 1)), np.full(len(index), flipped)
+                squares.append(self.crop(index, *place, dtype).permute(0, 3, 1, 2))
             yield index, squares
 
     def crop(

@@ -1,9 +1,13 @@
 """What a claim file needs to declare a claim. Everything else is imported from its own module."""
 
+from reproductions.harness.claims import computed, imagenet
 from reproductions.harness.claims.claim import Claim
 from reproductions.harness.claims.epoch_ratio import EpochRatio, Sweep
+from reproductions.harness.claims.extra import Extra
 from reproductions.harness.claims.imagenet import (
     ALEXNET_2012,
+    BF16,
+    CLIPPED_WINDOWS,
     COURSE_145,
     FIVE_CNNS,
     IMAGENET_2010,
@@ -11,10 +15,10 @@ from reproductions.harness.claims.imagenet import (
     NEW_ORDER,
     NON_OVERLAPPING,
     ONE_COLUMN,
-    SAMPLING_NOISE_50K,
     SIX_CONV,
     ablated,
     both_errors,
+    both_values,
     imagenet_scales,
     pretraining_scales,
 )
@@ -24,6 +28,8 @@ from reproductions.harness.claims.variant import Ensemble, Scale, Variant
 
 __all__ = [
     "ALEXNET_2012",
+    "BF16",
+    "CLIPPED_WINDOWS",
     "COURSE_145",
     "FIVE_CNNS",
     "IMAGENET_2010",
@@ -31,13 +37,13 @@ __all__ = [
     "NEW_ORDER",
     "NON_OVERLAPPING",
     "ONE_COLUMN",
-    "SAMPLING_NOISE_50K",
     "SIX_CONV",
     "Claim",
     "Count",
     "Difference",
     "Ensemble",
     "EpochRatio",
+    "Extra",
     "MetricSpec",
     "Scale",
     "Sweep",
@@ -45,6 +51,9 @@ __all__ = [
     "Variant",
     "ablated",
     "both_errors",
+    "both_values",
+    "computed",
+    "imagenet",
     "imagenet_scales",
     "pretraining_scales",
 ]

@@ -13,6 +13,9 @@ from reproductions.harness.claims.questions import Question
 from reproductions.harness.claims.runs import Key, PlannedRun, digest, with_needs
 from reproductions.harness.claims.variant import Scale
 
+# What decides a statement; the last is a table without verdicts, see report/discrepancies.py
+KINDS = ("empirical", "arithmetic", "text against code")
+EXPECTED = "Expected: "  # begins the last lines of a claim file's docstring
 SCALES = ("paper", "reduced", "mini", "smoke")  # the most faithful first
 
 
@@ -20,7 +23,7 @@ SCALES = ("paper", "reduced", "mini", "smoke")  # the most faithful first
 class Claim:
     """A testable statement of the paper.
 
-    `name`, `statement` and `protocol` come from the file that declares it.
+    `name`, `statement`, `protocol` and `expected` come from the file that declares it.
     """
 
     section: str  # of the paper: section, table or figure
@@ -31,11 +34,17 @@ class Claim:
     name: str = ""
     statement: str = ""
     protocol: str = ""
+    expected: str = ""  # the results and costs of the committed records
 
     @property
     def trains(self) -> bool:
         """Whether any of its questions needs trained networks."""
         return any(question.trained for question in self.questions)
+
+    @property
+    def kind(self) -> str:
+        """What decides it: trained networks or a calculation; see `KINDS`."""
+        return KINDS[0] if self.trains else KINDS[1]
 
 
 def planned_runs(claim: Claim, scale: str) -> list[PlannedRun]:
@@ -129,12 +138,14 @@ def load(module: str) -> tuple[Claim | None, list[str]]:
     claim = getattr(found, "CLAIM", None)
     if not isinstance(claim, Claim):
         return None, ["declares no CLAIM = Claim(...)"]
-    statement, _, protocol = (found.__doc__ or "").partition("\n\n")
+    statement, _, rest = (found.__doc__ or "").partition("\n\n")
+    protocol, _, expected = rest.partition(EXPECTED)
     claim = replace(
         claim,
         name=module.rpartition(".")[2],
         statement=" ".join(statement.split()),
         protocol=protocol.strip("\n"),
+        expected=" ".join(expected.split()),
     )
     try:
         return claim, faults_of(claim)

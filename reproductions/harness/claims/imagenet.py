@@ -1,19 +1,25 @@
-"""The AlexNet that every ablation starts from, and the four scales of the ImageNet claims."""
+"""The AlexNet that every ablation starts from, the four scales, and what claims share in words."""
 
 from dataclasses import replace
 from typing import Any
 
 from alexnet.config import AlexNetConfig, AlexNetRecipe
-from reproductions.harness.claims.questions import Difference
+from reproductions.harness.claims.questions import Difference, Value
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
 
 # net #145, which printed Table 1
 ALEXNET_2012 = Variant("original", AlexNetConfig.original(), AlexNetRecipe.original())
-# points: one standard error of a difference of two nets on 50,000 images
-SAMPLING_NOISE_50K = 0.3
 # Differences from the paper that several claims share
 NEW_ORDER = "Images are drawn in a new order every epoch; the 2012 code kept one order."
-COURSE_145 = "Both nets have the schedule of net #145 on ILSVRC-2010"
+COURSE_145 = "Both nets have the course of net #145 on ILSVRC-2010"  # and what it was in 2012
+BF16 = (
+    "Products are in bf16 where a processor has it and is faster so, with sums and weights in "
+    "fp32; 2012 was fp32 throughout."
+)
+CLIPPED_WINDOWS = (
+    "Windows of 2 leave out the last row and column of odd sides, so that all layers keep their "
+    "sizes"
+)
 
 
 def ablated(name: str, config: AlexNetConfig | None = None, **recipe: Any) -> Variant:
@@ -34,7 +40,7 @@ def both_errors(
     *,
     of: Arm,
     minus: Arm,
-    paper: tuple[float | None, float | None],
+    paper: tuple[float | None, float | None] = (None, None),
     min_effect: float,
     metrics: tuple[str, str] = ("top1_ten", "top5_ten"),
     minus_metrics: tuple[str, str] = ("top1_ten", "top5_ten"),
@@ -56,6 +62,36 @@ def both_errors(
             minus_metric=minus_metrics[place],
             paper=paper[place],
             min_effect=min_effect,
+            log_2012=log_2012[place],
+            seeds=seeds,
+        )
+        for place, k in enumerate((1, 5))
+    )
+    return top1, top5
+
+
+def both_values(
+    text: str,
+    *,
+    arm: Arm,
+    paper: tuple[float, float],
+    metrics: tuple[str, str] = ("top1_ten", "top5_ten"),
+    log_2012: tuple[float | None, float | None] = (None, None),
+    seeds: tuple[int, ...] = Value.seeds,
+    prefix: str = "",
+    suffix: str = "",
+) -> tuple[Value, Value]:
+    """The printed top-1 and top-5 error of an arm; pairs are in that order.
+
+    They are named `prefix`, "top1" or "top5", and `suffix`; the rest is as in `Value`.
+    """
+    top1, top5 = (
+        Value(
+            name=f"{prefix}top{k}{suffix}",
+            text=f"top-{k} error {text}",
+            arm=arm,
+            metric=metrics[place],
+            paper=paper[place],
             log_2012=log_2012[place],
             seeds=seeds,
         )

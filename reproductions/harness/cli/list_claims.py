@@ -14,27 +14,31 @@ from reproductions.harness.records.files import RESULTS
 
 
 def list_claims(results: Results = RESULTS, as_json: Json = False) -> None:
-    """List the claims and how far each is decided. Trains nothing.
+    """List the claims by kind and how far each is decided. Trains nothing.
 
     Example: `list --json`
     """
+    from reproductions.harness.claims.claim import KINDS
     from reproductions.harness.judge.rows import judge
     from reproductions.harness.records.load import read_records
 
     stored, faults = read_records(existing_results(results))
     rows = []
-    for claim in choose(None):
+    for claim in sorted(choose(None), key=lambda claim: KINDS.index(claim.kind)):
         words = [row.verdict.word for row in judge(claim, stored) if not row.sensitivity]
         tally = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
         rows.append(
             {
                 "claim": claim.name,
+                "kind": claim.kind,
                 "source": claim.section,
                 "verdicts": tally,
                 "statement": claim.statement,
             }
         )
     show_table(rows, as_json)
+    if not as_json:
+        typer.echo(f"\n{KINDS[2]}: a table without verdicts, docs/text-against-code.md")
     end(faults)
 
 

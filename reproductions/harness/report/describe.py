@@ -18,6 +18,7 @@ def describe(claim: Claim) -> str:
         f"  python -m reproductions run {claim.name}    # the same without nox",
         "",
         claim.protocol,
+        *([f"\nexpected: {claim.expected}"] if claim.expected else []),
     ]
     first = next(iter(claim.scales))
     shown = set[str]()

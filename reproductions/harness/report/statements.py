@@ -1,7 +1,11 @@
-"""The paper's 58 quantitative statements, from statements.toml, each with what decides it."""
+"""The paper's 58 quantitative statements, from statements.toml, each with what decides it.
+
+A statement is empirical (networks are trained), arithmetic (counted), text against code, a
+definition, quoted, or not decided.
+"""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -9,6 +13,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from reproductions.harness.claims.claim import discover
 from reproductions.harness.claims.questions import Count
 from reproductions.harness.errors import BadDataError
 from reproductions.harness.judge.rows import VerdictRow
@@ -54,7 +59,9 @@ class Statement(TableRow):
     text: str
     questions: tuple[str, ...] = ()  # "claim.question": what decides it
     remark: str = ""  # what its questions leave open
-    reason: str = Field(default="", pattern=r"^((quoted|compared|not decided): \S|$)")
+    reason: str = Field(
+        default="", pattern=r"^((quoted|definition|text against code|not decided): \S|$)"
+    )
 
     @model_validator(mode="after")
     def _is_answered(self) -> "Statement":
@@ -72,6 +79,7 @@ def statements() -> tuple[Statement, ...]:
 def ledger_table(rows: Sequence[VerdictRow]) -> str:
     """Every statement with its questions and the verdicts of the judged rows, in Markdown."""
     words: dict[str, list[str]] = {}
+    claims = {name: claim.kind for name, claim in discover().items()}
     for row in rows:
         words.setdefault(row.cell, []).append(_words(row))
     return table(
@@ -80,6 +88,7 @@ def ledger_table(rows: Sequence[VerdictRow]) -> str:
                 "#": str(statement.number),
                 "§": statement.where,
                 "The paper says": statement.text,
+                "Kind": _kind(statement, claims),
                 "Decided by": _decided_by(statement),
                 "Verdicts": _verdicts(statement, words),
             }
@@ -88,9 +97,17 @@ def ledger_table(rows: Sequence[VerdictRow]) -> str:
     )
 
 
+def _kind(statement: Statement, claims: Mapping[str, str]) -> str:
+    """The kinds of the claims that decide it, or what its reason begins with."""
+    if statement.reason:
+        return statement.reason.partition(":")[0]
+    names = (cell.partition(".")[0] for cell in statement.questions)
+    return ", ".join(dict.fromkeys(claims.get(name, "–") for name in names))
+
+
 def _decided_by(statement: Statement) -> str:
     if statement.reason:
-        return statement.reason
+        return statement.reason.partition(": ")[2]
     cells = ", ".join(f"`{cell}`" for cell in statement.questions)
     return f"{cells}; {statement.remark}" if statement.remark else cells
 
