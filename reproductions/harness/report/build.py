@@ -13,7 +13,6 @@ import pandas as pd
 
 from alexnet.io import locked, write_atomic
 from reproductions.harness.claims.claim import Claim
-from reproductions.harness.claims.runs import digest
 from reproductions.harness.errors import RecordError, UnreadableError
 from reproductions.harness.judge.many import adjusted
 from reproductions.harness.judge.rows import VerdictRow, judge
@@ -25,13 +24,21 @@ from reproductions.harness.report.discrepancies import (
     discrepancies_csv,
     discrepancies_tables,
 )
-from reproductions.harness.report.figures import Figure, picture_of, stored_digest
+from reproductions.harness.report.figures import (
+    CSV_HEADS,
+    FOREST,
+    Figure,
+    csv_name,
+    forest,
+    picture_of,
+    stored_digest,
+)
 from reproductions.harness.report.format import path_of
 from reproductions.harness.report.page import HEAD, only_synthetic, page, short_table
 from reproductions.harness.rule.effect import Effect
 
 RUNS = "claim,question,variant,scale,seed,kind,purpose,status,"  # how runs.csv begins
-STARTS = {".md": (HEAD,), ".csv": (RUNS, HEADER)}  # how the report's texts begin
+STARTS = {".md": (HEAD,), ".csv": (RUNS, HEADER, *CSV_HEADS)}  # how the report's texts begin
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,18 @@ class Report:
     """A report in memory: texts and pictures by file name, what was left out, and the rows."""
 
     texts: dict[str, str]
-    pictures: dict[str, Figure]
+    pictures: dict[str, Figure]  # by the name of their PNG
     faults: tuple[Fault, ...]  # of records, and of files that pictures alone need
     rows: list[VerdictRow]
     # files in the report's places that it did not make, and did not touch
     foreign: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()  # by name: pictures are called after them
+
+    @property
+    def files(self) -> dict[str, Figure]:
+        """The figure of each picture's file, PNG and SVG."""
+        figures = self.pictures.items()
+        return {file: figure for name, figure in figures for file in figure.files(name)}
 
 
 def build(root: Path, claims: dict[str, Claim]) -> Report:
@@ -68,7 +81,7 @@ def build(root: Path, claims: dict[str, Claim]) -> Report:
     rows = adjusted([row for claim in claims.values() for row in judge(claim, stored)])
     if only_synthetic(stored):
         rows = [row for row in rows if row.members]
-    drawn: dict[str, Figure | None] = {}
+    drawn: dict[str, Figure | None] = {FOREST: forest(rows)}
     shown: dict[int, str] = {}
     for row in rows:
         name = _picture_name(row, drawn)
@@ -88,6 +101,7 @@ def build(root: Path, claims: dict[str, Claim]) -> Report:
         + "\n",
         "runs.csv": _runs(stored, root).to_csv(index=False, lineterminator="\n"),
         "discrepancies.csv": discrepancies_csv(),
+        **{csv_name(name): picture.csv() for name, picture in pictures.items()},
     }
     return Report(texts, pictures, tuple(faults), rows, claims=tuple(claims))
 
@@ -103,12 +117,12 @@ def write(root: Path, claims: dict[str, Claim]) -> Report:
     # of two processes that end together, the later one sees all records
     with locked(root / ".work" / "report.lock"):
         built = build(root, claims)
-        foreign = []
+        files, foreign = built.files, []
         for name in differing(root, built):
             if os.path.lexists(root / name) and not is_ours(root / name):
                 foreign.append(name)
-            elif name in built.pictures:
-                write_atomic(root / name, built.pictures[name].png())
+            elif name in files:
+                write_atomic(root / name, files[name].picture(Path(name).suffix))
             elif name in built.texts:
                 write_atomic(root / name, built.texts[name])
             else:
@@ -123,7 +137,7 @@ def has_records(root: Path) -> bool:
 
 def is_ours(path: Path) -> bool:
     """Whether `report` made a file, by its content; False where it cannot be read."""
-    if path.suffix == ".png":
+    if path.suffix in (".png", ".svg"):
         return stored_digest(path) is not None
     try:
         with path.open("rb") as file:
@@ -148,15 +162,16 @@ def differing(root: Path, built: Report) -> list[str]:
     While anything is left out, nobody knows what it asks for: then no picture is too many.
     """
     wrong = [name for name, text in built.texts.items() if _content(root / name) != text.encode()]
-    for name, picture in built.pictures.items():
-        if stored_digest(root / name) != digest(picture.numbers):
-            wrong.append(name)
+    files = built.files
+    wrong += [name for name in files if stored_digest(root / name) != files[name].digest]
     there = sorted(
         path
-        for path in (root / "figures").glob("*.png")
-        if _called_after(path, built.claims) and is_ours(path)
+        for path in (root / "figures").glob("*.*")
+        if path.suffix in (".png", ".svg", ".csv")
+        and _called_after(path, (Path(FOREST).stem, *built.claims))
+        and is_ours(path)
     )
-    old = {f"figures/{path.name}" for path in there} - built.pictures.keys()
+    old = {f"figures/{path.name}" for path in there} - files.keys() - built.texts.keys()
     return wrong + sorted(old) * (not built.faults)
 
 

@@ -1,49 +1,80 @@
-"""Pictures carry the digest of the numbers that they draw, and say in words what they show."""
+"""Figures carry the digest of their numbers and style, and say in words what they show."""
 
+import csv
 import io
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from records import example_files_of, full_set, make_alexnet, write_record
+from PIL import Image, ImageColor
+from records import (
+    colour_gap,
+    example_files_of,
+    full_set,
+    make_alexnet,
+    make_record,
+    store,
+    write_record,
+)
 
 from reproductions.harness.claims.claim import discover
-from reproductions.harness.claims.runs import digest
 from reproductions.harness.judge.rows import VerdictRow, judge
+from reproductions.harness.records.arrays import array_files
 from reproductions.harness.records.examples import COLUMNS, SHEET, SIDE, cut
 from reproductions.harness.records.load import read_records
 from reproductions.harness.report.figures import (
-    BARS,
-    LEFT,
-    PLACES,
-    ROW,
-    TOP,
     Figure,
+    csv_name,
+    forest,
     picture_of,
+    retrieval,
     stored_digest,
+    style,
 )
+from reproductions.harness.report.figures.forest import limits
+from reproductions.harness.report.figures.retrieval import BARS, EDGE, LEFT, PLACES, ROW, SECOND
+from reproductions.harness.report.figures.retrieval import TOP as FIRST
 
-BLUE, RED, PALE_BLUE, PALE_GREY = (
-    (0x1B, 0x6C, 0xA8),
-    (0xC0, 0x39, 0x2B),
-    (0x8F, 0xC1, 0xE3),
-    (0xDD, 0xDD, 0xDD),
-)
+CLAIMS = discover()
 LABELS = ["cat", "a [dog] of $x^2$", "a fish whose name is far too long"]
 
 
-def row_of(root: Path, claim: str = "fig1_relu") -> VerdictRow:
-    return next(row for row in judge(discover()[claim], read_records(root)[0]) if row.members)
+def rows_of(root: Path, claim: str = "fig1_relu") -> list[VerdictRow]:
+    return judge(CLAIMS[claim], read_records(root)[0])
+
+
+def row_of(root: Path, claim: str = "fig1_relu", question: str = "") -> VerdictRow:
+    found = (row for row in rows_of(root, claim) if row.members)
+    return next(row for row in found if question in ("", row.question.name))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five seeds per arm of Figure 1; only read."""
+    root = tmp_path_factory.mktemp("whole")
+    full_set(root)
+    return root
 
 
 @pytest.fixture
-def speedup(tmp_path: Path) -> Figure:
-    full_set(tmp_path)
-    return picture_of(row_of(tmp_path))
+def speedup(whole: Path) -> Figure:
+    return picture_of(row_of(whole))
 
 
-def retrieval(root: Path, labels: list[str], **options: int) -> VerdictRow:
+def lrn(root: Path, gains: tuple[float, ...] = (1.0, 1.5, 2.0), errors: float = 60.0) -> None:
+    """Runs with and without normalisation, which has so many points of top-1 error less."""
+    for seed, gain in enumerate(gains):
+        for variant, more in (("original", 0.0), ("without-norm", gain)):
+            metrics = {"top1_ten": errors + more, "top5_ten": 30.0 + more}
+            write_record(root, make_alexnet(variant, seed, "lrn_gain", **metrics), 4.0)
+
+
+def retrieved(root: Path, labels: list[str], **options: int) -> VerdictRow:
     """Two runs, the second with examples."""
     for seed in (0, 1):
         record = make_alexnet(
@@ -55,9 +86,7 @@ def retrieval(root: Path, labels: list[str], **options: int) -> VerdictRow:
 
 def painted(picture: Figure) -> np.ndarray:
     """The figure before its colours are reduced, uint8 [height, width, 3]."""
-    canvas = io.BytesIO()
-    picture.draw().savefig(canvas, format="png")
-    with Image.open(canvas) as image:
+    with Image.open(io.BytesIO(replace(picture, palette=False).picture(".png"))) as image:
         return np.asarray(image.convert("RGB"))
 
 
@@ -66,36 +95,267 @@ def colours_of(pixels: np.ndarray) -> set[tuple[int, ...]]:
 
 
 def texts_of(picture: Figure) -> list[str]:
-    return [text.get_text() for text in picture.draw().axes[0].texts]
+    axes = picture.draw(picture.numbers).axes
+    return [text.get_text() for part in axes for text in part.texts]
+
+
+def table_of(picture: Figure) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(picture.csv())))
+
+
+# every figure
+
+
+def test_both_pictures_carry_the_digest(speedup: Figure, tmp_path: Path) -> None:
+    names = speedup.files("figures/p.png")
+    assert names == ("figures/p.png", "figures/p.svg")
+    for name in names:
+        path = tmp_path / Path(name).name
+        path.write_bytes(speedup.picture(path.suffix))
+        assert stored_digest(path) == speedup.digest
+    assert stored_digest(tmp_path / "none.png") is None
+    (tmp_path / "mine.svg").write_text("<svg/>")
+    assert stored_digest(tmp_path / "mine.svg") is None
+    with Image.open(tmp_path / "p.png") as picture:
+        assert picture.width == 1000
+
+
+def test_the_digest_changes_with_numbers_and_with_style(
+    speedup: Figure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(speedup, numbers={**speedup.numbers, "target": 24.0})
+    assert other.digest != speedup.digest
+    before = speedup.digest
+    monkeypatch.setitem(style.RULES, "font.size", 11)
+    assert speedup.digest != before
+
+
+USERS = "font.size: 30\nlines.linewidth: 9\nfigure.facecolor: red\nsvg.hashsalt: me\nbackend: pdf\n"
+
+
+def test_a_users_settings_change_no_byte(
+    whole: Path, speedup: Figure, tmp_path: Path, clean_env: dict[str, str]
+) -> None:
+    """A process of its own, with the user's matplotlibrc and a style that was chosen before."""
+    (tmp_path / "matplotlibrc").write_text(USERS)
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import matplotlib.style
+matplotlib.style.use("dark_background")
+from test_figures import picture_of, row_of
+figure = picture_of(row_of(Path({str(whole)!r})))
+for suffix in (".png", ".svg"):
+    Path({str(tmp_path)!r}, "theirs" + suffix).write_bytes(figure.picture(suffix))
+assert matplotlib.rcParams["figure.facecolor"] == "black"
+"""
+    root = Path(__file__).parents[1]
+    env = {**clean_env, "MATPLOTLIBRC": str(tmp_path), "PYTHONPATH": str(root)}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, env=env, cwd=root)
+    for suffix in (".png", ".svg"):
+        assert (tmp_path / f"theirs{suffix}").read_bytes() == speedup.picture(suffix)
+
+
+def test_text_is_large_enough_and_stays_text(speedup: Figure) -> None:
+    sizes = [size for key, size in style.RULES.items() if key.endswith("size")]
+    assert min(sizes) >= 9
+    assert style.DPI == 120
+    svg = speedup.picture(".svg").decode()
+    assert "ReLU, mean of 5 seeds" in svg
+    assert "<title>" in svg
+
+
+def test_markdown_links_numbers_command_and_commit(speedup: Figure) -> None:
+    picture, line = speedup.markdown("../figures/p.png").split("\n\n")
+    assert re.fullmatch(r"!\[[^\[\]]+\]\(\.\./figures/p\.png\)", picture)
+    assert "](../figures/p.csv)" in line
+    assert "](../figures/p.svg)" in line
+    assert "`nox -s reproduce -- fig1_relu --scale paper`; records of `ffffffffff`" in line
+    assert csv_name("figures/p.png") == "figures/p.csv"
+
+
+def test_words_cannot_end_the_text_alternative() -> None:
+    picture = Figure({}, "a [dog]\nof](http", lambda _: None, caption="A caption.", svg=False)
+    assert picture.markdown("p.png").startswith("![a (dog) of)(http](p.png)\n\nA caption.\n\n")
+
+
+def luminance(colour: str) -> float:
+    """How light a colour is, 0 to 1, as the W3C has it."""
+    parts = [value / 255 for value in ImageColor.getrgb(colour)[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def contrast(one: str, other: str) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_arms_differ_in_lightness_in_mark_and_in_line() -> None:
+    relu, tanh = style.NETWORKS["relu"], style.NETWORKS["tanh"]
+    for one, other in ((relu, tanh), (style.BASELINE, style.COMPARED)):
+        assert contrast(one.colour, other.colour) > 2
+        assert one.marker != other.marker
+        assert one.line != other.line
+
+
+def test_a_thing_has_one_look_everywhere() -> None:
+    assert style.look_of(["relu-modern", "tanh-modern"], "tanh-modern").colour == style.ORANGE
+    assert style.look_of(["one-column", "original"], "original") == style.BASELINE
+    assert style.look_of(["original", "one-column"], "one-column") == style.COMPARED
+    assert style.look_of(["one-column", "original"], "one-column") == style.COMPARED
+
+
+def test_every_word_has_a_mark_of_its_own_that_is_seen() -> None:
+    looks = [*style.VERDICTS.values(), style.PAPER, style.LOG]
+    assert all(contrast(look.colour, "white") > 2 for look in looks)
+    for one, other in combinations(looks, 2):
+        assert (one.marker, one.filled) != (other.marker, other.filled)
+
+
+# Figure 1
 
 
 def test_every_seed_is_drawn(speedup: Figure) -> None:
     numbers = speedup.numbers
-    assert set(numbers["curves"]) == {
-        f"{arm} seed {seed}" for arm in ("relu", "tanh") for seed in range(5)
+    assert {arm: list(runs) for arm, runs in numbers["curves"].items()} == {
+        "relu": ["0", "1", "2", "3", "4"],
+        "tanh": ["0", "1", "2", "3", "4"],
     }
     first = 78 / 391  # of an epoch: the first row ends at a whole batch
-    assert numbers["curves"]["relu seed 0"][0] == (round(first, 4), round(75 - 50 * first / 6.1, 4))
+    assert numbers["curves"]["relu"]["0"][0] == (round(first, 4), round(75 - 50 * first / 6.1, 4))
     assert numbers["paper"] == (6.0, 36.0)
     assert numbers["target"] == 25.0
-    assert speedup.words.endswith(
-        "epochs of 5 relu and 5 tanh runs, and the target of 25 % as a line"
+    assert numbers["reached"]["tanh"]["3"] == 38.1
+    assert numbers["ratios"]["0"] == pytest.approx(36.5 / 6.1)
+    assert "of 5 ReLU and 5 tanh runs, the target of 25 % as a line" in speedup.words
+
+
+def test_the_judged_number_is_in_picture_and_table(speedup: Figure, whole: Path) -> None:
+    verdict = row_of(whole).verdict
+    judged = speedup.numbers["judged"]
+    assert (judged["effect"], judged["low"], judged["high"]) == pytest.approx(
+        (verdict.effect, verdict.low, verdict.high)
+    )
+    assert (
+        f"Measured {row_of(whole).measured_text}; paper 6×: confirmed"
+        in (speedup.numbers["title"][-1])
+    )
+    found = {line["quantity"]: line["value"] for line in table_of(speedup)}
+    assert float(found["ratio, mean"]) == judged["effect"]
+    assert float(found["the paper's"]) == 6.0
+    assert {style.BLUE.lower(), style.ORANGE.lower()} <= set(
+        re.findall(r"#[0-9a-f]{6}", speedup.picture(".svg").decode())
     )
 
 
-def test_the_picture_is_one_and_names_its_numbers(speedup: Figure, tmp_path: Path) -> None:
-    content = speedup.png()
-    with Image.open(io.BytesIO(content)) as picture:
-        assert picture.size == (840, 504)
-        assert {BLUE, RED} <= colours_of(np.asarray(picture.convert("RGB")))
-    (tmp_path / "p.png").write_bytes(content)
-    assert stored_digest(tmp_path / "p.png") == digest(speedup.numbers)
-    assert stored_digest(tmp_path / "none.png") is None
+def test_a_title_names_the_images_and_not_their_fingerprint(whole: Path, tmp_path: Path) -> None:
+    store(
+        tmp_path,
+        *(make_record(arm, seed, canonical=False) for arm in ("relu", "tanh") for seed in (0, 1)),
+    )
+    own, copy = (picture_of(row_of(root)).numbers["title"] for root in (whole, tmp_path))
+    assert own[-2] == "CIFAR-10, 5 seeds, scale paper"
+    assert copy[-2] == "CIFAR-10 (unofficial copy), 2 of 5 seeds, scale paper"
+    assert not any("0123" in line for line in own + copy)
+
+
+def test_an_open_interval_can_be_drawn(tmp_path: Path) -> None:
+    for seed in range(3):
+        slow = None if seed == 2 else 36.0 + seed
+        store(tmp_path, make_record("relu", seed), make_record("tanh", seed, epochs=slow))
+    picture = picture_of(row_of(tmp_path))
+    assert picture.numbers["judged"]["high"] == float("inf")
+    assert picture.numbers["reached"]["tanh"]["2"] is None
+    assert painted(picture).shape[1] == 1000
+    assert painted(forest([row_of(tmp_path)])).shape[1] == 1000
+
+
+def test_a_target_read_over_a_pass_is_drawn_on_that_curve(tmp_path: Path) -> None:
+    for seed in range(2):
+        for variant, epochs in (("original", 5.0), ("without-dropout", 2.5)):
+            run = make_alexnet(variant, seed, "dropout", gap=1.0)
+            write_record(tmp_path, run, epochs)
+    numbers = picture_of(row_of(tmp_path, "dropout", "iterations")).numbers
+    assert "over the last pass" in numbers["label"]
+    assert min(point[0] for point in numbers["curves"]["original"]["0"]) == 1.0
+
+
+# differences and values
+
+
+def test_a_difference_has_both_values_of_every_seed(tmp_path: Path) -> None:
+    lrn(tmp_path)
+    picture = picture_of(row_of(tmp_path, "lrn_gain", "top1"))
+    assert picture.numbers["pairs"] == {"0": (60, 61.0), "1": (60, 61.5), "2": (60, 62.0)}
+    assert picture.numbers["judged"]["paper"] == 1.4
+    assert picture.numbers["judged"]["log"] == 1.37
+    assert picture.numbers["sides"] == ["2012 network", "without norm"]
+    lines = [line for line in table_of(picture) if line["quantity"] == "difference"]
+    assert [float(line["value"]) for line in lines] == [1.0, 1.5, 2.0]
+    assert len(picture.draw(picture.numbers).axes) == 2
+    top5 = picture_of(row_of(tmp_path, "lrn_gain", "top5"))
+    assert top5.numbers["pairs"]["0"] == (30.0, 31.0)
+
+
+def test_a_difference_within_a_run_names_its_sides(tmp_path: Path) -> None:
+    for seed in range(2):
+        record = make_alexnet("original", seed, "ten_view_gain", top1=61.0 + seed, top1_ten=60.0)
+        write_record(tmp_path, record, 4.0)
+    picture = picture_of(row_of(tmp_path, "ten_view_gain", "top1"))
+    assert picture.numbers["sides"] == ["ten crops", "central crop"]
+    assert picture.numbers["pairs"] == {"0": (60.0, 61.0), "1": (60.0, 62.0)}
+    assert painted(picture).shape[1] == 1000
+
+
+def test_a_printed_number_is_beside_every_seed(tmp_path: Path) -> None:
+    for seed in range(3):
+        record = make_alexnet("original", seed, "table1_ilsvrc2010", top1_ten=70.0 + seed)
+        write_record(tmp_path, record, 4.0)
+    picture = picture_of(row_of(tmp_path, "table1_ilsvrc2010", "top1"))
+    assert picture.numbers["seeds"] == {"0": 70.0, "1": 71.0, "2": 72.0}
+    assert picture.numbers["judged"]["paper"] == 37.5
+    assert painted(picture).shape[1] == 1000
+
+
+def test_rows_without_anything_to_draw_have_no_picture(tmp_path: Path) -> None:
+    assert picture_of(rows_of(tmp_path)[0]) is None
+    write_record(tmp_path, make_alexnet("original", 0, "lrn_gain"))
+    write_record(tmp_path, make_alexnet("without-norm", 0, "lrn_gain"))
+    assert all(picture_of(row) is None for row in rows_of(tmp_path, "lrn_gain"))
+
+
+# Figure 3
+
+
+def test_kernels_stand_by_column_in_the_order_of_their_colour(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).standard_normal((24, 3, 5, 5)).astype(np.float32)
+    weights[3] = weights[3].mean(0)  # grey
+    for seed in range(2):
+        for variant, count in (("original", 24), ("one-column", 12)):
+            part = weights[:count]
+            record = make_alexnet(variant, seed, "fig3_kernels", colour_gap=colour_gap(part))
+            write_record(tmp_path, record, 4.0, files=array_files(None, part))
+    picture = picture_of(row_of(tmp_path, "fig3_kernels"))
+    left, right = picture.numbers["kernels"]["0"]
+    assert np.array(left).shape == np.array(right).shape == (12, 5, 5, 3)
+    assert np.ptp(np.array(left)[0], axis=-1).max() == 0, "the least coloured is the first"
+    shares = [line for line in table_of(picture) if line["seed"] == "0"]
+    halves = [
+        np.mean([float(line["colour_share"]) for line in shares if line["column"] == column])
+        for column in "12"
+    ]
+    assert 100 * abs(halves[0] - halves[1]) == pytest.approx(colour_gap(weights), abs=1e-4)
+    assert picture.numbers["pairs"]["0"][1] == pytest.approx(colour_gap(weights))
+    assert painted(picture).shape[1] == 1000
+
+
+# Figure 4
 
 
 def test_the_examples_of_the_first_run_that_has_them_are_drawn(tmp_path: Path) -> None:
-    row = retrieval(tmp_path, LABELS)
-    picture = picture_of(row)
+    picture = picture_of(retrieved(tmp_path, LABELS))
     assert [example["label"] for example in picture.numbers["examples"]["images"]] == LABELS
     assert "mini-seed1" in picture.caption
     assert "scale mini" in picture.caption
@@ -106,19 +366,26 @@ def test_the_examples_of_the_first_run_that_has_them_are_drawn(tmp_path: Path) -
         "features and 1" in picture.words
     )
     assert f"{LABELS[1]}, taken for other 0 (50 %), itself guess no of 5" in picture.words
+    assert picture.files("p.png") == ("p.png",), "photographs are large as SVG"
+    right = [line for line in table_of(picture) if line["class"] == line["label"]]
+    assert [line["list"] for line in right].count("fc7 neighbour") == 6
 
 
 def test_every_photograph_stands_where_it_belongs(tmp_path: Path) -> None:
-    """To the pixel: what is 32 pixels a side is shown at 64, each pixel as four.
+    """To the pixel: what is 32 pixels a side is shown at 64, the test image at 128.
 
     Marked neighbours are compared inside.
     """
-    pixels = painted(picture_of(retrieval(tmp_path, LABELS)))
+    pixels = painted(picture_of(retrieved(tmp_path, LABELS)))
     pictures = cut(example_files_of(LABELS)[SHEET])
-    inside = slice(20, SIDE - 4)
-    for k, row in enumerate(pictures):
-        for x, picture in zip(PLACES, row, strict=True):
-            shown = pixels[TOP + ROW * k :, x:][:SIDE, :SIDE]
+    inside = slice(22, SIDE - 4)
+    for k, (own, *others) in enumerate(pictures):
+        y = FIRST + ROW * k
+        large = own.repeat(4, 0).repeat(4, 1)
+        assert (pixels[y:, EDGE:][: 2 * SIDE, : 2 * SIDE] == large).all()
+        places = [(y + strip, x) for strip in (0, SECOND) for x in PLACES]
+        for (top, left), picture in zip(places, others, strict=True):
+            shown = pixels[top:, left:][:SIDE, :SIDE]
             assert (
                 shown[inside, inside] == picture.repeat(2, 0).repeat(2, 1)[inside, inside]
             ).all()
@@ -128,42 +395,39 @@ def test_every_photograph_stands_where_it_belongs(tmp_path: Path) -> None:
 
 
 def test_what_is_right_is_told_by_colour_and_by_text(tmp_path: Path) -> None:
-    picture = picture_of(retrieval(tmp_path, LABELS))
+    picture = picture_of(retrieved(tmp_path, LABELS))
     pixels, texts = painted(picture), texts_of(picture)
-    bars = [pixels[TOP + ROW * k : TOP + ROW * k + SIDE, LEFT : LEFT + BARS] for k in range(3)]
-    assert [PALE_BLUE in colours_of(part) for part in bars] == [True, False, True]
-    assert all(PALE_GREY in colours_of(part) for part in bars)
-    lengths = [
-        (bars[0] == PALE_GREY).all(-1).sum(1).max(),
-        (bars[0] == PALE_BLUE).all(-1).sum(1).max(),
-    ]
+    right, other = map(ImageColor.getrgb, (retrieval.RIGHT, retrieval.OTHER))
+    bars = [pixels[FIRST + ROW * k :, LEFT:][: 2 * SIDE, :BARS] for k in range(3)]
+    assert [right in colours_of(part) for part in bars] == [True, False, True]
+    lengths = [(bars[0] == colour).all(-1).sum(1).max() for colour in (other, right)]
     assert lengths == [BARS, BARS * 0.3 / 0.5]
-    framed = [x for x in PLACES if BLUE in colours_of(pixels[TOP + SIDE - 1, x : x + SIDE])]
-    assert framed == [PLACES[1], PLACES[3], PLACES[12]]
+    blue = ImageColor.getrgb(style.BLUE)
+    framed = [
+        (strip, PLACES.index(x))
+        for strip in (0, 1)
+        for x in PLACES
+        if blue in colours_of(pixels[FIRST + SECOND * strip + SIDE - 1, x : x + SIDE])
+    ]
+    assert framed == [(0, 0), (0, 2), (1, 5)]
     assert texts.count("✓") == 3 * 3
     assert {
         "cat",
         "✓ cat",
         "a [dog] of $x^2$ (not among the 5)",
-        "a fish whose name is far …",
+        "a fish whose name is far to…",
         "30 %",
+        "of the same class (✓): 6 of 18 by fc7, 3 by pixels",
     } <= set(texts)
-    assert "nearest training images by fc7: 6 of 18 of the same class (✓)" in texts
-    assert "nearest training images by pixels: 3 of 18 of the same class (✓)" in texts
 
 
 def test_no_text_of_the_examples_leaves_its_column(tmp_path: Path) -> None:
-    picture = picture_of(
-        retrieval(tmp_path, ["W" * 40, "m" * 26, *["European fire salamander"] * 6])
-    )
-    figure = picture.draw()
-    figure.canvas.draw()
-    ends = {
-        PLACES[0]: PLACES[1],
-        LEFT + 2: LEFT + BARS,
-        PLACES[1]: PLACES[7],
-        PLACES[7]: figure.bbox.width,
-    }
+    labels = ["W" * 40, "m" * 26, *["European fire salamander"] * 6]
+    picture = picture_of(retrieved(tmp_path, labels))
+    with style.styled():
+        figure = picture.draw(picture.numbers)
+        figure.canvas.draw()
+    ends = {EDGE: PLACES[0], LEFT + 4: LEFT + BARS, PLACES[0]: figure.bbox.width}
     for text in figure.axes[0].texts:
         limit = ends.get(text.get_position()[0])
         # those are wider than any class of ImageNet
@@ -172,54 +436,68 @@ def test_no_text_of_the_examples_leaves_its_column(tmp_path: Path) -> None:
 
 
 def test_photographs_give_the_same_bytes_twice_and_carry_their_digest(tmp_path: Path) -> None:
-    picture = picture_of(retrieval(tmp_path, LABELS, side=64))
-    content = picture.png()
-    assert content == picture_of(row_of(tmp_path, "fig4_retrieval")).png()
+    picture = picture_of(retrieved(tmp_path, LABELS, side=64))
+    content = picture.picture(".png")
+    assert content == picture_of(row_of(tmp_path, "fig4_retrieval")).picture(".png")
     (tmp_path / "p.png").write_bytes(content)
-    assert stored_digest(tmp_path / "p.png") == digest(picture.numbers)
+    assert stored_digest(tmp_path / "p.png") == picture.digest
     with Image.open(io.BytesIO(content)) as image:
-        assert (image.mode, image.size) == ("P", (PLACES[-1] + SIDE + 8, TOP + 3 * ROW))
+        assert (image.mode, image.size) == ("P", (1000, FIRST + 3 * ROW))
 
 
 def test_another_sheet_or_probability_is_another_digest(tmp_path: Path) -> None:
-    digests = set()
-    for number, labels in enumerate((LABELS, LABELS[:2], ["cat", "cow", "hen"])):
-        for side in (32, 64):
-            digests.add(
-                digest(
-                    picture_of(retrieval(tmp_path / f"{number}-{side}", labels, side=side)).numbers
-                )
-            )
+    digests = {
+        picture_of(retrieved(tmp_path / f"{number}-{side}", labels, side=side)).digest
+        for number, labels in enumerate((LABELS, LABELS[:2], ["cat", "cow", "hen"]))
+        for side in (32, 64)
+    }
     assert len(digests) == 6
 
 
 def test_no_probability_at_all_can_be_drawn(tmp_path: Path) -> None:
-    row = retrieval(tmp_path, ["cat"])
+    row = retrieved(tmp_path, ["cat"])
     for path in tmp_path.rglob("examples.json"):
-        path.write_text(
-            path.read_text()
-            .replace("0.5", "0.0")
-            .replace("0.3", "0.0")
-            .replace("0.1", "0.0")
-            .replace("0.05", "0.0")
-        )
-    assert painted(picture_of(row)).shape == (TOP + ROW, PLACES[-1] + SIDE + 8, 3)
+        text = path.read_text()
+        for share in ("0.5", "0.3", "0.1", "0.05"):
+            text = text.replace(share, "0.0")
+        path.write_text(text)
+    assert painted(picture_of(row)).shape == (FIRST + ROW, 1000, 3)
 
 
-def test_words_cannot_end_the_text_alternative() -> None:
-    picture = Figure({}, "a [dog]\nof](http", lambda: None, "A caption.")
-    assert picture.markdown("p.png") == "![a (dog) of)(http](p.png)\n\nA caption."
-    assert Figure({}, "a", lambda: None).markdown("p.png") == "![a](p.png)"
+# the overview
 
 
-def test_rows_without_anything_to_draw_have_no_picture(tmp_path: Path) -> None:
-    assert picture_of(judge(discover()["fig1_relu"], [])[0]) is None
-    write_record(
-        tmp_path,
-        make_alexnet(
-            "original", 0, retrieval_pixels=2.0, retrieval_features=20.0, retrieval_codes=9.0
-        ),
-        4.0,
-    )
-    assert picture_of(row_of(tmp_path, "fig4_retrieval")) is None
-    assert picture_of(row_of(tmp_path, "binary_codes")) is None
+def test_the_overview_has_a_line_per_question_with_records(whole: Path, tmp_path: Path) -> None:
+    lrn(tmp_path)
+    rows = [*rows_of(whole), *(row for claim in CLAIMS for row in rows_of(tmp_path, claim))]
+    picture = forest(rows)
+    shown = table_of(picture)
+    trained = [row for row in rows if row.question.trained and row.verdict.effect is not None]
+    assert sorted(line["question"] for line in shown) == sorted(row.cell for row in trained)
+    assert [line["question"] for line in shown][:2] == ["fig1_relu.speedup", "lrn_gain.top1"]
+    ratios, points, *_ = picture.numbers["panels"]
+    assert [line["effect"] for line in ratios["lines"]] == [pytest.approx(5.99, abs=0.01)]
+    assert points["lines"][0]["paper"] == 1.4
+    assert points["lines"][0]["log"] == 1.37
+    assert "5.99× [" in ratios["lines"][0]["beside"][0]
+    assert "confirmed; scale paper, n" in ratios["lines"][0]["beside"][1]
+    assert "lrn_gain" not in picture.words
+    assert "top-1 error reduction by response normalisation: 1.50 points [" in picture.words
+    assert painted(picture).shape[1] == 1000
+    assert forest([row for row in rows if not row.n]) is None
+
+
+def line(effect: float, low: float, high: float, paper: float | None = None) -> dict[str, object]:
+    found = {"effect": effect, "low": low, "high": high, "paper": paper, "log": None}
+    return {**found, "zero": 0.0, "ratio": False, "unit": "points"}
+
+
+def test_an_absurdly_wide_interval_does_not_set_the_axis() -> None:
+    lines = [line(1.0, 0.5, 1.5, 1.4), line(2.0, 0.0, 3.0), line(-0.7, -67.0, 66.0)]
+    low, high = limits(lines)
+    assert -2 < low < -0.7
+    assert 3 < high < 4
+    ratio = {**line(6.0, 0.0, float("inf"), 6.0), "zero": 1.0, "ratio": True, "unit": "×"}
+    low, high = limits([ratio])
+    assert 0.5 < low < 1
+    assert 6 < high < 10
