@@ -23,6 +23,7 @@ from records import (
 )
 
 from reproductions.harness.claims.claim import discover
+from reproductions.harness.claims.metrics import METRICS
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.arrays import array_files
 from reproductions.harness.records.examples import COLUMNS, SHEET, SIDE, cut
@@ -35,6 +36,7 @@ from reproductions.harness.report.figures import (
     retrieval,
     stored_digest,
     style,
+    words,
 )
 from reproductions.harness.report.figures.forest import limits
 from reproductions.harness.report.figures.retrieval import BARS, EDGE, LEFT, PLACES, ROW, SECOND
@@ -212,6 +214,11 @@ def test_every_word_has_a_mark_of_its_own_that_is_seen() -> None:
     assert all(contrast(look.colour, "white") > 2 for look in looks)
     for one, other in combinations(looks, 2):
         assert (one.marker, one.filled) != (other.marker, other.filled)
+
+
+def test_every_metric_is_said_in_words() -> None:
+    assert METRICS.keys() <= words.METRICS.keys()
+    assert words.axis("my_own_metric") == "my own metric"
 
 
 # Figure 1
@@ -417,7 +424,7 @@ def test_what_is_right_is_told_by_colour_and_by_text(tmp_path: Path) -> None:
         "a [dog] of $x^2$ (not among the 5)",
         "a fish whose name is far to…",
         "30 %",
-        "of the same class (✓): 6 of 18 by fc7, 3 by pixels",
+        "✓ of the same class: 6 of 18 by fc7, 3 by pixels",
     } <= set(texts)
 
 
@@ -481,8 +488,8 @@ def test_the_overview_has_a_line_per_question_with_records(whole: Path, tmp_path
     assert points["lines"][0]["log"] == 1.37
     assert "5.99× [" in ratios["lines"][0]["beside"][0]
     assert "confirmed; scale paper, n" in ratios["lines"][0]["beside"][1]
-    assert "lrn_gain" not in picture.words
-    assert "top-1 error reduction by response normalisation: 1.50 points [" in picture.words
+    assert picture.words.startswith(f"{len(trained)} questions, a line each")
+    assert "; 1 confirmed, " in picture.words
     assert painted(picture).shape[1] == 1000
     assert forest([row for row in rows if not row.n]) is None
 

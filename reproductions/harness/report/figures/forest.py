@@ -3,6 +3,7 @@
 import math
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,14 +42,12 @@ def forest(rows: Sequence[VerdictRow]) -> Figure | None:
             if (mine := [line for line in lines if line["unit"] == unit])
         ]
     }
-    said = "; ".join(
-        f"{row.claim.section} {row.question.text}: {row.measured_text}, paper "
-        f"{row.question.paper_text}, {_word(row)}"
-        for row in shown
-    )
+    counts = Counter(map(_word, shown))
+    said = ", ".join(f"{count} {word}" for word, count in counts.items())
     return Figure(
         numbers,
-        f"Measured numbers with their 95 % intervals beside the paper's. {said}",
+        f"{len(shown)} questions, a line each: the paper's number and the measured one with its "
+        f"95 % interval; {said}. The tables below have the same numbers",
         draw_forest,
         COLUMNS,
         [_csv_row(row) for row in shown],

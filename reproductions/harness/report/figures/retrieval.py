@@ -24,7 +24,7 @@ from reproductions.harness.report.format import path_of
 
 # Pixels: the edge, the side of a test image, the bars' left end, full length and distance
 EDGE, LARGE, LEFT, BARS, BAR = 12, 2 * SIDE, 154, 270, 26
-TOP, ROW, SECOND = 116, 164, SIDE + 4  # the first row's top, a row's height, the second strip
+TOP, ROW, SECOND = 130, 164, SIDE + 4  # the first row's top, a row's height, the second strip
 PLACES = tuple(564 + k * (SIDE + 8) for k in range(NEAREST))  # the neighbours' left edges
 # light, since names are written on them: another class, the right one
 OTHER, RIGHT = "#dddddd", "#a9d4ee"
@@ -107,13 +107,10 @@ def draw_examples(numbers: dict[str, Any]) -> Any:
         _guesses(axes, example, top + ROW * k, longest)
         _neighbours(axes, example, top + ROW * k)
     alike = [sum(example.alike[k] for example in shown) for k in (0, 1)]
-    _write(
-        axes,
-        PLACES[0],
-        top - 14,
-        f"of the same class (✓): {alike[0]} of {NEAREST * len(shown)} by fc7, {alike[1]} by pixels",
-        weight="bold",
-    )
+    same = f"✓ of the same class: {alike[0]} of {NEAREST * len(shown)} by fc7, {alike[1]} by pixels"
+    _write(axes, PLACES[0], top - 36, "nearest training images;")
+    _write(axes, PLACES[0], top - 16, same)
+    _write(axes, EDGE, top - 36, "test images and their most probable classes")
     panels.heading(figure, numbers["title"], height)
     return figure
 
