@@ -36,8 +36,8 @@ class Figure:
 
     @property
     def digest(self) -> str:
-        """Changes with the numbers and with the style."""
-        return digest([style.SIGNATURE, self.numbers])
+        """Changes with the numbers, with the style and with the words, which an SVG holds."""
+        return digest([style.SIGNATURE, self.numbers, self.words])
 
     def files(self, name: str) -> tuple[str, ...]:
         """The pictures of a figure whose PNG is `name`."""

@@ -99,7 +99,7 @@ def paired(
         outside = (-0.3, -0.14) if x == 0 else (1.14, 1.3)
         axes.plot(outside, [mean, mean], color=look.colour, linewidth=2.5)
     axes.set(xlim=(-0.5, 1.5), xlabel="a line per seed; bars: means")
-    axes.set_xticks([0, 1], [textwrap.fill(name, 15) for name in names])
+    axes.set_xticks([0, 1], [textwrap.fill(name, 12) for name in names])
     axes.margins(y=0.1)
 
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 DPI = 120
 WIDTH = 1000  # pixels: what a page shows without shrinking it
-# Raise it when the drawing changes so that the stored pictures should be drawn again.
+# Part of each picture's digest. Raise it when the code draws the same numbers in another way: only
+# then are the stored pictures drawn again.
 LAYOUT = 1
 
 RULES: dict[str, Any] = {
