@@ -141,18 +141,19 @@ def test_a_users_settings_change_no_byte(
     """A process of its own, with the user's matplotlibrc and a style that was chosen before."""
     (tmp_path / "matplotlibrc").write_text(USERS)
     code = f"""
-import sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
 import matplotlib.style
 matplotlib.style.use("dark_background")
-from test_figures import picture_of, row_of
-figure = picture_of(row_of(Path({str(whole)!r})))
+from reproductions.harness.claims.claim import discover
+from reproductions.harness.judge.rows import judge
+from reproductions.harness.records.load import read_records
+from reproductions.harness.report.figures import picture_of
+figure = picture_of(judge(discover()["fig1_relu"], read_records(Path({str(whole)!r}))[0])[0])
 for suffix in (".png", ".svg"):
     Path({str(tmp_path)!r}, "theirs" + suffix).write_bytes(figure.picture(suffix))
 assert matplotlib.rcParams["figure.facecolor"] == "black"
 """
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[3]
     env = {**clean_env, "MATPLOTLIBRC": str(tmp_path), "PYTHONPATH": str(root)}
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, env=env, cwd=root)
     for suffix in (".png", ".svg"):

@@ -41,7 +41,7 @@ def curves(row: VerdictRow, question: EpochRatio) -> Figure:
     }
     counts = " and ".join(f"{len(runs)} {words.network(name)}" for name, runs in items.items())
     text = (
-        f"{question.text}: {words.measured(row)}, paper {question.paper_text}; {label} against "
+        f"{question.text}: {words.measured(row)}, paper {words.paper(question)}; {label} against "
         f"epochs of {counts} runs, the target of {question.target:g} % as a line, and the ratio of "
         "epochs with its 95 % interval"
     )

@@ -32,7 +32,7 @@ def difference(row: VerdictRow, question: Difference) -> Figure | None:
     }
     first, second = numbers["sides"]
     text = (
-        f"{question.text}: {words.measured(row)} {question.unit}, paper {question.paper_text}; "
+        f"{question.text}: {words.measured(row)} {question.unit}, paper {words.paper(question)}; "
         f"{first} and {second} as two points per seed joined by a line, the difference with its "
         "95 % interval"
         + ("" if len(names) == 1 else ", and both networks' test error against epochs")

@@ -74,7 +74,7 @@ def _line(row: VerdictRow) -> dict[str, Any]:
     count = count.replace(" ", "\N{NO-BREAK SPACE}")
     apart = " (sensitivity, asked apart)" if row.sensitivity else ""
     label = textwrap.wrap(f"{row.claim.section}: {row.question.text}{apart}", LETTERS)
-    paper = row.question.paper_text.removesuffix(" points")
+    paper = words.paper(row.question).removesuffix(" points")
     return {
         **words.judged(row),
         "label": label,

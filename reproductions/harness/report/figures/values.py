@@ -24,7 +24,7 @@ def value(row: VerdictRow, question: Value) -> Figure | None:
     rows = [(question.arm.name, seed, question.metric, "", x) for seed, x in found.items()]
     text = (
         f"{question.text}: {row.measured_text} over {len(found)} seeds as dots, beside the paper's "
-        f"{question.paper_text}"
+        f"{words.paper(question)}"
     )
     return Figure(
         numbers,

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from reproductions.harness.claims.questions import Question
+from reproductions.harness.claims.questions import Difference, Question
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.report.figures.figure import short
 from reproductions.harness.rule.text import interval_text
@@ -100,12 +100,18 @@ def measured(row: VerdictRow) -> str:
     return f"{v.effect:.2f}{unit} {interval_text(v.low, v.high)}"
 
 
+def paper(question: Question) -> str:
+    """What the paper says."""
+    none = isinstance(question, Difference) and question.no_difference
+    return "no difference" if none else question.paper_text.replace("–", "says nothing")
+
+
 def title(row: VerdictRow) -> list[str]:
     """What is asked, of what, and the answer."""
     question = row.question
     asked = f"{row.claim.section}: {question.text}"
     log = "" if question.log_2012 is None else f", 2012 log {question.log_text}"
-    answer = f"Measured {row.measured_text}; paper {question.paper_text}{log}"
+    answer = f"Measured {row.measured_text}; paper {paper(question)}{log}"
     word = "" if row.verdict.word == "–" else f": {row.word}"
     return [
         *textwrap.wrap(asked, 90),
