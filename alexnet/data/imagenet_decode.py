@@ -7,6 +7,7 @@ those that simplejpeg doubts. A module of its own: only packing ImageNet needs w
 
 import io
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,9 @@ BY_TORCH = (
     f"colour JPEGs that shrink decoded by simplejpeg {simplejpeg.__version__} and averaged by "
     f"torch {torch.__version__}, others "
 )
+# Torch resizes in the thread that decodes. With more, two such threads took 1.09 to 1.13 times as
+# long (three runs on two cores of an AMD EPYC, n = 9 and 13).
+ONE_TORCH_THREAD = partial(torch.set_num_threads, 1)
 RULE = f"shorter side to {SIDE}, middle {SIDE}×{SIDE}, {BY_TORCH * HAS_AVX2}{DECODER}"
 
 
@@ -51,18 +55,7 @@ def pack_centers(
     """Pack the central 256×256 pixels of a listing's images; see `pack_listing`."""
     about = {"name": name, "split": split, "canonical": False, "source": f"{source}, {RULE}"}
     shape = (SIDE, SIDE, 3)
-    return pack_listing(
-        folder, listing, shape, decode_center, progress, use_one_torch_thread, **about
-    )
-
-
-def use_one_torch_thread() -> None:
-    """Let torch resize in the thread that calls this, for whose core others do not wait.
-
-    With more, two threads that decode took 1.09 to 1.13 times as long (three runs on two cores of
-    an AMD EPYC, n = 9 and 13).
-    """
-    torch.set_num_threads(1)
+    return pack_listing(folder, listing, shape, decode_center, progress, ONE_TORCH_THREAD, **about)
 
 
 def _pixels_of_jpeg(content: bytes) -> NDArray[np.uint8] | None:

@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 
 from alexnet.data import prepare
 from alexnet.data.imagenet import list_imagenet
-from alexnet.data.imagenet_decode import decode_center, use_one_torch_thread
+from alexnet.data.imagenet_decode import ONE_TORCH_THREAD, decode_center
 from alexnet.data.imageset import DataError, partial_of
 from alexnet.data.prepare import Item, folder_items
 
@@ -76,7 +76,7 @@ def ours(items: list[Item], folder: Path) -> Body:
     def decode() -> None:
         chunks = prepare._chunks(items, 256 * 256 * 3)
         images, _ = prepare._resume(folder, chunks, (len(items), 256, 256, 3), "")
-        for start, broken in prepare._decoded(images, chunks, decode_center, use_one_torch_thread):
+        for start, broken in prepare._decoded(images, chunks, decode_center, ONE_TORCH_THREAD):
             assert not broken
             prepare._note(images, prepare._line(start, chunks[start], ""))
 

@@ -23,22 +23,17 @@ def read_history(folder: Path) -> list[Row]:
         columns = next(table, [])
         if tuple(columns[: len(HISTORY)]) != HISTORY:
             raise ValueError(f"its columns are {', '.join(columns)[:80]}")
-        return [_row(columns, cells) for cells in table]
+        rows = []
+        for cells in table:
+            named = zip(columns, cells, strict=True)
+            row = {name: float(cell) for name, cell in named if cell or name in HISTORY}
+            if not all(map(math.isfinite, row.values())):
+                raise ValueError(f"the row of step {cells[0]} has a value that is not finite")
+            rows.append(row)
+        return rows
     except (ValueError, csv.Error) as error:
         why = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
         raise EvidenceError(CURVE, f"is broken ({why})") from error
-
-
-def _row(columns: Sequence[str], cells: Sequence[str]) -> Row:
-    """A row of numbers.
-
-    Raises ValueError if a cell is none, or is empty in one of the first columns.
-    """
-    named = dict(zip(columns, cells, strict=True))
-    row = {name: float(cell) for name, cell in named.items() if cell or name in HISTORY}
-    if not all(map(math.isfinite, row.values())):
-        raise ValueError(f"the row of step {named['step']} has a value that is not finite")
-    return row
 
 
 def history_digest(folder: Path) -> str:
