@@ -128,8 +128,9 @@ def _misfit(content: bytes, error: ValidationError) -> EvidenceError:
 
 def _in_its_place(record: Record, folder: Path) -> None:
     right = folder_of(Path(), record)
-    its_name = re.fullmatch(rf"{re.escape(right.name)}(-r\d+)?", folder.name)
-    if folder.parts[-3:-1] != right.parts[1:3] or not its_name:
+    repeat = folder.name.removeprefix(right.name)
+    named = repeat != folder.name and re.fullmatch(r"(-r\d+)?", repeat)
+    if folder.parts[-3:-1] != right.parts[1:3] or not named:
         raise EvidenceError(RECORD, f"does not belong here: its content belongs in {right}")
 
 
