@@ -112,10 +112,8 @@ def duration_note(
 def gpu_hours(work: ClaimPlan, run: PlannedRun) -> tuple[float, bool]:
     """A run's time on a GPU and whether it is measured: from GPU records, else from its FLOPs."""
     images = _images(work, run)
-    known = [
-        _on_one_gpu(stored) for stored in work.stored if stored.record.machine.device == "cuda"
-    ]
-    kinds = {stored.record.machine.hardware for stored in known}
+    known = [_on_one_gpu(item) for item in work.stored if item.record.machine.device == "cuda"]
+    kinds = {item.record.machine.hardware for item in known}
     seconds = [expected_seconds(run, known, images, hardware, 1) for hardware in kinds]
     if some := [each for each in seconds if each is not None]:
         return max(some) / 3600, True  # of the slowest: nobody knows yet which kind it will get
