@@ -11,7 +11,7 @@ from alexnet.data.catalogue import HALVES
 from alexnet.data.imagenet import part_of
 from alexnet.data.imageset import DataError, ImageSet
 from alexnet.data.prepare import Progress as Tell
-from alexnet.data.sources import data_root, open_dataset
+from alexnet.data.sources import Splits, data_root, open_dataset
 from alexnet.data.sources import dataset as dataset_of
 from reproductions.harness.claims.claim import SCALES, Claim
 from reproductions.harness.claims.runs import digest
@@ -19,7 +19,6 @@ from reproductions.harness.records import provenance
 
 console = Console(highlight=False, soft_wrap=True)
 GPU_SCALES = ("paper", "reduced")  # whose networks take weeks on a processor
-Splits = dict[str, ImageSet]
 Images = Mapping[str, Mapping[str, ImageSet]]  # both splits of data sets, by name
 # scale, the images of each of its data sets, and the first line to print
 ChosenData = tuple[str, dict[str, Splits], str]
