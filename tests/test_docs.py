@@ -17,6 +17,7 @@ from reproductions.harness.launch.slurm_config import read_slurm_config
 from reproductions.harness.records.files import RESULTS
 from reproductions.harness.records.load import read_records
 from reproductions.harness.report import build as report
+from reproductions.harness.report import documents
 from reproductions.harness.report.answers import answer
 
 ROOT = Path(__file__).parents[1]
@@ -172,7 +173,7 @@ def test_the_readme_says_no_more_than_the_records(built: report.Report) -> None:
 
 
 def test_the_readmes_table_has_a_result_of_every_section_in_order(built: report.Report) -> None:
-    table = report.tables_of(built.rows)["README.md"]
+    table = documents.tables_of(built.rows)["README.md"]
     sections = re.findall(r"^\| [^|§]*§([\d.]+)", table, re.MULTILINE)
     assert sections == ["3.1", "3.2", "3.3", "3.4", "4.1", "4.2", "6.1", "7"]
 
@@ -193,8 +194,8 @@ def test_the_readmes_layout_names_every_package() -> None:
 
 
 def test_the_tables_in_the_documents_are_the_reports(built: report.Report) -> None:
-    assert report.outdated(ROOT, built.rows) == {}
-    for name, table in report.tables_of(built.rows).items():
+    assert documents.outdated(ROOT, built.rows) == {}
+    for name, table in documents.tables_of(built.rows).items():
         assert table in (ROOT / name).read_text(), "the comments around the table are there"
 
 
@@ -203,17 +204,17 @@ def test_an_outdated_table_is_made_anew_between_its_comments(
 ) -> None:
     rows = built.rows
     page = tmp_path / "README.md"
-    page.write_text(f"# Mine\n\n{report.START}\n\n| old |\n\n{report.END}\n\nmore\n")
-    ((path, text),) = report.outdated(tmp_path, rows).items()
+    page.write_text(f"# Mine\n\n{documents.START}\n\n| old |\n\n{documents.END}\n\nmore\n")
+    ((path, text),) = documents.outdated(tmp_path, rows).items()
     assert path == page
     assert text.startswith("# Mine\n")
-    assert text.endswith(f"\n\n{report.END}\n\nmore\n")
-    assert report.tables_of(rows)["README.md"] in text
+    assert text.endswith(f"\n\n{documents.END}\n\nmore\n")
+    assert documents.tables_of(rows)["README.md"] in text
     assert "| old |" not in text
     page.write_text(text)
-    assert report.outdated(tmp_path, rows) == {}
+    assert documents.outdated(tmp_path, rows) == {}
     page.write_text("# Without a table\n")
-    assert report.outdated(tmp_path, rows) == {}
+    assert documents.outdated(tmp_path, rows) == {}
 
 
 def test_report_writes_and_checks_the_tables(
@@ -221,7 +222,7 @@ def test_report_writes_and_checks_the_tables(
 ) -> None:
     """Those of the checkout, beside the committed records alone."""
     monkeypatch.setattr("reproductions.harness.cli.report.REPOSITORY", tmp_path)
-    old = f"{report.START}\n\n| old |\n\n{report.END}\n"
+    old = f"{documents.START}\n\n| old |\n\n{documents.END}\n"
     (tmp_path / "README.md").write_text(old)
     done = CliRunner().invoke(app, ["report", "--check"])
     assert (done.exit_code, (tmp_path / "README.md").read_text()) == (5, old)

@@ -35,7 +35,7 @@ def report(
     """
     from alexnet.io import write_atomic
     from reproductions.harness.report import build as pages
-    from reproductions.harness.report.build import outdated
+    from reproductions.harness.report.documents import outdated
 
     if not pages.has_records(existing_results(results)):
         fail(f"{results} holds no records to report on")

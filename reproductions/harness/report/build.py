@@ -1,15 +1,14 @@
-"""The report's texts and figures, and the tables in documents: a pure function of the records."""
+"""Records to the report's pages, tables, report.json, runs.csv, discrepancies.csv and figures.
+
+A pure function of the records; imports no torch.
+"""
 
 import json
-import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from alexnet.io import locked, write_atomic
 from reproductions.harness.claims.claim import Claim
@@ -20,18 +19,19 @@ from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.files import EvidenceError, Fault
 from reproductions.harness.records.load import read_records
 from reproductions.harness.records.store import Stored
-from reproductions.harness.report.discrepancies import (
-    HEADER,
-    discrepancies_csv,
-    discrepancies_tables,
-)
+from reproductions.harness.report.as_json import report_json
+from reproductions.harness.report.claim_page import claim_page, page_name, title_of
+from reproductions.harness.report.discrepancies import HEADER, discrepancies_csv
 from reproductions.harness.report.figures import Figure, picture_of, stored_digest
-from reproductions.harness.report.format import path_of
-from reproductions.harness.report.page import HEAD, only_synthetic, page, short_table
-from reproductions.harness.rule.effect import Effect
+from reproductions.harness.report.format import HEAD
+from reproductions.harness.report.latex import TEX_HEAD, latex_tables, tex_names
+from reproductions.harness.report.page import only_synthetic, page, statements_page
+from reproductions.harness.report.runs_csv import runs_csv
+from reproductions.harness.report.runs_page import runs_page
 
 RUNS = "claim,question,variant,scale,seed,kind,purpose,status,"  # how runs.csv begins
-STARTS = {".md": (HEAD,), ".csv": (RUNS, HEADER)}  # how the report's texts begin
+# how the report's texts begin
+STARTS = {".md": (HEAD,), ".csv": (RUNS, HEADER), ".tex": (TEX_HEAD,)}
 
 
 @dataclass(frozen=True)
@@ -68,28 +68,60 @@ def build(root: Path, claims: dict[str, Claim]) -> Report:
     rows = adjusted([row for claim in claims.values() for row in judge(claim, stored)])
     if only_synthetic(stored):
         rows = [row for row in rows if row.members]
-    drawn: dict[str, Figure | None] = {}
+    pictures, shown = _pictures(rows, faults)
+    texts = _texts(root, claims, rows, stored, [str(fault) for fault in faults], shown)
+    return Report(texts, pictures, tuple(faults), rows, claims=tuple(claims))
+
+
+def _pictures(
+    rows: Sequence[VerdictRow], faults: list[Fault]
+) -> tuple[dict[str, Figure], dict[int, str]]:
+    """The pictures by file, and as the claims' pages show them by the `id()` of their row.
+
+    Files that a picture alone needs and that are broken are added to `faults`.
+    """
+    pictures: dict[str, Figure] = {}
     shown: dict[int, str] = {}
+    taken = set[str]()
     for row in rows:
-        name = _picture_name(row, drawn)
+        name = _picture_name(row, taken)
         try:
             picture = picture_of(row)
         except EvidenceError as error:
             faults.append(replace(error.fault, why=f"{error.fault.why}: no picture is drawn of it"))
-            drawn[name] = None
+            taken.add(name)
             continue
         if picture:
-            drawn[name], shown[id(row)] = picture, picture.markdown(name)
-    pictures = {name: picture for name, picture in drawn.items() if picture}
-    broken = [str(fault) for fault in faults]
-    texts = {
-        "report.md": page(claims, rows, stored, broken, shown),
-        "report.json": json.dumps(_as_json(rows, stored, broken), indent=1, ensure_ascii=False)
-        + "\n",
-        "runs.csv": _runs(stored, root).to_csv(index=False, lineterminator="\n"),
+            taken.add(name)
+            pictures[name], shown[id(row)] = picture, picture.markdown(f"../{name}")
+    return pictures, shown
+
+
+def _texts(
+    root: Path,
+    claims: dict[str, Claim],
+    rows: list[VerdictRow],
+    stored: list[Stored],
+    broken: Sequence[str],
+    shown: dict[int, str],
+) -> dict[str, str]:
+    """All texts by file."""
+    by_claim = {
+        name: found for name in claims if (found := [row for row in rows if row.claim.name == name])
+    }
+    return {
+        "report.md": page(claims, rows, stored),
+        **{
+            page_name(name): claim_page(claims[name], found, shown)
+            for name, found in by_claim.items()
+        },
+        "statements.md": statements_page(rows),
+        "runs.md": runs_page(rows, stored, broken),
+        **latex_tables(rows),
+        "report.json": report_json(rows, stored, broken),
+        "runs.csv": runs_csv(stored, root),
         "discrepancies.csv": discrepancies_csv(),
     }
-    return Report(texts, pictures, tuple(faults), rows, claims=tuple(claims))
 
 
 def write(root: Path, claims: dict[str, Claim]) -> Report:
@@ -143,21 +175,30 @@ def _listed(path: Path) -> int:
 
 
 def differing(root: Path, built: Report) -> list[str]:
-    """The files under `root` that differ from the records, and our pictures that no record needs.
+    """The files under `root` that differ from the records, and ours that no record needs.
 
-    While anything is left out, nobody knows what it asks for: then no picture is too many.
+    While anything is left out, nobody knows what it asks for: then no file is too many.
     """
     wrong = [name for name, text in built.texts.items() if _content(root / name) != text.encode()]
     for name, picture in built.pictures.items():
         if stored_digest(root / name) != digest(picture.numbers):
             wrong.append(name)
-    there = sorted(
-        path
-        for path in (root / "figures").glob("*.png")
-        if _called_after(path, built.claims) and is_ours(path)
-    )
-    old = {f"figures/{path.name}" for path in there} - built.pictures.keys()
+    old = _made_before(root, built.claims) - built.pictures.keys() - built.texts.keys()
     return wrong + sorted(old) * (not built.faults)
+
+
+def _made_before(root: Path, claims: Sequence[str]) -> set[str]:
+    """The pictures, claims' pages and tables under `root` that `report` made."""
+    found = [path for path in (root / "figures").glob("*.png") if _called_after(path, claims)]
+    found += [path for path in (root / "claims").glob("*.md") if _is_page(path)]
+    found += [root / name for name in tex_names()]
+    return {str(path.relative_to(root)) for path in found if is_ours(path)}
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a page has the name that `report` gave it; a renamed copy is the user's."""
+    start = f"{HEAD}\n\n# {title_of(path.stem)}".encode()
+    return (_content(path) or b"").startswith(start)
 
 
 def _called_after(path: Path, claims: Sequence[str]) -> bool:
@@ -177,122 +218,3 @@ def _picture_name(row: VerdictRow, taken: Iterable[str]) -> str:
     base = row.claim.name if first else f"{row.claim.name}-{row.question.name}"
     names = (f"figures/{base}{f'-{k}' if k > 1 else ''}.png" for k in count(1))
     return next(name for name in names if name not in taken)
-
-
-def _short(value: float | None) -> float | None:
-    """Nine digits, since more would differ between processors' libraries; None if not finite."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.9g}")
-
-
-def _errors(effect: Effect | None) -> dict[str, Any]:
-    """The pairs that count, those at their bound, and the standard errors by their source."""
-    if effect is None:
-        return {"pairs": 0, "pairs_at_bound": 0, "error_seeds": None, "error_images": None}
-    images = None if effect.images is None else _short(math.sqrt(effect.images))
-    return {
-        "pairs": effect.n,
-        "pairs_at_bound": effect.n - effect.whole,
-        "error_seeds": _short(math.sqrt(effect.seeds)) if effect.n > 1 else None,
-        "error_images": images,
-    }
-
-
-def _as_json(
-    rows: Sequence[VerdictRow], stored: Sequence[Stored], broken: Sequence[str]
-) -> dict[str, Any]:
-    return {
-        "records": len(stored),
-        "broken": list(broken),
-        "rows": [
-            {
-                "cell": row.cell,
-                "source": row.claim.section,
-                "text": row.question.text,
-                "paper": row.question.paper,
-                "scale": row.scale,
-                "data": row.data,
-                "hardware": row.hardware,
-                "kinds": row.kinds_as_data,
-                "planned": row.planned,
-                "n": row.n,
-                "measured": _short(row.verdict.effect),
-                "low": _short(row.verdict.low),
-                "high": _short(row.verdict.high),
-                **_errors(row.verdict.measured),
-                "verdict": row.verdict.word,
-                "mark": row.verdict.mark,
-                "word": row.word,
-                "marks": list(row.marks),
-                "rule_since": row.rule_since,
-                "reason": row.verdict.reason,
-                "sensitivity": row.sensitivity,
-                "evidence": [path_of(item) for item in row.members],
-            }
-            for row in rows
-        ],
-    }
-
-
-def _runs(stored: Sequence[Stored], root: Path) -> pd.DataFrame:
-    measures = sorted(
-        {name for item in stored if item.record.shared for name in item.record.metrics}
-        - {"train_error"}
-    )
-    lines = []
-    for item in stored:
-        r = item.record
-        line: dict[str, Any] = {
-            "claim": r.claim,
-            "question": r.question,
-            "variant": r.variant,
-            "scale": r.scale,
-            "seed": r.seed,
-            "kind": r.kind,
-            "purpose": r.purpose,
-            "status": r.status,
-            "learning_rate": r.recipe.get("learning_rate"),
-            "data": r.data.name if r.data else None,
-            "fingerprint": r.data.fingerprint if r.data else None,
-            "canonical": r.data.canonical if r.data else None,
-            "hardware": r.machine.hardware,
-            "threads": r.machine.threads,
-            "precision": r.machine.precision,
-            "wall_seconds": r.cost.wall_seconds,
-            "images": r.cost.images,
-            "images_per_second": r.cost.images_per_second,
-            "attempts": r.cost.attempts,
-            "training_version": r.version.training,
-            "commit": r.code.commit,
-            "uncommitted": r.code.dirty,
-            "started": r.started,
-            "record": str(item.folder.relative_to(root)),
-        }
-        names = ["train_error", "epochs_to_target", "test_error", *measures]
-        line |= {name: r.metrics[name].value if name in r.metrics else None for name in names}
-        lines.append(line)
-    return pd.DataFrame(lines)
-
-
-START, END = "<!-- made by `report`, a test checks it -->", "<!-- end of what `report` makes -->"
-
-
-def tables_of(rows: Sequence[VerdictRow]) -> dict[str, str]:
-    """The text between the comments of each document, by its path in the checkout."""
-    return {"README.md": short_table(rows), "docs/text-against-code.md": discrepancies_tables()}
-
-
-def outdated(checkout: Path, rows: Sequence[VerdictRow]) -> dict[Path, str]:
-    """The documents whose table is not that of `rows`, with the text they should have.
-
-    One without the comments is left alone.
-    """
-    found = {}
-    for name, table in tables_of(rows).items():
-        path = checkout / name
-        text = path.read_text() if path.exists() else ""
-        before, start, rest = text.partition(START)
-        _, end, after = rest.partition(END)
-        new = f"{before}{start}\n\n{table}\n\n{end}{after}"
-        if end and new != text:
-            found[path] = new
-    return found

@@ -1,28 +1,34 @@
-"""What the report says of each trained question: its rule, its verdict, its arms and every run."""
-
-import statistics
+"""What a claim's page says of each trained question: its verdict, rule, arms and every run."""
 
 from reproductions.harness.claims.epoch_ratio import EpochRatio
 from reproductions.harness.claims.questions import Question
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.judge.sweep import best_rate, sweep_notes, sweep_table
+from reproductions.harness.report.arms import SPREAD, arm_rows, better_without
 from reproductions.harness.report.format import path_of, paths, table
-from reproductions.harness.rule.text import interval, number
+from reproductions.harness.report.sampling import papers_telescope
+from reproductions.harness.report.words import bold_word, chance
+from reproductions.harness.rule.text import number
 
 
 def section(row: VerdictRow, picture: str | None) -> list[str]:
     """The Markdown blocks of one verdict row on its claim's page, with `picture` among them."""
-    question, v = row.scaled, row.verdict
-    kind = "Sensitivity" if row.sensitivity else "Verdict"
-    place = f" ({row.scale}; {row.data}; {row.hardware})" if row.members or row.extra else ""
-    parts = [f"### {kind}: {question.text}{place}", f"Rule: {question.rule()}"]
-    parts.append(f"**{row.word}** — {row.measured_text}. {v.reason[:1].upper()}{v.reason[1:]}.")
-    if picture:
-        parts.append(picture)
+    question = row.scaled
+    parts = [
+        f"## {heading(question.text)}",
+        _place(row),
+        _sentence(row),
+        f"Rule: {question.rule()}",
+    ]
+    parts += filter(None, [papers_telescope(row.claim, question), picture])
     if row.members:
-        parts += [table(_arm_rows(row, question)), table(_run_rows(row, question))]
+        arms = arm_rows(row)
+        intervals = sum("[" in line["mean [95 %]"] for line in arms)
+        floor = FLOOR * any("(" in line[SPREAD] for line in arms)
+        parts += ["### Arms", table(arms), f"{chance(intervals, 'miss the true mean')}{floor}"]
+        parts += ["### Runs", table(_run_rows(row, question))]
     if row.sweep and isinstance(question, EpochRatio):
-        parts += [f"#### Learning rates of {question.name}", *_sweep_section(row, question)]
+        parts += ["### Learning rates", *_sweep_section(row, question)]
     if row.extra:
         parts.append(
             "Shown, not counted (repeats, seeds outside the plan or without a partner, outdated): "
@@ -31,25 +37,33 @@ def section(row: VerdictRow, picture: str | None) -> list[str]:
     return parts
 
 
-def _arm_rows(row: VerdictRow, question: Question) -> list[dict[str, str]]:
-    """One line per arm and quantity: the mean over seeds with its interval."""
-    lines = []
-    for arm in question.arms:
-        items = row.arm(arm.name)
-        columns = [question.values(item) for item in items]
-        for name in columns[0] if columns else ():
-            values = [found for column in columns if (found := column[name]) is not None]
-            lines.append(
-                {
-                    "Arm": arm.name,
-                    "quantity": f"`{name}`",
-                    "n": f"{len(values)} of {len(items)}",
-                    "mean [95 %]": interval(values),
-                    "sd": number(statistics.stdev(values)) if len(values) > 1 else "–",
-                    "min–max": f"{min(values):.2f}–{max(values):.2f}" if values else "–",
-                }
-            )
-    return lines
+FLOOR = (
+    " The noise floor is the sd over seeds that independent answers to the test images would give."
+)
+
+
+def heading(text: str) -> str:
+    """A text with a capital, unless it begins with a name such as fc7."""
+    first = text.partition(" ")[0]
+    return f"{text[:1].upper()}{text[1:]}" if first.isalpha() or "-" in first else text
+
+
+def _place(row: VerdictRow) -> str:
+    """The row's name and what it was measured on."""
+    where = f", {row.data}, {row.hardware}" if row.members or row.extra else ""
+    return f"`{row.cell}`: scale `{row.scale}`, {row.n} of {row.planned} seeds{where}."
+
+
+def _sentence(row: VerdictRow) -> str:
+    """The verdict with its numbers and its reason."""
+    v, question = row.verdict, row.question
+    log = "" if question.log_2012 is None else f", 2012 log {question.log_text}"
+    numbers = f"{row.measured_text} (paper {question.paper_text}{log}). " if row.members else ""
+    # of a claim on overfitting the reason says it
+    better = "" if getattr(question, "gate", "") == "overfits" else better_without(row)
+    also = f" The network is better on the test images without it: {better}." if better else ""
+    reason = f"{v.reason[:1].upper()}{v.reason[1:]}"
+    return f"{bold_word(row)}: {numbers}{reason}.{also}"
 
 
 def _run_rows(row: VerdictRow, question: Question) -> list[dict[str, str]]:
@@ -62,7 +76,8 @@ def _run_rows(row: VerdictRow, question: Question) -> list[dict[str, str]]:
             "status": item.record.status,
             **{f"`{name}`": number(value) for name, value in question.values(item).items()},
             "minutes": f"{item.record.cost.wall_seconds / 60:.1f}",
-            "record": f"`{path_of(item)}`",
+            "commit": (item.record.code.commit or "none")[:10],
+            "files": f"[record](../{path_of(item)})",
         }
         for item in row.members
     ]

@@ -45,6 +45,39 @@ Word = Literal[
 SINCE = "2026-11-28"  # the day on which these words and gates were fixed
 # Words that say something of the claim; each rests on an interval.
 DECIDED = ("confirmed", "same direction", "different size", "opposite direction", "no effect")
+# What each word and each mark says, for pages and the glossary.
+MEANING: dict[Word, str] = {
+    "confirmed": "at scale `paper` the 95 % interval lies within half to twice the paper's effect. "
+    'Where the paper says "over x" it lies above x; where it gives no number, above the smallest '
+    "effect of interest. Of a printed value it lies within the claim's tolerance",
+    "same direction": "the 95 % interval lies on the claimed side. Below scale `paper` nothing is "
+    "said of the size; at scale `paper` the interval reaches over the limits of the claimed size",
+    "different size": "at scale `paper` the 95 % interval lies wholly outside of what confirms",
+    "opposite direction": "the 95 % interval lies on the other side of zero (of a ratio: of one)",
+    "no effect": "the 95 % interval lies within ± the smallest effect of interest (of a ratio: "
+    "between it and its inverse)",
+    "undecided": "fewer than two pairs of runs, or an interval that contains zero (of a ratio: "
+    "one). Runs that diverged also leave a difference undecided",
+    "too short to tell": "the training did not get to where the claim can be answered. A claim on "
+    "overfitting needs a network whose test error is ten points above its clean training error. A "
+    "claim on the final error needs courses that had ended",
+    "not run": "no seed has both arms. Records of an older version of the code or under another "
+    "recipe are outdated and do not count",
+    "holds": "a number that is counted or computed is as printed",
+    "does not hold": "a number that is counted or computed is not as printed",
+    "–": "a number without a verdict: network or images are not the paper's, or the paper says "
+    "nothing of it",
+}
+MARKS = {
+    "copy": "the right images, but from another place than the publisher's",
+    "as claimed": "the paper says itself that there is no effect",
+    "sensitivity": "asked beside the verdict, under other conditions than the paper's",
+    "survives Holm": "the word stays when all intervals of its scale together may err in one case "
+    "of twenty (Holm's adjustment)",
+    "rule younger than its first record": "a number of the rule, its metrics, seeds or grid "
+    "changed after the first run",
+    "rule not dated": "`reproductions/rules.csv` does not have the rule of this question",
+}
 
 
 @dataclass(frozen=True)

@@ -52,13 +52,14 @@ def without_code(text: str) -> str:
     return re.sub(r"(seed\d+)-[0-9a-f]{8}", r"\1-ID", text)
 
 
-def test_the_page_is_the_golden_one(results: Path) -> None:
+@pytest.mark.parametrize("name", ["report.md", "claims/fig1_relu.md"])
+def test_the_page_is_the_golden_one(results: Path, name: str) -> None:
     """Byte for byte.
 
     To accept a change: delete the file, run this test twice, read the difference in git.
     """
-    page = without_code(report.build(results, CLAIMS).texts["report.md"])
-    golden = GOLDEN / "report.md"
+    page = without_code(report.build(results, CLAIMS).texts[name])
+    golden = GOLDEN / Path(name).name
     if not golden.exists():
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(page)
@@ -84,9 +85,13 @@ def test_the_same_records_elsewhere_give_the_same_bytes(
     assert report.build(elsewhere, CLAIMS).texts == report.build(results, CLAIMS).texts
 
 
-@pytest.mark.parametrize(
-    "name", ["report.md", "report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"]
-)
+FILES = [
+    *("report.md", "statements.md", "runs.md", "claims/fig1_relu.md", "tables/empirical.tex"),
+    *("report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"),
+]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_the_check_finds_any_difference(results: Path, name: str) -> None:
     built = report.write(results, CLAIMS)
     content = (results / name).read_bytes()
@@ -168,10 +173,10 @@ def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
         for seed in range(3)
     ]
     whole = report.write(tmp_path, claims)
-    page = whole.texts["report.md"]
+    page = whole.texts["claims/fig4_retrieval.md"]
     assert (
         page.count(
-            "](figures/fig4_retrieval.png)\n\nRecord "
+            "](../figures/fig4_retrieval.png)\n\nRecord "
             "`records/alexnet-tiny-imagenet/original/mini-seed0-"
         )
         == 1
@@ -182,7 +187,7 @@ def test_broken_examples_cost_the_picture_and_no_number(tmp_path: Path) -> None:
     (line,) = map(str, built.faults)
     assert line.startswith("records/alexnet-tiny-imagenet/original/mini-seed0-")
     assert "examples.jpg is broken (the sheet is no JPEG): no picture is drawn of it" in line
-    assert f"- {line}" in built.texts["report.md"]
+    assert f"- {line}" in built.texts["runs.md"]
     assert built.pictures == {}
     assert list((tmp_path / "figures").iterdir()) == [
         tmp_path / "figures" / "fig4_retrieval.png"
@@ -216,8 +221,13 @@ def test_runs_csv_has_plain_numbers(results: Path) -> None:
 
 def test_a_page_of_nothing(tmp_path: Path) -> None:
     page = report.build(tmp_path, CLAIMS).texts["report.md"]
-    table = page.split("## Verdicts")[1].split("\n## ")[0]
-    assert table.count("not run") == sum(len(claim.questions) for claim in CLAIMS.values())
+    assert "**Found:** Nothing has been trained yet" in page
+    listed = re.findall(r"\*\*not run\*\* \((\d+)\): (.+)", page)
+    assert sum(int(count) for count, _ in listed) == sum(
+        len(claim.questions) for claim in CLAIMS.values()
+    )
+    names = ", ".join(line for _, line in listed)
+    assert all(q.name in names for claim in CLAIMS.values() for q in claim.questions)
 
 
 def test_a_page_of_standins_says_so_first(tmp_path: Path) -> None:
@@ -246,9 +256,14 @@ def test_a_users_pictures_stay(results: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["report.md", "report.json", "runs.csv", "discrepancies.csv", "figures/fig1_relu.png"]
+    ("name", "content"),
+    [
+        *[(name, b"my own") for name in FILES],
+        *[(name, b"") for name in ("report.md", "runs.csv", "tables/empirical.tex")],
+        *[(name, None) for name in ("claims/fig1_relu.md", "figures/fig1_relu.png")],
+        ("report.json", b'{"rows": []}'),
+    ],
 )
-@pytest.mark.parametrize("content", [b"my own", b"", b'{"rows": []}', None])
 def test_a_file_that_the_report_did_not_make_is_not_touched(
     results: Path, name: str, content: bytes | None
 ) -> None:
@@ -259,17 +274,29 @@ def test_a_file_that_the_report_did_not_make_is_not_touched(
     assert done.exit_code == 3
     assert f"{name} in {results}: not made by `report`, so not touched" in done.stderr
     assert path.is_dir() if content is None else path.read_bytes() == content
-    others = {
-        "report.md",
-        "report.json",
-        "runs.csv",
-        "discrepancies.csv",
-        "figures/fig1_relu.png",
-    } - {name}
-    assert all((results / other).is_file() for other in others)
+    assert all((results / other).is_file() for other in {*FILES} - {name})
     assert (
         CliRunner().invoke(app, ["report", "--check", "--results", str(results)]).exit_code == 4
     ), "there is a broken record"
+
+
+def test_pages_and_tables_that_no_claim_needs_go(results: Path) -> None:
+    """Only those that `report` made, under the names that it gave; and not beside a fault."""
+    report.write(results, CLAIMS)
+    page = (results / "claims" / "fig1_relu.md").read_bytes()
+    old, copy = results / "claims" / "gone.md", results / "claims" / "notes.md"
+    old.write_bytes(page.replace(b"# fig1_relu:", b"# gone:"))
+    copy.write_bytes(page)
+    mine = results / "tables" / "mine.tex"
+    shutil.copyfile(results / "tables" / "empirical.tex", mine)
+    report.write(results, CLAIMS)
+    assert old.exists(), "a record is left out"
+    shutil.rmtree(results / "records" / "fig1_relu" / "relu" / "paper-seed9-00000000")
+    shutil.copyfile(mine, results / "tables" / "arithmetic.tex")
+    report.write(results, CLAIMS)
+    assert not old.exists()
+    assert not (results / "tables" / "arithmetic.tex").exists(), "nothing is counted here"
+    assert (copy.read_bytes(), mine.exists()) == (page, True)
 
 
 def test_nothing_is_reported_where_there_are_no_records(tmp_path: Path) -> None:
