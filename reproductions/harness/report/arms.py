@@ -65,7 +65,9 @@ def _line(arm: str, name: str, items: Sequence[Stored], values: Sequence[float])
 
 def quantity_text(name: str) -> str:
     """What a metric is, with its name; any other quantity as it is called."""
-    return f"{METRICS[name].description} (`{name}`)" if name in METRICS else f"`{name}`"
+    if name not in METRICS:
+        return f"`{name}`"
+    return f"{METRICS[name].description.rstrip('.')} (`{name}`)"
 
 
 def _unit(items: Sequence[Stored], name: str) -> str:

@@ -69,7 +69,8 @@ def _commands(claim: Claim, rows: Sequence[VerdictRow]) -> str:
     ]
     lines += dict.fromkeys(_explain(row) for row in rows)
     code = "\n".join(lines)
-    return f"Declared in `reproductions/{claim.name}.py`.\n\n```bash\n{code}\n```"
+    expected = f"\n\nExpected: {claim.expected}" if claim.expected else ""
+    return f"Declared in `reproductions/{claim.name}.py`.\n\n```bash\n{code}\n```{expected}"
 
 
 def _explain(row: VerdictRow) -> str:

@@ -68,7 +68,7 @@ def words_list() -> str:
 def metrics_table() -> str:
     """The columns of runs.csv that are metrics."""
     lines = [
-        {"column": f"`{name}`", "unit": spec.unit, "meaning": spec.description}
+        {"column": f"`{name}`", "unit": spec.unit, "meaning": spec.description.rstrip(".")}
         for name, spec in METRICS.items()
     ]
     return table(lines)

@@ -135,7 +135,7 @@ def page(
     for paper_table in TABLES:
         parts += _as_printed(paper_table, rows)
     parts += _arithmetic(rows)
-    parts += ["## Text against code", DISCREPANCIES.format(summary()), *_against_code(rows)]
+    parts += ["## Text against code", DISCREPANCIES.format(summary())]
     parts += ["## More", MORE, "## Method", METHOD]
     return whole_page(TITLE, parts)
 
@@ -158,13 +158,6 @@ def _arithmetic(rows: Sequence[VerdictRow]) -> list[str]:
     parts = ["## Arithmetic: what is counted or computed", _linked(shown)]
     missing = _not_run(rows, "arithmetic")
     return [*parts, definitions([*shown, *missing]), _list_not_run(missing)]
-
-
-def _against_code(rows: Sequence[VerdictRow]) -> list[str]:
-    """Questions on text against code that have records, where a claim asks them."""
-    shown = [row for row in in_paper_order(rows) if kind_of(row.question) == "text against code"]
-    there = [row for row in shown if row.verdict.word != "not run"]
-    return [_linked(there), definitions(there)] if there else []
 
 
 def _as_printed(paper_table: PaperTable, rows: Sequence[VerdictRow]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from reproductions.harness.claims.claim import KINDS
 from reproductions.harness.claims.questions import Question
 from reproductions.harness.judge.many import CHANCE
 from reproductions.harness.judge.rows import VerdictRow
@@ -9,8 +10,8 @@ from reproductions.harness.rule.verdict import MARKS, MEANING
 
 
 def kind_of(question: Question) -> str:
-    """Whether a question is `empirical`, `arithmetic` or `text against code`."""
-    return getattr(question, "kind", "empirical" if question.trained else "arithmetic")
+    """Whether a question is empirical or arithmetic."""
+    return KINDS[0] if question.trained else KINDS[1]
 
 
 def marks_of(row: VerdictRow) -> list[str]:

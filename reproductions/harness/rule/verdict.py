@@ -65,7 +65,8 @@ MEANING: dict[Word, str] = {
     "recipe are outdated and do not count",
     "holds": "a number that is counted or computed is as printed",
     "does not hold": "a number that is counted or computed is not as printed",
-    "–": "a number without a verdict, since network or images are not the paper's",
+    "–": "a number without a verdict: network or images are not the paper's, or the paper says "
+    "nothing of it",
 }
 MARKS = {
     "copy": "the right images, but from another place than the publisher's",
@@ -73,8 +74,8 @@ MARKS = {
     "sensitivity": "asked beside the verdict, under other conditions than the paper's",
     "survives Holm": "the word stays when all intervals of its scale together may err in one case "
     "of twenty (Holm's adjustment)",
-    "rule younger than its first record": "the paper's number, the smallest effect of interest, "
-    "the target, the metrics, the seeds or the grid changed after the first run",
+    "rule younger than its first record": "a number of the rule, its metrics, seeds or grid "
+    "changed after the first run",
     "rule not dated": "`reproductions/rules.csv` does not have the rule of this question",
 }
 
