@@ -68,12 +68,12 @@ def test_other_gradients_are_refused(
     monkeypatch.setattr(compiling.torch, "compile", lambda net, **_: Otherwise(net, share))
     before = copy.deepcopy(probe[0].state_dict())
     if allowed:
-        assert isinstance(compile_net(*probe, "fp32"), Otherwise)
+        assert isinstance(compile_net(*probe, precision="fp32"), Otherwise)
     else:
         with pytest.raises(
             ValueError, match=r"changes this network's gradients \(by (1|nan) %, 0\.1 %"
         ):
-            compile_net(*probe, "fp32")
+            compile_net(*probe, precision="fp32")
     assert all(torch.equal(weight, before[name]) for name, weight in probe[0].state_dict().items())
     assert all(weight.grad is None for weight in probe[0].parameters())
 

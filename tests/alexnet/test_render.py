@@ -112,7 +112,7 @@ def test_on_a_gpu(dtype: torch.dtype, lit: bool) -> None:
         images, mean, spec, *rest = drawn
         there = images.cuda(), mean.cuda(), spec.to(torch.device("cuda"))
         torch.cuda.set_sync_debug_mode("error")
-        pixels = render(*there, *rest, dtype)
+        pixels = render(*there, *rest, dtype=dtype)
         torch.cuda.set_sync_debug_mode("default")
-        assert torch.equal(pixels.cpu(), render(*drawn, dtype))
-        assert torch.equal(render(there[0].float(), *there[1:], *rest, dtype), pixels)
+        assert torch.equal(pixels.cpu(), render(*drawn, dtype=dtype))
+        assert torch.equal(render(there[0].float(), *there[1:], *rest, dtype=dtype), pixels)

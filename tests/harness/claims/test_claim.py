@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from claim_lines import expected, written
@@ -209,7 +210,7 @@ def test_an_ablation_changes_one_thing_of_the_original(claim: Claim, question: Q
 
 
 @pytest.mark.parametrize(("claim", "question"), TRAINED, ids=name_of)
-def test_a_question_asks_what_can_be_answered(claim: Claim, question: Question) -> None:
+def test_a_question_asks_what_can_be_answered(claim: Claim, question: Any) -> None:
     assert len(question.seeds) >= 3, claim.name
     if isinstance(question, EpochRatio):
         assert question.paper > question.min_effect > 1
@@ -287,7 +288,7 @@ def test_runs_of_a_speed_up() -> None:
 
 def test_smoke_is_the_same_with_less() -> None:
     claim = example()
-    question = claim.questions[0].at("smoke", claim.scales["smoke"])
+    question: Any = claim.questions[0].at("smoke", claim.scales["smoke"])
     assert question.sweep.rates == (0.2,)
     assert question.seeds == (0, 1)
     assert question.over.recipe.epochs == question.sweep.epochs == 1
@@ -318,7 +319,7 @@ def test_exact_questions_are_one_run_without_images() -> None:
 
 def test_two_arms_of_one_name_that_differ_are_a_fault() -> None:
     claim = example()
-    (question,) = claim.questions
+    question: Any = claim.questions[0]
     other = replace(question.over, recipe=replace(question.over.recipe, momentum=0.5))
     twin = replace(question, name="twin", over=other, sweep=None)
     plain = replace(question, name="plain", sweep=None)

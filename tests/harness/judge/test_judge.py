@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from records import RELU, TANH, full_set, make_alexnet, make_record, planned, store, write_record
@@ -301,9 +302,10 @@ def test_a_level_or_outermost_rate_is_said_until_runs_to_the_target_settle_it(
     (row,) = rows(tmp_path)
     open_ = "is on the edge of the grid; no runs to the target have settled it yet."
     first = planned("tanh", 0).recipe["learning_rate"]
-    sweep = replace(row.scaled.sweep, rates=(first, 1.0))  # type: ignore[attr-defined]
-    assert open_ in " ".join(sweep_notes(row, replace(row.scaled, sweep=sweep)))
-    assert open_ not in " ".join(sweep_notes(row, row.scaled))
+    scaled: Any = row.scaled
+    wide = replace(scaled, sweep=replace(scaled.sweep, rates=(first, 1.0)))
+    assert open_ in " ".join(sweep_notes(row, wide))
+    assert open_ not in " ".join(sweep_notes(row, scaled))
 
 
 def test_exact_counts(tmp_path: Path) -> None:

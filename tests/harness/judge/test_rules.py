@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from date_rules import undated
@@ -54,6 +55,7 @@ def test_a_rule_that_is_older_is_not(tmp_path: Path) -> None:
 
 def test_a_rule_without_a_day_is_marked(tmp_path: Path) -> None:
     full_set(tmp_path)
-    claim = replace(CLAIM, questions=(replace(CLAIM.questions[0], min_effect=1.9),))
+    question: Any = CLAIM.questions[0]
+    claim = replace(CLAIM, questions=(replace(question, min_effect=1.9),))
     (row,) = adjusted(judge(claim, read_records(tmp_path)[0]))
     assert "rule not dated" in row.marks
