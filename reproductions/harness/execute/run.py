@@ -207,7 +207,8 @@ def _store(attempt: Attempt, outcome: Outcome, started: str, stored: Sequence[St
     record = _record(attempt, outcome, started, digits)
     same = (record.id, digits)
     for item in stored:
-        if digits and (item.record.id, item.record.weights) == same and not item.weights:
+        whole = record.metrics.keys() <= item.record.metrics.keys()
+        if whole and digits and (item.record.id, item.record.weights) == same and not item.weights:
             move(weights, item.folder / WEIGHTS)
             return item.folder
     columns = [f.name for f in fields(outcome.history[0])] if outcome.history else HISTORY

@@ -272,10 +272,15 @@ def _members(
     """The records behind a verdict: each seed's arms from the first kind of machine with both."""
     if not question.trained:
         return [firsts[0] for firsts in answers.values() if firsts][:1]
+    asked = set(question.metrics)
+    whole = {
+        key: [item for item in items if asked <= item.record.metrics.keys()] or items
+        for key, items in answers.items()
+    }  # a run made again because its first record lacks a metric
     found = []
     for block in seed_blocks(claim, question, scale):
-        kind = block_kind(block, answers)
-        found += [first_on(answers[run.key], kind) for run in block] if kind else []
+        kind = block_kind(block, whole)
+        found += [first_on(whole[run.key], kind) for run in block] if kind else []
     return sorted((item for item in found if item), key=_by_arm)
 
 

@@ -100,6 +100,20 @@ def why_not(
     return reasons
 
 
+def why_made(
+    item: Stored, run: PlannedRun, fingerprints: Mapping[str, str], *, dirty: bool = False
+) -> list[str]:
+    """Why a run is made though it has a record: that does not count, or lacks a metric.
+
+    No claim asked for the metric when the record was made.
+    """
+    record, asked = item.record, run.metrics if run.kind == "train" else ()
+    measured = record.status in ("ok", "censored")
+    lacking = [name for name in asked if name not in record.metrics and measured]
+    reasons = why_not(item, run, fingerprints, dirty=dirty)
+    return reasons or [f"its record has no {', '.join(lacking)}"][: len(lacking)]
+
+
 def not_deciding(record: Record, run: PlannedRun, here: Mapping[str, Any]) -> list[str]:
     """Informational fields in which a record differs, or may differ, from a run made `here`."""
     machine = record.machine

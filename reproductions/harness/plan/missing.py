@@ -16,7 +16,7 @@ from reproductions.harness.plan.counted import (
     earliest_first,
     first_on,
     kind_to_complete,
-    why_not,
+    why_made,
 )
 from reproductions.harness.records.files import RESULTS
 from reproductions.harness.records.load import read_records
@@ -58,7 +58,7 @@ def plan(
     for item in earliest_first(stored):
         by_key.setdefault(item.record.key, []).append(item)
     examined = {
-        run.key: [(s, why_not(s, run, fingerprints, dirty=dirty)) for s in by_key.get(run.key, [])]
+        run.key: [(s, why_made(s, run, fingerprints, dirty=dirty)) for s in by_key.get(run.key, [])]
         for run in runs
     }
     answers = {key: [s for s, why in found if not why] for key, found in examined.items()}
@@ -143,7 +143,7 @@ def with_weights(
     answers = [
         s
         for s in stored
-        if s.record.key == run.key and not why_not(s, run, fingerprints, dirty=dirty)
+        if s.record.key == run.key and not why_made(s, run, fingerprints, dirty=dirty)
     ]
     mine = [s for s in earliest_first(answers) if hardware in (None, s.record.machine.hardware)]
     return next((s for s in mine if s.weights or s.record.status == "diverged"), None)

@@ -8,6 +8,7 @@ from records import full_set, keep, make_alexnet, make_record, planned, store, w
 
 from reproductions.harness.claims.claim import blocks, discover, planned_runs
 from reproductions.harness.claims.runs import PlannedRun
+from reproductions.harness.judge.rows import judge
 from reproductions.harness.plan.cost import expected_seconds
 from reproductions.harness.plan.counted import ANY, Way, differences
 from reproductions.harness.plan.missing import WEIGHTS_ABSENT, PlanEntry, plan
@@ -197,7 +198,13 @@ def test_what_a_missing_network_needs_is_planned_too(tmp_path: Path) -> None:
             write_record(
                 tmp_path,
                 make_alexnet(
-                    run.variant, run.seed, "pretraining", hardware=MACHINE, top1=80.0, run=run
+                    run.variant,
+                    run.seed,
+                    "pretraining",
+                    hardware=MACHINE,
+                    run=run,
+                    top1_ten=80.0,
+                    top5_ten=60.0,
                 ),
             )
     assert missing(tmp_path, runs=runs) == {
@@ -236,3 +243,22 @@ def test_networks_of_another_copy_of_what_they_start_from_are_outdated() -> None
     assert differences(record, run, own | {"tiny-imagenet": "new"}) == [
         "made from networks of another copy of tiny-imagenet"
     ]
+
+
+def test_a_record_without_a_metric_that_is_asked_for_now_is_made_again(tmp_path: Path) -> None:
+    """And counts then for the question that reads the metric."""
+    claim = discover()["ten_view_gain"]
+    runs = planned_runs(claim, "mini")
+    numbers = {"top1_ten": 40.0, "top5_ten": 20.0, "top1": 42.0, "top5": 21.0}
+    for run in runs:
+        given = {"top1_ten": 40.0, "top5_ten": 20.0} if run.seed == 0 else numbers
+        write_record(
+            tmp_path, make_alexnet(run.variant, run.seed, claim.name, hardware=MACHINE, **given)
+        )
+    assert missing(tmp_path, runs=runs) == {"original 0": "its record has no top1, top5"}
+    again = make_alexnet("original", 0, hardware=MACHINE, run=runs[0], **numbers)
+    write_record(tmp_path, again.model_copy(update={"started": "2099-01-01T00:00:00Z"}))
+    assert missing(tmp_path, runs=runs) == {}
+    (row, _) = judge(claim, read_records(tmp_path)[0])
+    assert row.n == 3
+    assert all("top1" in item.record.metrics for item in row.members)
