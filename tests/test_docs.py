@@ -169,7 +169,7 @@ def test_the_readme_says_no_more_than_the_records(built: report.Report) -> None:
     assert not any(record.data.canonical for record in records if record.data)
     assert "One claim was trained at the paper's scale; nothing on ImageNet yet." in README
     rows = {row.cell: row for row in built.rows}
-    assert f"\n  {answer(rows['fig1_relu.speedup'])}\n" in README
+    assert f"\n{answer(rows['fig1_relu.speedup'])}\n" in README
 
 
 def test_the_readmes_table_has_a_result_of_every_section_in_order(built: report.Report) -> None:

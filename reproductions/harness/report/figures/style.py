@@ -88,13 +88,13 @@ def styled() -> Iterator[None]:
     """Draw and save inside: matplotlib's defaults and the rules above, then the user's again."""
     import matplotlib as mpl  # noqa: PLC0415 - slow to import, and `report --check` draws nothing
 
-    rules: Any = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEPT}
+    rules: Any = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _PRESERVED}
     with mpl.rc_context(rules | RULES):
         yield
 
 
 # What chooses a window system, and has no part in a file.
-_KEPT = frozenset({"backend", "backend_fallback", "interactive", "toolbar"})
+_PRESERVED = frozenset({"backend", "backend_fallback", "interactive", "toolbar"})
 
 
 def sheet(height: float, width: float = WIDTH, dpi: float = DPI, **options: Any) -> Any:
