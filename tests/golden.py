@@ -94,7 +94,7 @@ METRICS = {
     "retrieval.features": ("retrieval_features", "share"),
     "retrieval.pixels": ("retrieval_pixels", "exact"),
     "retrieval.rank-by-features": ("pixel_rank_features", "share"),
-    "retrieval.rank-by-pixels": ("pixel_rank_pixels", "exact"),
+    "retrieval.rank-by-pixels": ("pixel_rank_pixels", "share"),
     "codes.neighbours": ("retrieval_codes", "share"),
     "codes.of-pixels": ("retrieval_pixel_codes", "share"),
     "codes.bits": ("", "exact"),  # of no record: what a code is long

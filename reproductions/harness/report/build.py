@@ -36,8 +36,8 @@ from reproductions.harness.report.page import only_synthetic, page, statements_p
 from reproductions.harness.report.runs_csv import runs_csv
 from reproductions.harness.report.runs_page import runs_page
 
-FIGURES = (".png", ".svg", ".csv")  # a figure's files
 RUNS = "claim,question,variant,scale,seed,kind,purpose,status,"  # how runs.csv begins
+FIGURE_FILES = (".png", ".svg", ".csv")
 # how the report's texts begin
 STARTS = {".md": (HEAD,), ".csv": (RUNS, HEADER, *CSV_HEADS), ".tex": (TEX_HEAD,)}
 
@@ -83,9 +83,8 @@ def build(root: Path, claims: dict[str, Claim]) -> Report:
     if only_synthetic(stored):
         rows = [row for row in rows if row.members]
     pictures, shown = _pictures(rows, faults)
-    broken = [str(fault) for fault in faults]
     overview = pictures[FOREST].markdown(FOREST) if FOREST in pictures else ""
-    texts = _texts(root, claims, rows, stored, broken, shown, overview)
+    texts = _texts(root, claims, rows, stored, [str(fault) for fault in faults], shown, overview)
     texts |= {csv_name(name): picture.csv() for name, picture in pictures.items()}
     return Report(texts, pictures, tuple(faults), rows, claims=tuple(claims))
 
@@ -97,8 +96,7 @@ def _pictures(
 
     Files that a picture alone needs and that are broken are added to `faults`.
     """
-    whole = forest(rows)
-    pictures: dict[str, Figure] = {} if whole is None else {FOREST: whole}
+    pictures = {FOREST: found} if (found := forest(rows)) else {}
     shown: dict[int, str] = {}
     taken = set[str]()
     for row in rows:
@@ -124,7 +122,7 @@ def _texts(
     shown: dict[int, str],
     overview: str,
 ) -> dict[str, str]:
-    """All texts by file; `overview` is the picture of all intervals, in Markdown."""
+    """All texts by file."""
     by_claim = {
         name: found for name in claims if (found := [row for row in rows if row.claim.name == name])
     }
@@ -206,10 +204,9 @@ def differing(root: Path, built: Report) -> list[str]:
 
 
 def _made_before(root: Path, claims: Sequence[str]) -> set[str]:
-    """The pictures, claims' pages and tables under `root` that `report` made."""
-    names = (Path(FOREST).stem, *claims)
-    figures = [*(root / "figures").glob("*.*")]
-    found = [path for path in figures if path.suffix in FIGURES and _called_after(path, names)]
+    """The figures, claims' pages and tables under `root` that `report` made."""
+    drawn = [path for path in (root / "figures").glob("*") if path.suffix in FIGURE_FILES]
+    found = [path for path in drawn if _called_after(path, (Path(FOREST).stem, *claims))]
     found += [path for path in (root / "claims").glob("*.md") if _is_page(path)]
     found += [root / name for name in tex_names()]
     return {str(path.relative_to(root)) for path in found if is_ours(path)}

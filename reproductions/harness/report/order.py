@@ -1,27 +1,26 @@
-"""The order of the paper: where its sections, figures and tables stand."""
+"""The order of the paper's sections, figures and tables."""
 
 import re
 from collections.abc import Sequence
 
 from reproductions.harness.judge.rows import VerdictRow
 
-# behind the section in which each is printed
+# the section that each belongs to, before what else that says
 PRINTED = {
-    "Figure 1": (3, 1, 1),
-    "Figure 2": (3, 5, 1),
-    "Table 1": (6, 0, 1),
-    "Table 2": (6, 0, 2),
-    "Figure 3": (6, 1, 1),
-    "Figure 4": (6, 1, 2),
+    "Figure 1": (3, 1, -1),
+    "Figure 2": (3, 5, -1),
+    "Table 1": (6, 0, -2),
+    "Table 2": (6, 0, -1),
+    "Figure 3": (6, 1, -2),
+    "Figure 4": (6, 1, -1),
 }
 FIRST = re.compile(r"§(\d+)(?:\.(\d+))?|(?:Figure|Table) \d")
 
 
 def place_in_paper(section: str) -> tuple[int, int, int]:
-    """Where the first § , figure or table stands that a text names: section, subsection, rank.
+    """Section, subsection and rank of the first §, figure or table that a text names.
 
-    Figures and tables come after the section in which they are printed; the abstract and what names
-    none of them comes first.
+    The abstract, and what names none of them, comes first.
     """
     found = FIRST.search(section)
     if found is None:

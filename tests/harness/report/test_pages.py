@@ -188,8 +188,8 @@ def test_rows_are_in_the_papers_order(committed: dict[str, str]) -> None:
     order = list(dict.fromkeys(first))
     assert order.index("fig1_relu") == 0
     assert order.index("lrn_gain") < order.index("overlap_gain") < order.index("dropout")
-    sections = ["Abstract", "§3.1, Figure 1", "§3.2", "Figure 2, §1", "§4.1", "§5", "§6", "Table 1"]
-    sections += ["Table 2, §6", "§6.1", "Figure 3, §6.1", "Figure 4", "§7, §1"]
+    sections = ["Abstract", "§3.1, Figure 1", "§3.2", "Figure 2, §1", "§4.1", "§5", "Table 1"]
+    sections += ["Table 2, §6", "§6", "Figure 3, §6.1", "Figure 4", "§6.1", "§7, §1"]
     assert sorted(sections, key=place_in_paper) == sections
 
 

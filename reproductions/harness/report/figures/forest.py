@@ -1,7 +1,6 @@
 """All empirical questions with records in one picture: the paper's number and the measured one."""
 
 import math
-import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from reproductions.harness.report.figures import style, words
 from reproductions.harness.report.figures.figure import Figure
 from reproductions.harness.report.figures.panels import ratio_ticks
 from reproductions.harness.report.figures.style import LOG, PAPER, VERDICTS, Mark, mark
+from reproductions.harness.report.order import in_paper_order
 
 # Pixels: where the axes begin and end, where the numbers begin, and heights.
 LEFT, RIGHT, BESIDE = 366, 676, 694
@@ -30,7 +30,7 @@ COLUMNS = (
 
 def forest(rows: Sequence[VerdictRow]) -> Figure | None:
     """A line per question that trains and has a number, in the paper's order; None without any."""
-    shown = sorted(filter(_is_shown, rows), key=paper_order)
+    shown = in_paper_order(list(filter(_is_shown, rows)))
     lines = [_line(row) for row in shown]
     if not lines:
         return None
@@ -56,13 +56,6 @@ def forest(rows: Sequence[VerdictRow]) -> Figure | None:
 
 def _is_shown(row: VerdictRow) -> bool:
     return row.question.trained and row.verdict.effect is not None
-
-
-def paper_order(row: VerdictRow) -> tuple[tuple[int, ...], str]:
-    """The first section that a claim names, then its table or figure."""
-    found = re.search(r"§(\d+(?:\.\d+)*)", row.claim.section)
-    section = tuple(map(int, found[1].split("."))) if found else ()
-    return section, row.claim.section
 
 
 def _word(row: VerdictRow) -> str:
