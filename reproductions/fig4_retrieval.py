@@ -25,6 +25,16 @@ CLAIM = Claim(
             figure="neighbours",
             min_effect=5.0,  # points: one neighbour in twenty; the figure shows 30
         ),
+        Difference(
+            name="distance",
+            text="rank in pixel distance of the six nearest by fc7, minus of those by pixels",
+            minus=ALEXNET_2012,
+            of=ALEXNET_2012,
+            metric="pixel_rank_features",
+            minus_metric="pixel_rank_pixels",
+            unit="points",
+            min_effect=10.0,  # points: outside of the nearest tenth
+        ),
     ),
     scales=IMAGENET_2012,
     differs=(

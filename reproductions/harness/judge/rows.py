@@ -99,7 +99,7 @@ class VerdictRow:
         """What a reader should know beside the word."""
         first = min((item.record.started for item in (*self.members, *self.sweep)), default="")
         marks = ("survives Holm",) if self.survives else ()
-        if not first or not self.question.trained or self.verdict.word == "–":
+        if not first or not self.question.trained or self.verdict.word in ("–", "not run"):
             return marks
         if self.rule_since is None:
             return (*marks, "rule not dated")
@@ -203,11 +203,15 @@ def _judge_group(
     scaled = question.at(scale, claim.scales[scale])
     names = [arm.name for arm in scaled.arms] or ["count"]
     arms = [[item for item in members if item.record.variant == name] for name in names]
-    planned, n, verdict = len(scaled.seeds), min(map(len, arms)), scaled.judge(arms, scale)
+    planned, verdict = len(scaled.seeds), scaled.judge(arms, scale)
+    counted = verdict.measured.n if verdict.measured else 0
+    n = counted if question.trained else min(map(len, arms))
     reasons = [why for item, why in outdated if item.record.purpose != "sweep"]
     if verdict.word == "not run" and reasons:
         why = f"{len(reasons)} records are outdated: {'; '.join(reasons[0])}"
         verdict = replace(verdict, reason=why)
+    elif verdict.word == "not run" and (lacking := _lacking(question, members)):
+        verdict = replace(verdict, reason=f"the records have no {', '.join(lacking)}")
     shown = {id(item) for item in (*members, *tried)}
     first = min(items, key=lambda item: item.record.id).record
     return VerdictRow(
@@ -224,6 +228,14 @@ def _judge_group(
         tuple(sorted((item for item in items if id(item) not in shown), key=_by_arm)),
         rule_since=rule_dates.since(claim, question, scale),
     )
+
+
+def _lacking(question: Question, members: Sequence[Stored]) -> list[str]:
+    """The metrics of a question that none of the records has."""
+    if not members:
+        return []
+    there = {name for item in members for name in item.record.metrics}
+    return [name for name in dict.fromkeys(question.metrics) if name not in there]
 
 
 def _marked(verdict: Verdict, record: Record) -> Verdict:
