@@ -1,6 +1,6 @@
 """One network has 37.5 % top-1 and 17.0 % top-5 error on ILSVRC-2010's test images (Table 1, §6).
 
-The numbers of Table 1 are of ten crops averaged; footnote 4 gives 39.0 % and 18.3 % for the central
+The numbers of Table 1 are of ten crops averaged; footnote 5 gives 39.0 % and 18.3 % for the central
 crop of the same network. Each printed number is compared with the spread of our runs: it is
 confirmed if it could be one more of them. Only ILSVRC-2010 itself can decide that; the errors on
 other images are shown and not judged.

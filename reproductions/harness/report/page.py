@@ -34,13 +34,14 @@ RUN_IT = (
     "with figures and runs."
 )
 MORE = (
-    "[The paper's 58 statements](statements.md) with what decides each · [runs](runs.md): cost, "
+    "[The paper's statements](statements.md) with what decides each · [runs](runs.md): cost, "
     "machines, commits and what failed · `report.json` and `runs.csv`: all numbers · `tables/`: "
     "these tables in LaTeX"
 )
 LEDGER = (
-    "Every quantitative statement of the paper, with the rows of [the report](report.md) that "
-    "decide it, or why none does. Numbers of other people are quoted, not judged."
+    "The paper's statements that have a number or that a run could answer, each with a few of its "
+    "words. Beside them are the rows of [the report](report.md) that decide them, or why none "
+    "does. Numbers of other people are quoted, not judged."
 )
 DISCREPANCIES = (
     "The paper's text and the code that printed its numbers differ in {}. "
@@ -142,7 +143,7 @@ def page(
 
 def statements_page(rows: Sequence[VerdictRow]) -> str:
     """The whole of statements.md."""
-    return whole_page("The paper's 58 statements", [LEDGER, ledger_table(rows)])
+    return whole_page("The paper's statements", [LEDGER, ledger_table(rows)])
 
 
 def _empirical(rows: Sequence[VerdictRow]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The paper's 58 quantitative statements, each with the questions that decide it or a reason.
+"""The paper's statements, each with the questions that decide it or a reason.
 
 They are in statements.toml. A statement is empirical (networks are trained), arithmetic (counted),
 text against code, a definition, quoted, or not decided. Imports no torch.
@@ -56,6 +56,7 @@ class Statement(TableRow):
 
     number: int
     where: str = Field(pattern=r"^(Abstract|§|Table|Figure)")  # section, table or figure
+    quote: str = Field(min_length=5, max_length=120)  # in the paper's words
     text: str
     questions: tuple[str, ...] = ()  # "claim.question": what decides it
     remark: str = ""  # what its questions leave open
@@ -87,7 +88,8 @@ def ledger_table(rows: Sequence[VerdictRow]) -> str:
             {
                 "#": str(statement.number),
                 "§": statement.where,
-                "The paper says": statement.text,
+                "The paper": f"“{statement.quote}”",
+                "It says": statement.text,
                 "Kind": _kind(statement, claims),
                 "Decided by": _decided_by(statement),
                 "Verdicts": _verdicts(statement, words),
