@@ -1,8 +1,8 @@
 """ReLU nets reach 25 % training error on CIFAR-10 six times sooner than tanh nets (§3.1, Figure 1).
 
 The net of `layers-19pct.cfg` is trained at a constant rate, without weight decay and augmentation;
-the arms differ in the nonlinearity alone. As the caption says, each has the rate that makes its
-training fastest: the same rates were tried for both on a seed of their own. The training error is
+the arms differ in the nonlinearity alone. As in the caption, each has a rate of its own: of those
+tried for both on another seed, the one that seemed fastest within 15 epochs. The training error is
 the running one, of each batch before its update, over 10,000 images. A run ends where it falls
 below 25 %. A second question asks the same with today's inputs and initial weights.
 

@@ -20,6 +20,7 @@ CLAIM = Claim(
             of=ALEXNET_2012,
             metric="colour_gap",
             minus_metric="colour_gap_by_chance",
+            beside=("colour_gap_p",),
             figure="kernels",
             min_effect=10.0,  # points: a tenth of the kernels' energy
         ),

@@ -222,7 +222,8 @@ def batches_of(
 
     A network whose `config` has an `image_size` gets squares of that size, the central ones where
     the recipe draws none; others get whole images. Raises ValueError if its `config` has another
-    number of classes, or if the two sets have other classes or sizes, TypeError for one DataLoader.
+    number of classes, or if the two sets have different classes or sizes, TypeError for one
+    DataLoader.
     """
     if isinstance(images, DataLoader) and isinstance(mean_of, DataLoader):
         return LoaderBatches(images, device)
@@ -234,7 +235,9 @@ def batches_of(
         raise ValueError(f"the network has {classes} classes, the images {found}")
     for name in ("classes", "shape"):
         if getattr(images.meta, name) != getattr(mean_of.meta, name):
-            raise ValueError(f"training and test images have other {name}: they are of no one set")
+            raise ValueError(
+                f"training and test images have different {name}, so they are not of one set"
+            )
     size = getattr(config, "image_size", None) or recipe.augment.resize or images.meta.shape[0]
     return Loader(images, mean_of, size, recipe.augment, device)
 

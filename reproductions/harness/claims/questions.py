@@ -17,7 +17,14 @@ from reproductions.harness.rule.effect import Answers, Effect, effect_of, images
 from reproductions.harness.rule.gates import first_drop, not_ended, not_overfitted
 from reproductions.harness.rule.power import detectable
 from reproductions.harness.rule.text import UNITS, count, interval_text
-from reproductions.harness.rule.verdict import Asked, Verdict, judge, judge_exact, judge_value
+from reproductions.harness.rule.verdict import (
+    DECIDED,
+    Asked,
+    Verdict,
+    judge,
+    judge_exact,
+    judge_value,
+)
 
 # Standard deviation of the difference of two arms in percent over seeds, where there are no records
 # yet: that of ten-crop top-1 in the first mini records was 0.17 to 1.8 (n = 3 each).
@@ -62,6 +69,7 @@ class Question(ABC):
     figure: str = ""  # of figures.FIGURES
     note: str = ""  # what a reader should know when it does not hold
     sensitivity: bool = False  # asked apart from the verdict
+    beside: tuple[str, ...] = ()  # metrics that are shown with it
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -76,7 +84,7 @@ class Question(ABC):
     @property
     def measured(self) -> tuple[str, ...]:
         """The metrics that its runs are to have: also those that are shown beside it."""
-        return self.metrics
+        return tuple(dict.fromkeys((*self.metrics, *self.beside)))
 
     def at(self, name: str, scale: Scale) -> Self:
         """The question with the networks, seeds and budgets of a scale."""
@@ -93,7 +101,8 @@ class Question(ABC):
 
     def values(self, run: FinishedRun) -> dict[str, float | None]:
         """Its numbers of one run by name, for tables."""
-        return {name: value_of(run, name) for name in dict.fromkeys(self.metrics)}
+        names = dict.fromkeys((*self.metrics, *self.beside))
+        return {name: value_of(run, name) for name in names}
 
     @abstractmethod
     def judge(self, arms: Sequence[Runs], scale: str) -> Verdict:
@@ -181,14 +190,23 @@ def diverged(arms: Sequence[Runs]) -> str:
     return f"{len(found)} of {sum(map(len, arms))} runs diverged and have no error: {names}"
 
 
+def without_diverged(verdict: Verdict, arms: Sequence[Runs]) -> Verdict:
+    """The verdict with the runs that diverged named; no word on the claim is given beside them."""
+    if not (lost := diverged(arms)):
+        return verdict
+    if verdict.word in DECIDED:
+        return replace(verdict, word="undecided", reason=lost)
+    return replace(verdict, reason=f"{verdict.reason}; {lost}")
+
+
 def course_not_ended(arms: Sequence[Runs], scale: str) -> str:
     """Why the course of one of the arms had not ended; "" if all had."""
     for arm in arms:
         histories = [rows for run in arm for rows in run.histories()]
         ends = [[row for row in rows if "validation_error" in row] for rows in histories]
         courses = [[row["validation_error"] for row in rows] for rows in ends]
-        rates = [row["learning_rate"] for row in ends[0]] if ends else []
-        if why := not_ended(courses, first_drop(rates), scale):
+        drops = [first_drop([row["learning_rate"] for row in rows]) for rows in ends]
+        if why := not_ended(courses, drops, scale):
             return f"{arm[0].record.variant}: {why}" if arm else why
     return ""
 
@@ -245,8 +263,8 @@ class Difference(Question):
     @property
     def measured(self) -> tuple[str, ...]:
         """Of a claim on overfitting also the errors that a gap is made of."""
-        beside = ("gap", "top1", "top1_train") if self.gate == "overfits" else ()
-        return tuple(dict.fromkeys((*self.metrics, *beside)))
+        errors = ("gap", "top1", "top1_train") if self.gate == "overfits" else ()
+        return tuple(dict.fromkeys((*super().measured, *errors)))
 
     def at(self, name: str, scale: Scale) -> Self:
         """With both arms at the scale."""
@@ -267,8 +285,7 @@ class Difference(Question):
     def judge(self, arms: Sequence[Runs], scale: str) -> Verdict:
         """By the differences per seed; runs that diverged leave it undecided."""
         verdict = self.decide(self._effect(arms), scale, self._gate_failure(arms, scale))
-        if (lost := diverged(arms)) and verdict.word != "–":
-            return replace(verdict, word="undecided", reason=lost)
+        verdict = without_diverged(verdict, arms)
         return replace(verdict, reason=verdict.reason + self._better_without(arms))
 
     def _better_without(self, arms: Sequence[Runs]) -> str:
@@ -284,9 +301,10 @@ class Difference(Question):
         return judge(effect, self.asked, scale, gate, level)
 
     def rule_as_data(self) -> dict[str, Any]:
-        """With the smallest effect of interest and what the paper says of it."""
+        """With the smallest effect of interest, what the paper says of it, and another gate."""
         sizes = {"least": self.min_effect, "over": self.at_least, "none": self.no_difference}
-        return super().rule_as_data() | sizes
+        gate = {} if self.gate == "ended" else {"gate": self.gate}
+        return super().rule_as_data() | sizes | gate
 
     def _effect(self, arms: Sequence[Runs]) -> Effect:
         pairs = [(runs[0], runs[-1]) for runs in by_seed(arms)]
@@ -380,9 +398,7 @@ class Value(Question):
         images = images_variance(known) if known and len(known) == len(answers) else None
         effect = effect_of([math.nan if value is None else value for value in values], images)
         verdict = self.decide(effect, scale)
-        if (lost := diverged(arms)) and verdict.word != "–":
-            return replace(verdict, word="undecided", reason=lost)
-        return verdict
+        return without_diverged(verdict, arms)
 
     def decide(self, effect: Effect, scale: str, gate: str = "", level: float = 0.95) -> Verdict:
         """By the rule of printed values."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from reproductions.harness.judge.rows import VerdictRow
+from reproductions.harness.judge.sweep import unsettled
 from reproductions.harness.rule.many import changes_at, survivors
 from reproductions.harness.rule.verdict import DECIDED, Word
 
@@ -11,13 +12,13 @@ CHANCE = 0.05  # of a wrong direction, per interval, where there is no effect
 
 
 def adjusted(rows: Sequence[VerdictRow]) -> list[VerdictRow]:
-    """The rows, each knowing whether its word survives Holm's adjustment within its scale."""
-    found = list(rows)
+    """The rows, with what more than one row or a sweep says: Holm's adjustment, open rates."""
+    found = [replace(row, unsettled=unsettled(row)) for row in rows]
     for scale in dict.fromkeys(row.scale for row in rows):
         family = [k for k, row in enumerate(rows) if row.scale == scale and is_judged(row)]
         stays = survivors([_level(rows[k]) for k in family])
         for k, survives in zip(family, stays, strict=True):
-            found[k] = replace(rows[k], survives=survives)
+            found[k] = replace(found[k], survives=survives)
     return found
 
 

@@ -44,6 +44,7 @@ class VerdictRow:
     sweep: tuple[Stored, ...] = ()
     # repeats and seeds outside the plan: shown, not counted
     extra: tuple[Stored, ...] = field(default=())
+    unsettled: bool = False  # whether the sweep leaves open which learning rate is the best
     survives: bool = False  # whether the word survives Holm's adjustment within its scale
     rule_since: str | None = None  # the day on which the question's rule was fixed, if it is dated
 
@@ -98,13 +99,20 @@ class VerdictRow:
     def marks(self) -> tuple[str, ...]:
         """What a reader should know beside the word."""
         first = min((item.record.started for item in (*self.members, *self.sweep)), default="")
-        marks = ("survives Holm",) if self.survives else ()
+        marks = ("survives Holm",) * self.survives + ("rate not settled",) * self.unsettled
+        marks += ("target read by row",) * self._is_read_by_row
         if not first or not self.question.trained or self.verdict.word in ("–", "not run"):
             return marks
         if self.rule_since is None:
             return (*marks, "rule not dated")
         late = self.rule_since > first[:10]
         return (*marks, "rule younger than its first record") if late else marks
+
+    @property
+    def _is_read_by_row(self) -> bool:
+        """Whether a counted run read its target from single rows of its history."""
+        windows = {item.record.recipe.get("target_window") for item in self.members}
+        return self.verdict.word != "–" and "row" in windows
 
     @property
     def word(self) -> str:
@@ -278,17 +286,22 @@ def _sort(
     return answers, outdated
 
 
+def _lacks(item: Stored, metrics: frozenset[str]) -> bool:
+    """Whether a run that ended well was made before a metric was asked for: it is made again."""
+    return item.record.status == "ok" and not metrics <= item.record.metrics.keys()
+
+
 def _members(
     claim: Claim, question: Question, scale: str, answers: Mapping[Key, Sequence[Stored]]
 ) -> list[Stored]:
     """The records behind a verdict: each seed's arms from the first kind of machine with both."""
     if not question.trained:
         return [firsts[0] for firsts in answers.values() if firsts][:1]
-    asked = set(question.metrics)
+    asked = frozenset(question.metrics)
     whole = {
-        key: [item for item in items if asked <= item.record.metrics.keys()] or items
+        key: [item for item in items if not _lacks(item, asked)] or items
         for key, items in answers.items()
-    }  # a run made again because its first record lacks a metric
+    }
     found = []
     for block in seed_blocks(claim, question, scale):
         kind = block_kind(block, whole)

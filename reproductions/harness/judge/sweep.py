@@ -10,6 +10,7 @@ from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.history import points
 from reproductions.harness.records.store import Stored
 from reproductions.harness.rule.curves import pass_means
+from reproductions.harness.rule.verdict import DECIDED
 
 
 @dataclass(frozen=True)
@@ -92,17 +93,47 @@ def sweep_notes(row: VerdictRow, question: EpochRatio) -> list[str]:
     tried, settled = sweep_table(row, question), sweep_table(row, question, to_target=True)
     notes = []
     for arm in question.arms:
-        best = best_rate(tried[arm.name])
-        if best is not None:
-            open_ = _open_questions(tried[arm.name], best, sweep.rates)
-            notes += _settled(arm.name, settled[arm.name], open_)
-            best = best_rate(settled[arm.name]) or best
-        if best not in (None, used := arm.recipe.learning_rate):
+        rates, ran = tried[arm.name], settled[arm.name]
+        if (best := best_rate(rates)) is None:
+            continue
+        if open_ := _open_questions(rates, best, sweep.rates):
+            notes.append(f"Of the rates of {arm.name}, {', and '.join(open_)}{_decided_by(ran)}")
+            best = best_rate(ran) or best
+        if best != (used := arm.recipe.learning_rate):
             notes.append(f"The rate used for {arm.name} is {used:g}; its best here is {best:g}.")
     asked = len(question.arms) * len(sweep.rates) * len(sweep.seeds) + len(sweep.to_target)
     if len(row.sweep) < asked:
         notes.append(f"{asked - len(row.sweep)} of {asked} tuning runs have no record.")
     return notes
+
+
+def unsettled(row: VerdictRow) -> bool:
+    """Whether the sweep of a row with a word leaves open which learning rate is the best."""
+    question = row.scaled
+    if not (row.sweep and row.verdict.word in DECIDED and isinstance(question, EpochRatio)):
+        return False
+    tried, settled = sweep_table(row, question), sweep_table(row, question, to_target=True)
+    assert question.sweep is not None
+    return any(
+        (best := best_rate(rates)) is not None
+        and not _is_settled(rates, best, settled[arm], question.sweep.rates)
+        for arm, rates in tried.items()
+    )
+
+
+def _is_settled(rates: Tried, best: float, settled: Tried, grid: Sequence[float]) -> bool:
+    """Whether nothing is left open of a best rate, or runs to the target have decided it.
+
+    They have if they hold all rates that were level, one of them is the best by more than the
+    sampling error, and it is not the outermost of all that were tried.
+    """
+    if not _open_questions(rates, best, grid):
+        return True
+    winner = best_rate(settled)
+    if winner is None or not {best, *level_with(rates, best)} <= settled.keys():
+        return False
+    everywhere = (*grid, *settled)
+    return not level_with(settled, winner) and min(everywhere) < winner < max(everywhere)
 
 
 def _open_questions(rates: Tried, best: float, grid: Sequence[float]) -> list[str]:
@@ -112,12 +143,9 @@ def _open_questions(rates: Tried, best: float, grid: Sequence[float]) -> list[st
     return found + [f"{best:g} is on the edge of the grid"] * (best in (grid[0], grid[-1]))
 
 
-def _settled(arm: str, settled: Tried, open_: Sequence[str]) -> list[str]:
-    """What runs to the target said of it."""
-    if not open_:
-        return []
-    line = f"Of the rates of {arm}, {', and '.join(open_)}"
-    if (best := best_rate(settled)) is None or len(settled) < 2:
-        return [f"{line}; no runs to the target have settled it yet."]
+def _decided_by(settled: Tried) -> str:
+    """How a sentence on open rates ends."""
+    if not settled:
+        return "; no runs to the target have decided it yet."
     runs = ", ".join(f"{rate:g}: {', '.join(map(str, found))}" for rate, found in settled.items())
-    return [f"{line}. Runs to the target settled it ({runs}): {best:g} is the best."]
+    return f". Runs to the target took ({runs})."

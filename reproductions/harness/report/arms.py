@@ -9,7 +9,7 @@ from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.store import Stored
 from reproductions.harness.report.sampling import TEST_ERRORS, noise_floor
 from reproductions.harness.rule.effect import effect_of
-from reproductions.harness.rule.text import UNITS, interval, interval_text, number
+from reproductions.harness.rule.text import UNITS, interval, number
 
 # What claims on errors or on overfitting read, and what their pages show for each arm.
 ERRORS = (*TEST_ERRORS, "top1_train", "gap", "train_error", "first_epoch_error")
@@ -82,7 +82,7 @@ def _spread(values: Sequence[float], floor: float | None) -> str:
 
 
 def better_without(row: VerdictRow) -> str:
-    """By how much the ablated arm has the lower test error; "" where it has not.
+    """By how much the ablated arm has the lower test error; "" where its interval holds 0.
 
     Of the test errors that both arms of all seeds have, the question's own counts, else that of
     the central crop.
@@ -97,12 +97,7 @@ def better_without(row: VerdictRow) -> str:
         found = [x - y for x, y in both if x is not None and y is not None]
         if metric in TEST_ERRORS and found and len(found) == len(pairs):
             effect = effect_of(found)
-            if effect.mean <= 0:
-                return ""
             limits = effect.interval()
-            return (
-                f"by {number(effect.mean)} points {interval_text(*limits)}, `{metric}`"
-                if limits
-                else f"by {number(effect.mean)} points, `{metric}`"
-            )
+            sure = limits is not None and limits[0] > 0
+            return f"by {number(effect.mean)} points of `{metric}`" if sure else ""
     return ""

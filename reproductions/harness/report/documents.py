@@ -55,8 +55,9 @@ def short_table(rows: Sequence[VerdictRow]) -> str:
             for row in mine[:1]
         ]
     counted = [row.verdict.word for row in rows if row.members and not row.question.trained]
-    tally = ", ".join(f"{counted.count(word)} {word}" for word in dict.fromkeys(sorted(counted)))
-    return f"{table(lines)}\n\nOf {len(counted)} counts and formulas without training: {tally}."
+    hold = counted.count("holds")
+    tally = f"{hold} hold and {len(counted) - hold} do not"
+    return f"{table(lines)}\n\nOf {len(counted)} counts and formulas without training {tally}."
 
 
 def words_list() -> str:

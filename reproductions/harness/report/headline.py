@@ -21,7 +21,7 @@ IMAGENET = ("imagenet2010", "imagenet2012", "fall2009", "fall2011")
 
 def found_line(rows: Sequence[VerdictRow]) -> str:
     """What was found, as one sentence."""
-    asked = [row for row in rows if kind_of(row.question) == "empirical" and not row.sensitivity]
+    asked = [row for row in rows if kind_of(row.question) == "empirical"]
     if not any(row.members for row in asked):
         return "Nothing has been trained yet, so no claim has an answer."
     decided = [row for row in asked if row.verdict.word in DECIDED]

@@ -22,6 +22,7 @@ from reproductions.harness.report.paper_tables import (
 )
 from reproductions.harness.report.statements import ledger_table
 from reproductions.harness.report.words import bold_word, chance, definitions, kind_of, plain_word
+from reproductions.harness.rule.verdict import SINCE
 
 TITLE = "AlexNet (2012): do its claims hold?"
 NO_EVIDENCE = (
@@ -38,6 +39,7 @@ MORE = (
     "machines, commits and what failed · `report.json` and `runs.csv`: all numbers · `tables/`: "
     "these tables in LaTeX"
 )
+
 LEDGER = (
     "The paper's statements that have a number or that a run could answer, each with a few of its "
     "words. Beside them are the rows of [the report](report.md) that decide them, or why none "
@@ -48,20 +50,23 @@ DISCREPANCIES = (
     "[`discrepancies.csv`](discrepancies.csv) has each with its section, the file of 2012, what "
     "this suite does and the measured effect. They are compared, not judged."
 )
-METHOD = """\
+METHOD = f"""\
 - The unit of replication is a whole training run with its own seed. Epochs and images are not.
 - A seed draws the same initial weights and the same order of images in both arms. So differences
   per seed are judged, of ratios their logarithms.
-- The rule and its words were fixed before the runs, in `reproductions/harness/rule/verdict.py`.
-- The interval of a mean error also holds what a finite set of test images adds, counted once.
+- The numbers of each question's rule were fixed before its runs: `reproductions/rules.csv` has the
+  days. The words and gates, in `reproductions/harness/rule/verdict.py`, are of {SINCE}; records of
+  an earlier day were made before them.
+- The interval of an error whose answers are stored per image also holds what a finite set of test
+  images adds, counted once. Others are over seeds alone; `error_images` of `report.json` is then
+  null.
 - A run that never reaches its target is censored: it enters at its budget, and the interval is open
   on that side. No run is dropped.
 - Records of other data, of another version of the code or of uncommitted code form rows of their
   own. They are never pooled. A record whose recipe or version has changed since is outdated.
 - Both arms of a seed are made on one kind of machine and in one precision, the earliest on which
   both exist. Seeds of several kinds are in one row, and the claim's page names the kinds.
-- An AlexNet is trained once for all claims that ask for it. Its record holds the declaration of its
-  variant; the commit in the record and git's history show that each rule is older.
+- An AlexNet is trained once for all claims that ask for it.
 - sd is the standard deviation over seeds. [low, high] is a 95 % confidence interval of a mean or
   ratio, never of one run."""
 
@@ -174,7 +179,7 @@ def _better(rows: Sequence[VerdictRow]) -> str:
         for row in rows
         if row.scale != "smoke" and (how := better_without(row))
     ]
-    head = "The network is better on the test images without it:"
+    head = "In these the network that lacks something has the lower test error:"
     return f"{head}\n\n{bullets(found)}" if found else ""
 
 

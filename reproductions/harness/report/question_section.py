@@ -38,7 +38,7 @@ def section(row: VerdictRow, picture: str | None) -> list[str]:
 
 
 FLOOR = (
-    " The noise floor is the sd over seeds that independent answers to the test images would give."
+    " The noise floor is the sd over seeds that the finite set of test images alone would cause."
 )
 
 

@@ -26,40 +26,43 @@ def not_overfitted(gaps: Sequence[float | None]) -> str:
     return ""
 
 
-def not_ended(courses: Sequence[Sequence[float]], first_drop: int | None, scale: str) -> str:
+def not_ended(courses: Sequence[Sequence[float]], drops: Sequence[int | None], scale: str) -> str:
     """Why an arm's course had not ended; "" if it had.
 
-    `courses` are the errors per epoch of each seed, of whose means the rule is; `first_drop` is the
-    number of epochs before the first drop of the learning rate, None without one. At scale `paper`
-    the end alone is asked.
+    `courses` are the errors per epoch of each seed, and `drops` the epochs before the first drop of
+    its learning rate, None without one. How much the error still falls is the mean over seeds. At
+    scale `paper` the end alone is asked.
     """
-    length = min(map(len, courses), default=0)
-    if length == 0:
+    if not courses or not all(courses):
         return "the records have no test error per epoch"
-    mean = [fmean(course[epoch] for course in courses) for epoch in range(length)]
-    if scale != "paper" and (why := _steep_before_drop(mean, first_drop or length)):
+    before = [course[:drop] for course, drop in zip(courses, drops, strict=True)]
+    if scale != "paper" and (why := _steep_before_drop(before)):
         return why
-    last = math.ceil(length / 20)
-    gain = _gain(mean, last)
+    gain = _mean_gain(courses, [math.ceil(len(course) / 20) for course in courses])
     if gain is None or gain >= LEVEL_AT_END:
         by = "" if gain is None else f": it still fell by {gain:.1f} points"
-        return f"the test error had not levelled off at the end of {length} epochs{by}"
+        return f"the test error had not levelled off at the end of {len(courses[0])} epochs{by}"
     return ""
 
 
-def _steep_before_drop(mean: Sequence[float], drop: int) -> str:
-    if drop < 2 * BEFORE_DROP or drop > len(mean):
-        return f"{min(drop, len(mean))} epochs before the first drop of the rate; it takes 12"
-    gain = _gain(mean[:drop], BEFORE_DROP)
+def _steep_before_drop(before: Sequence[Sequence[float]]) -> str:
+    if (had := min(map(len, before))) < 2 * BEFORE_DROP:
+        return f"it had {had} epochs before the first drop of the rate, and the rule wants 12"
+    gain = _mean_gain(before, [BEFORE_DROP] * len(before))
     if gain is not None and gain >= LEVEL_BEFORE_DROP:
         return f"the test error still fell by {gain:.1f} points before the first drop of the rate"
     return ""
 
 
-def _gain(mean: Sequence[float], epochs: int) -> float | None:
-    """How much lower the last epochs are than as many before them; None if there are too few."""
-    before = mean[-2 * epochs : -epochs]
-    return fmean(before) - fmean(mean[-epochs:]) if len(before) == epochs else None
+def _mean_gain(courses: Sequence[Sequence[float]], epochs: Sequence[int]) -> float | None:
+    """How much lower the last epochs are than as many before them, on average over the courses."""
+    gains = []
+    for course, count in zip(courses, epochs, strict=True):
+        before = course[-2 * count : -count]
+        if len(before) < count:
+            return None
+        gains.append(fmean(before) - fmean(course[-count:]))
+    return fmean(gains)
 
 
 def first_drop(rates: Sequence[float]) -> int | None:

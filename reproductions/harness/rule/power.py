@@ -20,6 +20,15 @@ def detectable(sd: float, n: int, power: float = 0.8) -> float:
     return shift * sd / math.sqrt(n)
 
 
+def seeds_for_width(sd: float, half: float) -> int:
+    """The seeds, from 2 to 1000, with which half the 95 % interval is no wider than `half`."""
+    return 2 + bisect_left(
+        range(2, MOST_SEEDS),
+        True,
+        key=lambda n: t_quantile(0.975, n - 1) * sd / math.sqrt(n) <= half,
+    )
+
+
 def seeds_needed(sd: float, effect: float, power: float = 0.8) -> int:
     """The seeds, from 2 to 1000, with which `effect` is detectable."""
     return 2 + bisect_left(

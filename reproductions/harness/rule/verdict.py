@@ -1,4 +1,4 @@
-"""One rule for every claim, fixed before the runs. Direction and size are judged apart.
+"""One rule for every claim. Direction and size are judged apart.
 
 The interval is the 95 % interval of the effect (`effect.py`), s the smallest effect of interest and
 E the paper's effect; of a ratio r, whose interval is compared with 1, E is its excess r − 1. The
@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from reproductions.harness.rule.effect import Effect
+from reproductions.harness.rule.power import seeds_for_width
 
 Word = Literal[
     "confirmed",
@@ -52,7 +53,9 @@ MEANING: dict[Word, str] = {
     "effect of interest. Of a printed value it lies within the claim's tolerance",
     "same direction": "the 95 % interval lies on the claimed side. Below scale `paper` nothing is "
     "said of the size; at scale `paper` the interval reaches over the limits of the claimed size",
-    "different size": "at scale `paper` the 95 % interval lies wholly outside of what confirms",
+    "different size": "at scale `paper` the 95 % interval lies wholly outside of what confirms. "
+    "Where the paper says that there is no difference: wholly outside ± the smallest effect of "
+    "interest",
     "opposite direction": "the 95 % interval lies on the other side of zero (of a ratio: of one)",
     "no effect": "the 95 % interval lies within ± the smallest effect of interest (of a ratio: "
     "between it and its inverse)",
@@ -71,8 +74,12 @@ MEANING: dict[Word, str] = {
 MARKS = {
     "copy": "the right images, but from another place than the publisher's",
     "as claimed": "the paper says itself that there is no effect",
+    "rate not settled": "a learning rate is level with another or the outermost tried, and no runs "
+    "to the target have decided it",
+    "target read by row": "the target was read from single rows of the history, not from the last "
+    "whole pass; within a pass the error saws",
     "sensitivity": "asked beside the verdict, under other conditions than the paper's",
-    "survives Holm": "the word stays when all intervals of its scale together may err in one case "
+    "survives Holm": "the word stays when all words of its scale together may err in one case "
     "of twenty (Holm's adjustment)",
     "rule younger than its first record": "a number of the rule, its metrics, seeds or grid "
     "changed after the first run",
@@ -148,6 +155,8 @@ def judge(effect: Effect, asked: Asked, scale: str, gate: str = "", level: float
     else:
         low, high = map(asked.read, interval)
         verdict = _word(low, high, asked, scale)
+        if verdict.word == "same direction" and scale == "paper":
+            verdict = replace(verdict, reason=verdict.reason + _seeds_for_size(effect, asked))
     return _shown(verdict, effect, interval, asked.read)
 
 
@@ -188,6 +197,18 @@ def _size(low: float, high: float, asked: Asked) -> Verdict:
     if (high < small or low > large) and asked.paper is not None:
         return Verdict("different size", f"the interval does not reach what lies {wanted}")
     return Verdict("same direction", f"the interval does not lie {wanted}")
+
+
+def _seeds_for_size(effect: Effect, asked: Asked) -> str:
+    """How many seeds the size would take, if the effect is where it was measured."""
+    read = math.log if asked.ratio else float
+    small, large = asked.paper_range
+    distance = effect.mean - read(small)
+    if large < math.inf:
+        distance = min(distance, read(large) - effect.mean)
+    if distance <= 0 or effect.whole < effect.n:
+        return ""
+    return f"; the size takes about {seeds_for_width(effect.sd, distance)} seeds"
 
 
 def judge_value(

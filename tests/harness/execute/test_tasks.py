@@ -156,10 +156,5 @@ def test_a_run_is_measured_by_what_all_claims_ask_of_it() -> None:
     others = {"epochs_to_target", "test_error", "top1_ten_member", "top5_ten_member"}
     assert names("depth", "original") == METRICS.keys() - others
     assert names("depth", "without-conv3") == {"train_error", "top1_ten"}
-    assert names("two_gpu_gain", "one-column") == {
-        "train_error",
-        "top1_ten",
-        "top5_ten",
-        "colour_gap",
-    }
+    assert names("two_gpu_gain", "one-column") == {"train_error", "top1_ten", "top5_ten"}
     assert names("fig1_relu", "tanh") == {"train_error", "epochs_to_target", "test_error"}

@@ -44,12 +44,15 @@ def row_of(root: Path) -> VerdictRow:
 
 def test_a_rule_that_is_younger_than_a_record_is_marked(tmp_path: Path) -> None:
     full_set(tmp_path, started="2026-01-01T00:00:00Z")
-    assert row_of(tmp_path).marks == ("survives Holm", "rule younger than its first record")
+    assert row_of(tmp_path).marks == (
+        *("survives Holm", "target read by row"),
+        "rule younger than its first record",
+    )
 
 
 def test_a_rule_that_is_older_is_not(tmp_path: Path) -> None:
     full_set(tmp_path, started="2099-01-01T00:00:00Z")
-    assert row_of(tmp_path).marks == ("survives Holm",)
+    assert row_of(tmp_path).marks == ("survives Holm", "target read by row")
     assert intervals([row_of(tmp_path)]) == 1
 
 

@@ -225,7 +225,8 @@ def test_the_first_line_says_what_was_found(tmp_path: Path) -> None:
     rows = judge(CLAIMS["fig1_relu"], read_records(tmp_path)[0])
     line = found_line(rows)
     assert line.startswith("Figure 1 (epochs to 25 % training error, tanh over ReLU): 5.99× [")
-    assert line.endswith(", paper 6×, **confirmed**.")
+    assert ", paper 6×, **confirmed**; " in line
+    assert line.endswith("of 1 other questions that need training none is answered.")
     half = [row for row in rows if row.question.name != "speedup"]
     assert found_line(half) == "Nothing has been trained yet, so no claim has an answer."
 
@@ -263,8 +264,8 @@ def test_a_page_says_when_the_ablated_network_is_better(odd: dict[str, str]) -> 
     page = odd["claims/dropout.md"]
     assert "on the test images without-dropout is better by 3.0 points" in page
     # 62, 63 and 64 minus 60
-    assert "`dropout.gap` (mini): by 3.00 points [0.52, 5.48], `top1`" in odd["report.md"]
-    said = "better on the test images without it: by 3.00 points [0.52, 5.48], `top1_ten`"
+    assert "`dropout.gap` (mini): by 3.00 points of `top1`" in odd["report.md"]
+    said = "better on the test images without it: by 3.00 points of `top1_ten`"
     assert said in odd["claims/color_noise_gain.md"]
     assert re.search(r"without dropout \(`top1_train`\), % +\| original ", page)
 

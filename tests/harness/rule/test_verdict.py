@@ -124,6 +124,15 @@ def test_one_word_per_situation(values: list[float], asked: Asked, scale: str, w
     assert verdict.mark == ("as claimed" if asked.none and word == "no effect" else "")
 
 
+def test_an_open_size_names_the_seeds_that_it_takes() -> None:
+    verdict = judge(effect_of([1.0, 2.1, 3.2, 2.5, 1.0]), POINTS, "paper")
+    assert verdict.word == "same direction"
+    n = int(verdict.reason.rpartition("about ")[2].removesuffix(" seeds"))
+    sd = float(np.std([1.0, 2.1, 3.2, 2.5, 1.0], ddof=1))
+    widths = [stats.t.ppf(0.975, k - 1) * sd / math.sqrt(k) for k in (n, n - 1)]
+    assert widths[0] <= 2.8 - 1.96 < widths[1]
+
+
 def test_a_failed_gate_comes_before_the_number_of_pairs() -> None:
     verdict = judge(effect_of([1.3]), POINTS, "mini", gate="six epochs")
     assert (verdict.word, verdict.reason) == ("too short to tell", "six epochs")
@@ -227,8 +236,8 @@ COURSE = [80.0 - 3 * k for k in range(10)] + [50.0] * 14 + [45.0] * 20
     [
         (COURSE, 24, "mini", ""),
         (COURSE, None, "mini", ""),
-        (COURSE[:6], 4, "mini", "4 epochs before the first drop of the rate; it takes 12"),
-        (COURSE[:11] + COURSE[24:], 11, "mini", "11 epochs before the first drop"),
+        (COURSE[:6], 4, "mini", "it had 4 epochs before the first drop of the rate"),
+        (COURSE[:11] + COURSE[24:], 11, "mini", "it had 11 epochs before the first drop"),
         (COURSE[:14] + COURSE[24:], 14, "mini", "still fell by"),
         ([80.0 - k for k in range(20)], 14, "paper", "still fell by 1.0 points"),
         (COURSE[:4] + COURSE[24:], 4, "paper", ""),
@@ -239,15 +248,22 @@ COURSE = [80.0 - 3 * k for k in range(10)] + [50.0] * 14 + [45.0] * 20
 def test_whether_a_course_had_ended(
     course: list[float], drop: int | None, scale: str, why: str
 ) -> None:
-    found = not_ended([course, course] if course else [], drop, scale)
+    found = not_ended([course, course] if course else [], [drop, drop] if course else [], scale)
     assert why in found if why else found == ""
+
+
+def test_each_seed_has_its_own_first_drop_and_end() -> None:
+    late, early = [60.0] * 30 + [50.0] * 10, [60.0] * 13 + [50.0] * 27
+    assert not_ended([late, early], [30, 13], "mini") == not_ended([early, late], [13, 30], "mini")
+    falling = [90.0 - k for k in range(60)]
+    assert "still fell" in not_ended([falling, [50.0] * 40], [None, None], "paper")
 
 
 def test_the_course_is_the_mean_over_seeds() -> None:
     worse, better = [50.0 + 0.6 * (k < 6) for k in range(40)], [50.0] * 40
     falling = [56.0 - 0.4 * k for k in range(40)]
-    assert not_ended([worse, better], None, "mini") == ""
-    assert "still fell" in not_ended([better, falling], None, "mini")
+    assert not_ended([worse, better], [None, None], "mini") == ""
+    assert "still fell" in not_ended([better, falling], [None, None], "mini")
 
 
 def test_the_first_drop_of_a_rate() -> None:

@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 def forest(rows: Sequence[VerdictRow]) -> Figure | None:
-    """A line per question that trains and has a number, in the paper's order; None without any."""
+    """A line per trained question with a number and a word, in the paper's order; or None."""
     shown = in_paper_order(list(filter(_is_shown, rows)))
     lines = [_line(row) for row in shown]
     if not lines:
@@ -55,7 +55,8 @@ def forest(rows: Sequence[VerdictRow]) -> Figure | None:
 
 
 def _is_shown(row: VerdictRow) -> bool:
-    return row.question.trained and row.verdict.effect is not None
+    has_number = row.question.trained and row.verdict.effect is not None
+    return has_number and row.verdict.word != "–"
 
 
 def _word(row: VerdictRow) -> str:
@@ -107,7 +108,8 @@ def draw_forest(numbers: dict[str, Any]) -> Any:
         axes = figure.add_axes(_share(box, height), ylim=(tall, 0), facecolor="none")
         _panel(page, axes, part["lines"], top + HEAD)
         top += HEAD + tall + FOOT
-    _legend(figure, used, log)
+    beyond = any(map(_is_cut, parts))
+    _legend(figure, used, log, beyond)
     return figure
 
 
@@ -180,10 +182,19 @@ def limits(lines: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     known = [read(end) for end in ends if math.isfinite(end) and not (log and end <= 0)]
     known = [end for end in known if low - spare <= end <= high + spare]
     low, high = min([low, *known]), max([high, *known])
+    if high == low:  # one number alone
+        low, high = low - 1, high + 1
     return write(low - 0.05 * (high - low)), write(high + 0.05 * (high - low))
 
 
-def _legend(figure: Any, used: Sequence[str], log: bool) -> None:
+def _is_cut(part: Mapping[str, Any]) -> bool:
+    """Whether an interval of a panel goes on beyond the axis."""
+    low, high = limits(part["lines"])
+    ends = [(line["low"], line["high"]) for line in part["lines"] if line["low"] is not None]
+    return any(first < low or last > high for first, last in ends)
+
+
+def _legend(figure: Any, used: Sequence[str], log: bool, beyond: bool) -> None:
     """What the marks mean, in two blocks at the foot."""
     from matplotlib.lines import Line2D  # noqa: PLC0415 - slow to import
 
@@ -194,7 +205,7 @@ def _legend(figure: Any, used: Sequence[str], log: bool) -> None:
 
     marks = [entry(PAPER, "the paper's number", "none")]
     marks += [entry(LOG, "that of the 2012 logs", "none")] if log else []
-    marks += [entry(Mark(style.GREY, 5), "the interval goes on", "-")]
+    marks += [entry(Mark(style.GREY, 5), "the interval goes on", "-")] * beyond
     names = {"–": "measured, not judged"}
     verdicts = [
         entry(VERDICTS.get(word, VERDICTS["–"]), names.get(word, word), "-")
