@@ -76,8 +76,8 @@ MARKS = {
     "as claimed": "the paper says itself that there is no effect",
     "rate not settled": "a learning rate is level with another or the outermost tried, and no runs "
     "to the target have decided it",
-    "target read by row": "the target was read from single rows of the history, not from the last "
-    "whole pass; within a pass the error saws",
+    "target read by row": "the target was read from single rows, not from the last whole pass; "
+    "within a pass the error saws",
     "sensitivity": "asked beside the verdict, under other conditions than the paper's",
     "survives Holm": "the word stays when all words of its scale together may err in one case "
     "of twenty (Holm's adjustment)",
