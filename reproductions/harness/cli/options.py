@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -164,12 +165,44 @@ def show_table(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    from tabulate import tabulate
-
     text = [
         {key: "–" if value is None else str(value) for key, value in row.items()} for row in rows
     ]
+    if sys.stdout.isatty():
+        _show_on_terminal(text)
+        return
+    from tabulate import tabulate
+
     typer.echo(tabulate(text, headers="keys", disable_numparse=True))
+
+
+# How verdicts are coloured on a terminal; `NO_COLOR` turns it off.
+COLOURS = {
+    "green": ["confirmed", "holds"],
+    "cyan": ["same direction"],
+    "red": ["opposite direction", "different size", "does not hold"],
+    "magenta": ["no effect"],
+    "yellow": ["undecided", "too short to tell"],
+}
+
+
+def _show_on_terminal(rows: list[dict[str, str]]) -> None:
+    """A table as wide as the terminal, whose longer cells are broken into lines."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        cells = [Text(value) for value in row.values()]
+        for cell in cells:
+            for colour, words in COLOURS.items():
+                cell.highlight_words(words, colour)
+        table.add_row(*cells)
+    Console().print(table)
 
 
 def filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
