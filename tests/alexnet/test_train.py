@@ -338,7 +338,7 @@ def test_images_of_two_sets_are_refused(splits: Splits) -> None:
     test = splits["test"]
     for what, value in {"classes": test.meta.classes[::-1], "shape": (9, 9, 3)}.items():
         other = {**splits, "test": replace(test, meta=replace(test.meta, **{what: value}))}
-        with pytest.raises(ValueError, match=f"training and test images have other {what}"):
+        with pytest.raises(ValueError, match=f"training and test images have different {what}"):
             ALEXNET.train(other)
 
 
