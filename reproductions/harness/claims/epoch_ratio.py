@@ -16,7 +16,7 @@ from reproductions.harness.claims.questions import (
 )
 from reproductions.harness.claims.runs import PlannedRun, as_data, digest
 from reproductions.harness.claims.variant import Scale, Variant
-from reproductions.harness.rule.curves import Point, epochs_to, pass_means
+from reproductions.harness.rule.curves import epochs_to, points, target_curve
 from reproductions.harness.rule.effect import Effect, Times, effect_of_times
 from reproductions.harness.rule.power import detectable
 from reproductions.harness.rule.verdict import Asked, Verdict, Word, judge
@@ -156,8 +156,12 @@ class EpochRatio(Question):
             return None
         if (metric := record.metrics.get("epochs_to_target")) is not None:
             return float(metric.value)
-        curve = [Point(row["epoch"], row["images"], row["train_error"]) for row in run.history()]
-        return epochs_to(pass_means(curve, record.data.train_images), self.target)
+        return epochs_to(self.curve(run), self.target)
+
+    def curve(self, run: FinishedRun) -> list[tuple[float, float]]:
+        """(epoch, training error) by which the target is read, as the run's recipe says."""
+        window = run.record.recipe.get("target_window", "pass")
+        return target_curve(points(run.history()), run.record.data.train_images, window)
 
     def values(self, run: FinishedRun) -> dict[str, float | None]:
         """The epochs, and the test error of the trained network where it was measured."""

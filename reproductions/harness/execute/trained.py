@@ -30,8 +30,8 @@ from alexnet.precision import image_type
 from alexnet.training import Row, Training
 from alexnet.version import TRAINING
 from reproductions.harness.claims.runs import PlannedRun
-from reproductions.harness.records.history import error_of_epoch, points
-from reproductions.harness.rule.curves import target_curve
+from reproductions.harness.records.history import error_of_epoch
+from reproductions.harness.rule.curves import points, target_curve
 
 KNOWN = 10_000  # training images that are evaluated after training, and searched for neighbours
 QUERIES = 2_000  # test images whose neighbours are sought

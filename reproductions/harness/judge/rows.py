@@ -100,7 +100,7 @@ class VerdictRow:
         """What a reader should know beside the word."""
         first = min((item.record.started for item in (*self.members, *self.sweep)), default="")
         marks = ("survives Holm",) * self.survives + ("rate not settled",) * self.unsettled
-        marks += ("target read by row",) * self._is_read_by_row
+        marks += ("target read by row",) * (self.is_read_by_row and self.verdict.word != "–")
         if not first or not self.question.trained or self.verdict.word in ("–", "not run"):
             return marks
         if self.rule_since is None:
@@ -109,10 +109,9 @@ class VerdictRow:
         return (*marks, "rule younger than its first record") if late else marks
 
     @property
-    def _is_read_by_row(self) -> bool:
+    def is_read_by_row(self) -> bool:
         """Whether a counted run read its target from single rows of its history."""
-        windows = {item.record.recipe.get("target_window") for item in self.members}
-        return self.verdict.word != "–" and "row" in windows
+        return any(item.record.recipe.get("target_window") == "row" for item in self.members)
 
     @property
     def word(self) -> str:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from reproductions.harness.claims.epoch_ratio import TO_TARGET, EpochRatio
 from reproductions.harness.judge.rows import VerdictRow
-from reproductions.harness.records.history import points
 from reproductions.harness.records.store import Stored
-from reproductions.harness.rule.curves import pass_means
+from reproductions.harness.rule.curves import pass_means, points
 from reproductions.harness.rule.verdict import DECIDED
 
 

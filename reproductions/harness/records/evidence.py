@@ -21,9 +21,9 @@ from reproductions.harness.records.files import (
     EvidenceError,
     read_array,
 )
-from reproductions.harness.records.history import Row, error_of_epoch, points, read_history
+from reproductions.harness.records.history import Row, error_of_epoch, read_history
 from reproductions.harness.records.schema import Record
-from reproductions.harness.rule.curves import epochs_to, target_curve
+from reproductions.harness.rule.curves import epochs_to, points, target_curve
 
 NEAR = 1e-6  # of a number computed again; the rest is rounding
 

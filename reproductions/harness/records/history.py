@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from reproductions.harness.records.files import CURVE, EvidenceError, read
-from reproductions.harness.rule.curves import Point
 
 # an AlexNet's has more columns after these
 HISTORY = ("step", "epoch", "images", "train_loss", "train_error", "seconds")
@@ -42,11 +41,6 @@ def history_digest(folder: Path) -> str:
     if content.count(b"\n") > 1:
         return hashlib.sha256(content).hexdigest()
     return "/".join(folder.parts[-3:])
-
-
-def points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
-    """The training curve of a history."""
-    return [Point(row["epoch"], row["images"], row["train_error"]) for row in rows]
 
 
 def error_of_epoch(rows: Sequence[Mapping[str, Any]], epoch: int) -> float:

@@ -1,7 +1,8 @@
 """What is read from a training curve."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -11,6 +12,11 @@ class Point:
     epoch: float
     images: float
     error: float
+
+
+def points(rows: Iterable[Mapping[str, Any]]) -> list[Point]:
+    """The training curve of a history's rows."""
+    return [Point(row["epoch"], row["images"], row["train_error"]) for row in rows]
 
 
 def pass_means(curve: Sequence[Point], images: int) -> list[tuple[float, float]]:

@@ -1,17 +1,15 @@
 """A speed-up (Figure 1, §4.2): training error by epoch, the target, and the ratio of epochs."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from reproductions.harness.claims.epoch_ratio import EpochRatio
 from reproductions.harness.judge.rows import VerdictRow
-from reproductions.harness.records.store import Stored
 from reproductions.harness.report.figures import panels, words
 from reproductions.harness.report.figures.figure import Figure, short
 from reproductions.harness.report.figures.style import GREY, INK, Mark, look_of, mark
-from reproductions.harness.rule.curves import Point, epochs_to, pass_means
 
 Points = list[tuple[float, float]]  # (epoch, error in percent)
+LABELS = ("training error over the last pass (%)", "running training error (%)")
 
 
 def curves(row: VerdictRow, question: EpochRatio) -> Figure:
@@ -24,7 +22,7 @@ def curves(row: VerdictRow, question: EpochRatio) -> Figure:
         name: {seed: short(question.epochs(item)) for seed, item in runs.items()}
         for name, runs in items.items()
     }
-    read, label = _curve_of(question, [item for runs in items.values() for item in runs.values()])
+    label = LABELS[row.is_read_by_row]
     fast, slow = reached.values()
     pairs = {seed: (slow[seed], fast[seed]) for seed in fast if seed in slow}
     numbers = {
@@ -34,7 +32,8 @@ def curves(row: VerdictRow, question: EpochRatio) -> Figure:
         "paper": question.paper_epochs,
         "label": label,
         "curves": {
-            name: {seed: read(item) for seed, item in runs.items()} for name, runs in items.items()
+            name: {seed: _rounded(question.curve(item)) for seed, item in runs.items()}
+            for name, runs in items.items()
         },
         "reached": reached,
         "ratios": {seed: short(a / b) for seed, (a, b) in pairs.items() if a and b},
@@ -55,27 +54,8 @@ def curves(row: VerdictRow, question: EpochRatio) -> Figure:
     )
 
 
-def _curve_of(
-    question: EpochRatio, items: Sequence[Stored]
-) -> tuple[Callable[[Stored], Points], str]:
-    """The curve from which the epochs were read: over one pass, or row by row."""
-
-    def over_a_pass(item: Stored) -> Points:
-        data = item.record.data
-        rows = [Point(r["epoch"], r["images"], r["train_error"]) for r in item.history()]
-        return pass_means(rows, data.train_images if data else 0)
-
-    def by_row(item: Stored) -> Points:
-        return [(row["epoch"], row["train_error"]) for row in item.history()]
-
-    def agrees(item: Stored) -> bool:
-        found, known = epochs_to(over_a_pass(item), question.target), question.epochs(item)
-        return found == known or bool(found and known and abs(found - known) < 0.01)
-
-    read, label = by_row, "running training error (%)"
-    if all(map(agrees, items)):
-        read, label = over_a_pass, "training error over the last pass (%)"
-    return lambda item: [(round(x, 4), round(y, 4)) for x, y in read(item)], label
+def _rounded(curve: Points) -> Points:
+    return [(round(epoch, 4), round(error, 4)) for epoch, error in curve]
 
 
 def _rows(numbers: dict[str, Any]) -> list[tuple[object, ...]]:
