@@ -57,7 +57,6 @@ class Question(ABC):
 
     trained: ClassVar[bool] = True  # False: counted without training
     is_ratio: ClassVar[bool] = False  # its numbers are compared by their ratio
-    comparable: ClassVar[bool] = True  # False: only the claim's own data and network can decide
     formula: ClassVar[str] = ""
 
     name: str
@@ -222,12 +221,6 @@ def value_of(run: FinishedRun, metric: str) -> float | None:
     return None if found is None else found.value
 
 
-def values_of(runs: Iterable[FinishedRun], metric: str) -> list[float]:
-    """A metric of each run that has it; diverged runs have none and leave the arm short."""
-    found = (value_of(run, metric) for run in runs)
-    return [value for value in found if value is not None]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Difference(Question):
     """A metric of one arm minus that of another, in the metric's unit.
@@ -242,7 +235,7 @@ class Difference(Question):
 
     of: Arm
     minus: Arm
-    metric: str  # see execute/metrics.py for all of them
+    metric: str  # of claims/metrics.py, or the claim's own
     minus_metric: str = ""  # where it is another one than `metric`
     min_effect: float  # the smallest difference of interest
     at_least: bool = False  # the paper says "over"
@@ -366,7 +359,6 @@ class Difference(Question):
 class Value(Question):
     """A metric of a network is the number that the paper prints."""
 
-    comparable: ClassVar[bool] = False
     formula: ClassVar[str] = "mean over seeds; interval ± √(t² V_seeds + 1.96² V_images)"
 
     arm: Arm

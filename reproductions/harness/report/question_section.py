@@ -1,5 +1,7 @@
 """What a claim's page says of each trained question: its verdict, rule, arms and every run."""
 
+import math
+
 from reproductions.harness.claims.epoch_ratio import EpochRatio
 from reproductions.harness.claims.questions import Question
 from reproductions.harness.judge.rows import VerdictRow
@@ -8,6 +10,7 @@ from reproductions.harness.report.arms import SPREAD, arm_rows, better_without
 from reproductions.harness.report.format import path_of, paths, table
 from reproductions.harness.report.sampling import papers_telescope
 from reproductions.harness.report.words import bold_word, chance
+from reproductions.harness.rule.power import MOST_SEEDS, seeds_needed
 from reproductions.harness.rule.text import number
 
 
@@ -63,7 +66,23 @@ def _sentence(row: VerdictRow) -> str:
     better = "" if getattr(question, "gate", "") == "overfits" else better_without(row)
     also = f" The network is better on the test images without it: {better}." if better else ""
     reason = f"{v.reason[:1].upper()}{v.reason[1:]}"
-    return f"{bold_word(row)}: {numbers}{reason}.{also}"
+    return f"{bold_word(row)}: {numbers}{reason}.{also}{_seeds_to_decide(row)}"
+
+
+def _seeds_to_decide(row: VerdictRow) -> str:
+    """Of an interval that contains zero: the seeds that would see the smallest of interest."""
+    effect, asked = row.verdict.measured, getattr(row.scaled, "asked", None)
+    spread = effect is not None and effect.whole == effect.n > 1 and effect.sd > 0
+    if row.verdict.word != "undecided" or not spread or asked is None:
+        return ""
+    assert effect is not None
+    least = math.log(asked.least) if asked.ratio else asked.least
+    seeds = seeds_needed(effect.sd, least)
+    many = f"{seeds:,}" if seeds < MOST_SEEDS else f"more than {MOST_SEEDS:,}"
+    return (
+        f" To see {asked.least:g}{row.scaled.unit_text} with a power of 80 % takes about {many} "
+        f"seeds, by the spread of these {effect.n}."
+    )
 
 
 def _run_rows(row: VerdictRow, question: Question) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from records import full_set, make_alexnet, make_record, planned, store, write_record
+from scipy import stats
 
 from alexnet.training import Row as HistoryRow
 from reproductions.harness.claims.claim import discover
@@ -78,8 +79,6 @@ def word_by_the_rule(row: dict[str, Any]) -> str:  # noqa: C901, PLR0911 - the r
     assert asks in ("Difference", "EpochRatio", "Value")
     if asks == "Value" and scale != "paper" and pairs:
         return "–"
-    if asks != "EpochRatio" and row["diverged"] and scale != "smoke":
-        return "undecided"
     if pairs == 0:
         return "not run"
     if scale == "smoke":
@@ -89,12 +88,13 @@ def word_by_the_rule(row: dict[str, Any]) -> str:  # noqa: C901, PLR0911 - the r
     if pairs - row["pairs_at_bound"] < 2:
         return "undecided"
     low, high = row["low"], math.inf if row["high"] is None else row["high"]
-    if asks == "Value":
+    if asks == "Value" and not row["diverged"]:
         first, last = row["paper"] - row["tolerance"], row["paper"] + row["tolerance"]
         if first <= low and high <= last:
             return "confirmed"
         return "different size" if high < first or low > last else "undecided"
-    return word_of_effect(row, low, high)
+    lost = asks != "EpochRatio" and row["diverged"]
+    return "undecided" if lost else word_of_effect(row, low, high)
 
 
 def word_of_effect(  # noqa: PLR0911 - as above
@@ -268,6 +268,21 @@ def test_a_page_says_when_the_ablated_network_is_better(odd: dict[str, str]) -> 
     said = "better on the test images without it: by 3.00 points of `top1_ten`"
     assert said in odd["claims/color_noise_gain.md"]
     assert re.search(r"without dropout \(`top1_train`\), % +\| original ", page)
+
+
+def test_an_undecided_ratio_names_the_seeds_that_would_see_the_smallest_of_interest(
+    tmp_path: Path,
+) -> None:
+    """By the t test's power with the spread of the pairs, whose logarithms are 0 and ± log 2."""
+    for seed, slow in enumerate((3.0, 6.0, 12.0)):
+        store(tmp_path, make_record("relu", seed, epochs=6.0))
+        store(tmp_path, make_record("tanh", seed, epochs=slow))
+    page = report.build(tmp_path, FIG1).texts["claims/fig1_relu.md"]
+    found = re.search(r"To see 2× with a power of 80 % takes about (\d+) seeds, by the", page)
+    assert found
+    n = int(found[1])
+    powers = [stats.nct.sf(stats.t.ppf(0.975, k - 1), k - 1, math.sqrt(k)) for k in (n, n - 1)]
+    assert powers[0] >= 0.8 > powers[1]
 
 
 def test_what_the_papers_pair_of_runs_could_see(committed: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reproductions.harness.claims.questions import Value, values_of
+from reproductions.harness.claims.questions import Value, value_of
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.report.figures import panels, words
 from reproductions.harness.report.figures.figure import Figure, short
@@ -11,8 +11,9 @@ from reproductions.harness.report.figures.style import LOG, PAPER, VERDICTS, mar
 
 def value(row: VerdictRow, question: Value) -> Figure | None:
     """None where no run has the number."""
-    items = [item for item in row.arm(question.arm.name) if values_of([item], question.metric)]
-    found = {str(item.record.seed): short(values_of([item], question.metric)[0]) for item in items}
+    items = row.arm(question.arm.name)
+    values = {item.record.seed: value_of(item, question.metric) for item in items}
+    found = {str(seed): short(value) for seed, value in values.items() if value is not None}
     if not found:
         return None
     numbers = {
