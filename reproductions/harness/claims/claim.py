@@ -9,7 +9,7 @@ from typing import Any
 
 from alexnet.data.catalogue import DATASETS
 from reproductions.harness.claims.metrics import METRICS, MetricSpec
-from reproductions.harness.claims.questions import Question
+from reproductions.harness.claims.question import Question
 from reproductions.harness.claims.runs import Key, PlannedRun, digest, with_needs
 from reproductions.harness.claims.variant import Scale
 

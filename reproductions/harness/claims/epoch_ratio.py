@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from reproductions.harness.claims.questions import (
+from reproductions.harness.claims.question import (
     FinishedRun,
-    Question,
     Runs,
+    TrainedQuestion,
     by_seed,
     is_finite,
     value_of,
@@ -55,7 +55,7 @@ class Sweep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpochRatio(Question):
+class EpochRatio(TrainedQuestion):
     """One variant takes several times as many epochs to a training error as another.
 
     The effect is log(epochs of `of` / epochs of `over`). Epochs are where the running training

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from reproductions.harness.claims.question import TrainedQuestion
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.judge.sweep import unsettled
 from reproductions.harness.rule.many import changes_at, survivors
@@ -35,11 +36,12 @@ def intervals(rows: Iterable[VerdictRow]) -> int:
 
 def _level(row: VerdictRow) -> float:
     """The smallest error level at which the row's word still follows; 1 of an undecided one."""
-    effect = row.verdict.measured
+    effect, question = row.verdict.measured, row.scaled
     if effect is None or row.verdict.word == "undecided":
         return 1.0
+    assert isinstance(question, TrainedQuestion)
 
     def word_at(level: float) -> Word:
-        return row.scaled.decide(effect, row.scale, level=1 - level).word
+        return question.decide(effect, row.scale, level=1 - level).word
 
     return changes_at(word_at)

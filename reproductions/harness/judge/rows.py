@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reproductions.harness.claims.claim import Claim, planned_runs, question_runs, seed_blocks
-from reproductions.harness.claims.questions import Question
+from reproductions.harness.claims.question import Question
 from reproductions.harness.claims.runs import Key, PlannedRun
 from reproductions.harness.judge import rule_dates
 from reproductions.harness.plan.counted import (

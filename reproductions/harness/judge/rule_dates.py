@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from reproductions.harness.claims.claim import Claim
-from reproductions.harness.claims.questions import Question
+from reproductions.harness.claims.question import Question
 from reproductions.harness.claims.runs import digest
 
 RULES = Path(__file__).parents[2] / "rules.csv"

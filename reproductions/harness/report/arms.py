@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Sequence
 
 from reproductions.harness.claims.metrics import METRICS
-from reproductions.harness.claims.questions import Difference, Question, by_seed, value_of
+from reproductions.harness.claims.question import Question, by_seed, value_of
+from reproductions.harness.claims.questions import Difference
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.store import Stored
 from reproductions.harness.report.sampling import TEST_ERRORS, noise_floor

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reproductions.harness.claims.claim import Claim
-from reproductions.harness.claims.questions import Question
+from reproductions.harness.claims.question import Question
 from reproductions.harness.judge.rows import VerdictRow, judge
 from reproductions.harness.records.schema import Record
 from reproductions.harness.records.store import Stored

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from reproductions.harness.claims.claim import Claim
-from reproductions.harness.claims.questions import Question
+from reproductions.harness.claims.question import Question
 from reproductions.harness.claims.variant import Arm, Ensemble, Variant
 
 

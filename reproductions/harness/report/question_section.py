@@ -3,7 +3,7 @@
 import math
 
 from reproductions.harness.claims.epoch_ratio import EpochRatio
-from reproductions.harness.claims.questions import Question
+from reproductions.harness.claims.question import Question
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.judge.sweep import best_rate, sweep_notes, sweep_table
 from reproductions.harness.report.arms import SPREAD, arm_rows, better_without

@@ -6,7 +6,8 @@ from itertools import combinations
 from statistics import NormalDist
 
 from reproductions.harness.claims.claim import Claim
-from reproductions.harness.claims.questions import Difference, Question
+from reproductions.harness.claims.question import Question
+from reproductions.harness.claims.questions import Difference
 from reproductions.harness.rule.effect import Answers
 
 # Test images of the paper's comparisons: ILSVRC-2010's test, ILSVRC-2012's validation images (§2).

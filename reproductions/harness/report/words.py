@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reproductions.harness.claims.claim import KINDS
-from reproductions.harness.claims.questions import Question
+from reproductions.harness.claims.question import Question
 from reproductions.harness.judge.many import CHANCE
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.rule.verdict import MARKS, MEANING

@@ -26,7 +26,8 @@ from reproductions.harness.claims.claim import (
 from reproductions.harness.claims.epoch_ratio import EpochRatio, Sweep
 from reproductions.harness.claims.imagenet import ALEXNET_2012
 from reproductions.harness.claims.metrics import METRICS
-from reproductions.harness.claims.questions import Count, Difference, Question, Value
+from reproductions.harness.claims.question import Question
+from reproductions.harness.claims.questions import Count, Difference, Value
 from reproductions.harness.claims.runs import PlannedRun
 from reproductions.harness.claims.variant import Arm, Ensemble, Scale, Variant
 from reproductions.harness.records.files import RESULTS

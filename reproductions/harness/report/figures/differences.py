@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from reproductions.harness.claims.questions import Difference, by_seed, value_of
+from reproductions.harness.claims.question import by_seed, value_of
+from reproductions.harness.claims.questions import Difference
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.store import Stored
 from reproductions.harness.report.figures import panels, words

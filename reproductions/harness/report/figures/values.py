@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from reproductions.harness.claims.questions import Value, value_of
+from reproductions.harness.claims.question import value_of
+from reproductions.harness.claims.questions import Value
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.report.figures import panels, words
 from reproductions.harness.report.figures.figure import Figure, short

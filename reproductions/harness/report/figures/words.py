@@ -5,7 +5,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from reproductions.harness.claims.questions import Difference, Question
+from reproductions.harness.claims.question import Question
+from reproductions.harness.claims.questions import Difference
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.report.figures.figure import short
 from reproductions.harness.rule.text import interval_text
