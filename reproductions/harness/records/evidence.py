@@ -185,7 +185,7 @@ def _by_kernels(record: Record, folder: Path) -> dict[str, float | None]:
         weights = kernels_of(record, folder)
     except EvidenceError:
         return {}
-    shares = list(map(_colour_share, weights or ()))
+    shares = list(map(colour_share, weights or ()))
     if len(shares) < 2:
         return {}
     middle = -(-len(shares) // 2)
@@ -210,7 +210,7 @@ def kernels_of(record: Record, folder: Path) -> list[Sequence[float]] | None:
     return [weights[start : start + size] for start in range(0, len(weights), size)]
 
 
-def _colour_share(kernel: Sequence[float]) -> float:
+def colour_share(kernel: Sequence[float]) -> float:
     """The share of a kernel's energy that is left without its mean over red, green and blue."""
     size = len(kernel) // 3
     sums = [

@@ -17,6 +17,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from alexnet.io import move, write_atomic
@@ -59,7 +60,11 @@ class Stored:
             return None
 
     def history(self) -> list[Row]:
-        """The rows of history.csv; RecordError if they cannot be read."""
+        """The rows of history.csv, read once; RecordError if they cannot be read."""
+        return self._history
+
+    @cached_property
+    def _history(self) -> list[Row]:
         try:
             return read_history(self.folder)
         except EvidenceError as error:

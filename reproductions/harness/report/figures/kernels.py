@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from reproductions.harness.claims.questions import Difference
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.records.arrays import read_kernels
+from reproductions.harness.records.evidence import colour_share
 from reproductions.harness.records.files import naming
 from reproductions.harness.report.figures import panels, words
 from reproductions.harness.report.figures.differences import difference, draw_pair
@@ -28,7 +29,8 @@ def kernels(row: VerdictRow, question: Difference) -> Figure | None:
             found = read_kernels(item)
         if found is None:
             continue
-        seed, shares = str(item.record.seed), colour_shares(found)
+        seed = str(item.record.seed)
+        shares = np.array([colour_share(kernel.ravel().tolist()) for kernel in found])
         columns = np.array_split(np.arange(len(found)), 2)
         ordered = [half[np.argsort(shares[half], kind="stable")] for half in columns]
         tiles[seed] = [_tiles(found[half]) for half in ordered]
@@ -52,15 +54,6 @@ def kernels(row: VerdictRow, question: Difference) -> Figure | None:
     return Figure(
         numbers, text, draw_kernels, COLUMNS, rows, caption, words.source(row), palette=False
     )
-
-
-def colour_shares(kernels: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The share of each kernel [maps, 3, S, S] in its squares that is not grey, 0 to 1."""
-    wide = kernels.astype(float)
-    colour = wide - wide.mean(1, keepdims=True)
-    whole = (wide**2).sum((1, 2, 3))
-    shares: NDArray[np.float64] = (colour**2).sum((1, 2, 3)) / np.maximum(whole, 1e-30)
-    return shares
 
 
 def _tiles(kernels: NDArray[np.float32]) -> Any:

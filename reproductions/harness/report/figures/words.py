@@ -9,7 +9,6 @@ from reproductions.harness.claims.question import Question
 from reproductions.harness.claims.questions import Difference
 from reproductions.harness.judge.rows import VerdictRow
 from reproductions.harness.report.figures.figure import short
-from reproductions.harness.rule.text import interval_text
 
 IMAGES = {
     "cifar10": "CIFAR-10",
@@ -91,14 +90,8 @@ def seeds(row: VerdictRow) -> str:
 
 def measured(row: VerdictRow) -> str:
     """The number with its interval, without its unit where that is the axis's."""
-    v = row.verdict
-    if v.effect is None:
-        return "–"
-    unit = "×" if row.question.is_ratio else ""
-    bound = "" if v.measured is None else v.measured.bound
-    if v.low is None or v.high is None:
-        return f"{bound}{v.effect:.2f}{unit}"
-    return f"{v.effect:.2f}{unit} {interval_text(v.low, v.high)}"
+    text = row.measured_text.removesuffix(" (no interval)")
+    return text if row.question.is_ratio else text.replace(row.question.unit_text, "")
 
 
 def paper(question: Question) -> str:
