@@ -349,7 +349,8 @@ def test_an_alexnet_that_diverged_is_never_left_out(tmp_path: Path, diverged: in
     gap = alexnets(tmp_path, "dropout", "gap")
     assert gap.verdict.word == ("too short to tell" if diverged == 1 else "not run")
     assert f"{diverged} of 6 runs diverged" in gap.verdict.reason
-    assert alexnets(tmp_path, "dropout", "iterations").verdict.word in ("undecided", "not run")
+    iterations = alexnets(tmp_path, "dropout", "iterations").verdict
+    assert iterations.word == "undecided"
 
 
 def test_one_network_serves_several_claims(tmp_path: Path) -> None:
